@@ -1,0 +1,1 @@
+"""Preparation: media files in, a sealed store out."""

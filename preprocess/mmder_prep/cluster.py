@@ -1,0 +1,146 @@
+"""Dask, and only here: jobs out to workers, in any order."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+import dask
+from distributed import Client, LocalCluster, as_completed, get_worker
+from distributed.scheduler import KilledWorker
+
+from mmder_store.errors import SettingsError
+
+TOPIC = "mmder-clips"
+ALLOWED_FAILURES = 4
+"""Deaths of its worker after which the scheduler gives a job up: one more than the
+shard needs to find the clip and leave it out."""
+
+
+DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
+"""Run in each worker: Ctrl-C is for the program, which then ends its workers."""
+
+
+@runtime_checkable
+class Job(Protocol):
+    """What a job must tell of itself."""
+
+    @property
+    def shard(self) -> int:
+        """Name the job."""
+
+
+AnyJob = TypeVar("AnyJob", bound=Job)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cluster:
+    """Workers that are ready."""
+
+    client: Client
+    workers: int
+    dashboard: str
+    """Address of the page that shows what the workers do."""
+
+    def run(
+        self,
+        function: Callable[[AnyJob, Callable[[str], None]], object],
+        jobs: Sequence[AnyJob],
+        *,
+        tick: Callable[[str], None],
+    ) -> Iterator[tuple[AnyJob, bool]]:
+        """Do every job and yield it as it ends, with whether it was done.
+
+        It was not where its worker died again and again. What a job gives back stays
+        with its worker: it is lost when that one dies, so jobs leave it on disk.
+
+        Args:
+            function: Called in a worker with a job, and with what to call per clip.
+            jobs: What to do.
+            tick: Called here with what the workers' calls were given.
+
+        Raises:
+            MmderError: The first that a job raises; the other jobs are then dropped.
+        """
+
+        def hear(event: tuple[Any, Any]) -> None:
+            tick(event[1])
+
+        self.client.subscribe_topic(TOPIC, hear)
+        jobs_of = {f"shard-{job.shard}": job for job in jobs}
+        futures = [
+            self.client.submit(_on_worker, function, job, key=key, pure=False)
+            for key, job in jobs_of.items()
+        ]
+        try:
+            for future in as_completed(futures):
+                error = future.exception() if future.status == "error" else None
+                if error is not None and not isinstance(error, KilledWorker):
+                    raise error
+                yield jobs_of[future.key], error is None
+        finally:
+            self.client.cancel(futures, force=True)
+            self.client.unsubscribe_topic(TOPIC)
+
+
+def _on_worker(
+    function: Callable[[AnyJob, Callable[[str], None]], object], job: AnyJob
+) -> None:
+    worker = get_worker()
+    function(job, lambda status: worker.log_event(TOPIC, status))
+
+
+@contextmanager
+def open_cluster(*, workers: int, scheduler: str | None) -> Iterator[Cluster]:
+    """Start workers on this machine, or join those of a running scheduler.
+
+    Local workers are spawned (forked ones inherit the locks of torch and OpenCV),
+    have one thread each, and listen on this machine only.
+
+    Raises:
+        SettingsError: If no scheduler answers at the address.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(
+            dask.config.set(
+                {
+                    "distributed.worker.multiprocessing-method": "spawn",
+                    "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
+                    # One job a worker: a death is then blamed on no other job.
+                    "distributed.scheduler.worker-saturation": 1.0,
+                    "distributed.comm.timeouts.connect": "10s",
+                    "distributed.logging.distributed": "error",
+                }
+            )
+        )
+        if scheduler is None:
+            # A worker that is stopped in the middle of a clip leaves a semaphore to
+            # Python's tracker, which frees it and would warn after our last line.
+            os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+            local = stack.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address="127.0.0.1:0",
+                    silence_logs=50,
+                    preload=[DEAF],
+                )
+            )
+            client = stack.enter_context(Client(local))
+        else:
+            try:
+                client = stack.enter_context(Client(scheduler, timeout="10s"))
+            except (OSError, ValueError) as error:
+                msg = (
+                    f"scheduler {scheduler!r}: no answer ({error}). Expected the "
+                    "address of a running dask scheduler, as tcp://10.0.0.1:8786"
+                )
+                raise SettingsError(msg) from error
+            workers = len(client.scheduler_info(n_workers=-1)["workers"])
+            if workers == 0:
+                msg = f"scheduler {scheduler!r}: it has no workers; start some first"
+                raise SettingsError(msg)
+        yield Cluster(client=client, workers=workers, dashboard=client.dashboard_link)

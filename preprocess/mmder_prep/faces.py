@@ -1,0 +1,222 @@
+"""From face boxes to one steady square crop a frame.
+
+Nothing here opens a file or runs a detector. Boxes are left, top, right, bottom
+in pixels of the displayed picture; x grows to the right, y downwards. Half-open.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+STILL_SHARE = 0.06
+"""A face that stays within this share of its size gets one box for the whole clip:
+twice the jump of the detector's box on a still face (1.4 to 2.9 % of its size)."""
+RESTLESS_SHARE = 0.1
+"""A face that moves by more of its size between two searched frames is looked for in
+the frame between them too."""
+SMOOTH_S = 0.25
+"""Width of the Gaussian in time that smooths the path of a moving face."""
+JUMP_COST = 2.0
+"""What it costs the track to jump by one face size, in units of a perfect face."""
+MISS_COST = 0.5
+"""What it costs the track to pass over a frame."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Detections:
+    """Faces found in one picture."""
+
+    boxes_px: Float64[np.ndarray, "face 4"]
+    scores: Float64[np.ndarray, " face"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Track:
+    """One person through the frames of a clip."""
+
+    boxes_px: Float64[np.ndarray, "frame 4"]
+    scores: Float64[np.ndarray, " frame"]
+    """NaN where the box is interpolated."""
+
+    @property
+    def found(self) -> Bool[np.ndarray, " frame"]:
+        """Tell in which frames the face was detected."""
+        return np.asarray(~np.isnan(self.scores))
+
+
+def follow(
+    frames: Sequence[Detections], times_s: Float64[np.ndarray, " frame"]
+) -> Track | None:
+    """Choose one person by size, score and continuity; fill the boxes in between.
+
+    The best path through the frames: each box on it earns its score times its share
+    of the largest face in the clip, each jump between boxes and each frame passed
+    over costs. Where the person is missing, boxes are interpolated in time.
+
+    Returns:
+        The track, or None where no frame shows a face.
+    """
+    if not any(len(f.scores) for f in frames):
+        return None
+    chosen = _best_path(frames)
+    scores = np.array(
+        [f.scores[c] if c >= 0 else np.nan for f, c in zip(frames, chosen, strict=True)]
+    )
+    known = np.array(
+        [f.boxes_px[c] for f, c in zip(frames, chosen, strict=True) if c >= 0]
+    )
+    found = ~np.isnan(scores)
+    boxes = np.stack(
+        [np.interp(times_s, times_s[found], known[:, edge]) for edge in range(4)],
+        axis=1,
+    )
+    return Track(boxes_px=boxes, scores=scores)
+
+
+def _best_path(frames: Sequence[Detections]) -> Int64[np.ndarray, " frame"]:
+    """Pick a detection of every frame, or -1, by dynamic programming.
+
+    The state is the frame last chosen and its detection, so that a jump over missed
+    frames still costs what the person moved.
+    """
+    largest = max(_size(f.boxes_px).max() for f in frames if len(f.scores))
+    best: list[list[float]] = []
+    back: list[list[tuple[int, int] | None]] = []
+    for now, frame in enumerate(frames):
+        gain = frame.scores * _size(frame.boxes_px) / largest
+        scores, links = [], []
+        for face in range(len(frame.scores)):
+            options: list[tuple[float, tuple[int, int] | None]] = [
+                (-MISS_COST * now, None)
+            ]
+            for before in range(now):
+                if not best[before]:
+                    continue
+                cost = JUMP_COST * _jump(
+                    frames[before].boxes_px, frame.boxes_px[face]
+                ) + MISS_COST * (now - before - 1)
+                values = np.array(best[before]) - cost
+                top = int(values.argmax())
+                options.append((float(values[top]), (before, top)))
+            value, link = max(options, key=lambda o: o[0])
+            scores.append(value + float(gain[face]))
+            links.append(link)
+        best.append(scores)
+        back.append(links)
+    ends = [
+        (value - MISS_COST * (len(frames) - 1 - now), (now, face))
+        for now, values in enumerate(best)
+        for face, value in enumerate(values)
+    ]
+    at: tuple[int, int] | None = max(ends)[1]
+    chosen = np.full(len(frames), -1, dtype=np.int64)
+    while at is not None:
+        chosen[at[0]] = at[1]
+        at = back[at[0]][at[1]]
+    return chosen
+
+
+def restless(track: Track, searched: Sequence[int]) -> list[int]:
+    """List the frames to search too, since the face moves or is missing around them.
+
+    Args:
+        track: What the frames searched so far give.
+        searched: Those frames, ascending, the first and the last among them.
+    """
+    found = track.found
+    jumps = _jump(track.boxes_px[searched][:-1], track.boxes_px[searched][1:])
+    return [
+        place
+        for jump, before, after in zip(jumps, searched[:-1], searched[1:], strict=True)
+        if jump > RESTLESS_SHARE or not (found[before] and found[after])
+        for place in range(before + 1, after)
+    ]
+
+
+def _size(boxes_px: Float64[np.ndarray, "*face 4"]) -> Float64[np.ndarray, "*face"]:
+    """Give the longer side of each box."""
+    wide, high = (
+        boxes_px[..., 2] - boxes_px[..., 0],
+        boxes_px[..., 3] - boxes_px[..., 1],
+    )
+    return np.asarray(np.maximum(wide, high))
+
+
+def _jump(
+    before_px: Float64[np.ndarray, "face 4"], now_px: Float64[np.ndarray, "*face 4"]
+) -> Float64[np.ndarray, " face"]:
+    """Measure how far boxes are from others, in sizes of the smaller of two."""
+    before_size, now_size = _size(before_px), _size(now_px)
+    moved = np.linalg.norm(_centre(before_px) - _centre(now_px), axis=-1)
+    smaller = np.maximum(np.minimum(before_size, now_size), 1e-6)
+    return np.asarray((moved + np.abs(before_size - now_size)) / smaller)
+
+
+def _centre(boxes_px: Float64[np.ndarray, "*face 4"]) -> Float64[np.ndarray, "*face 2"]:
+    return np.asarray((boxes_px[..., :2] + boxes_px[..., 2:]) / 2)
+
+
+def steady(
+    boxes_px: Float64[np.ndarray, "frame 4"], times_s: Float64[np.ndarray, " frame"]
+) -> Float64[np.ndarray, "frame 4"]:
+    """Smooth boxes in time; a face that stays where it is gets one box for all frames.
+
+    The detector's box jumps on a still face, and a crop that jumps with it shows
+    movement that is not there. So: a running median of three against outliers, a
+    Gaussian in time, and below `STILL_SHARE` no movement at all.
+    """
+    path = np.column_stack([_centre(boxes_px), _size(boxes_px)])
+    padded = np.pad(path, ((1, 1), (0, 0)), mode="edge")
+    path = np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
+    gap = times_s[:, None] - times_s[None, :]
+    weight = np.exp(-0.5 * (gap / SMOOTH_S) ** 2)
+    smooth = weight @ path / weight.sum(axis=1, keepdims=True)
+    middle = np.median(path, axis=0)
+    if np.abs(smooth - middle).max() <= STILL_SHARE * middle[2]:
+        smooth = np.broadcast_to(middle, smooth.shape)
+    half = smooth[:, 2:] / 2
+    return np.concatenate([smooth[:, :2] - half, smooth[:, :2] + half], axis=1)
+
+
+def square(
+    boxes_px: Float64[np.ndarray, "frame 4"],
+    *,
+    margin: float,
+    region_px: tuple[int, int, int, int],
+) -> Int64[np.ndarray, "frame 4"]:
+    """Widen boxes to squares of whole pixels, moved into the region where they fit.
+
+    Args:
+        boxes_px: Square boxes of a face.
+        margin: Side of the result: side of the box times 1 + margin.
+        region_px: Where the person may be; a larger crop is centred on it.
+    """
+    left, top, right, bottom = region_px
+    side = np.rint(_size(boxes_px) * (1 + margin)).astype(np.int64)
+    side = np.maximum(side, 2)
+    first = np.rint(_centre(boxes_px) - side[:, None] / 2).astype(np.int64)
+    low = np.array([left, top])
+    high = np.array([right, bottom])
+    room = (high - low) - side[:, None]
+    inside = np.clip(first, low, np.maximum(low, high - side[:, None]))
+    centred = low + np.floor_divide(room, 2)
+    first = np.where(room >= 0, inside, centred)
+    return np.concatenate([first, first + side[:, None]], axis=1)
+
+
+def centre_square(
+    region_px: tuple[int, int, int, int], frames: int
+) -> Int64[np.ndarray, "frame 4"]:
+    """Give the largest centred square of a region, once a frame."""
+    left, top, right, bottom = region_px
+    side = min(right - left, bottom - top)
+    x = left + (right - left - side) // 2
+    y = top + (bottom - top - side) // 2
+    return np.tile(np.array([x, y, x + side, y + side], dtype=np.int64), (frames, 1))
+
+
+def no_faces() -> Detections:
+    """Give what a picture without a face has."""
+    return Detections(boxes_px=np.zeros((0, 4)), scores=np.zeros(0))

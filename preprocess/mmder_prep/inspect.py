@@ -1,0 +1,67 @@
+"""What is in a store, for a person to read."""
+
+from collections import Counter
+
+from rich.console import Console
+from rich.table import Table
+
+from mmder_store.schema import COLUMNS, STATUSES, arrays_of, shape_of
+from mmder_store.store import Store
+
+
+def show(store: Store, console: Console) -> None:
+    """Print contents, settings, counts and sizes."""
+    spec, columns = store.spec, store.columns
+    console.print(
+        f"[bold]{store.path.name}[/]: {spec.corpus}, {len(store)} clips of "
+        f"{len(set(columns['speaker']))} speakers in {spec.shards} shards, "
+        f"sealed {store.sha256[:12]}"
+    )
+    status = Counter(columns["status"])
+    console.print(
+        "status   " + ", ".join(f"{s} {status[s]}" for s in STATUSES if status[s])
+    )
+    clamped = int((columns["clamped"] > 0).sum())
+    console.print(f"clamped  {clamped} clips end before their 16th frame")
+    settings = spec.settings.to_json().items()
+    console.print("settings " + ", ".join(f"{k} {v}" for k, v in settings))
+    console.print(
+        "versions " + ", ".join(f"{k} {v}" for k, v in store.versions.items())
+    )
+    for labels in spec.label_sets:
+        console.print(f"labels   {labels.name}: {', '.join(labels.classes)}")
+    for protocol in spec.protocols:
+        folds = len(set(protocol.fold_of.values()))
+        console.print(f"folds    {protocol.name}: {folds}, {protocol.source}")
+    console.print(_emotions(store))
+    console.print(_sizes(store))
+    for row in (columns["status"] != "ok").nonzero()[0][:20]:
+        console.print(
+            f"{columns['clip_id'][row]}: {columns['status'][row]}, "
+            f"{columns['reason'][row]}",
+            markup=False,
+        )
+
+
+def _emotions(store: Store) -> Table:
+    """Count the clips of every emotion."""
+    table = Table("emotion", "clips", "ok", title="emotions")
+    emotions, ok = store.columns["emotion"], store.columns["status"] == "ok"
+    for emotion, count in sorted(Counter(emotions).items()):
+        usable = int(((emotions == emotion) & ok).sum())
+        table.add_row(emotion or "(none)", str(count), str(usable))
+    return table
+
+
+def _sizes(store: Store) -> Table:
+    """List the arrays with their shapes and bytes on disk."""
+    table = Table("array", "shape of a clip", "dtype", "MB on disk", title="arrays")
+    sizes = store.size_bytes()
+    for array in arrays_of(store.spec.settings):
+        shape = " x ".join(map(str, shape_of(array, store.spec.settings)))
+        table.add_row(array.name, shape, array.dtype, f"{sizes[array.name] / 1e6:.1f}")
+    columns = sum(sizes[c.name] for c in COLUMNS) / 1e6
+    table.add_row(f"{len(COLUMNS)} columns", "", "", f"{columns:.1f}")
+    total = sum(sizes.values()) / 1e6
+    table.add_row("all", "", "", f"{total:.1f}")
+    return table

@@ -1,0 +1,139 @@
+"""Small sealed stores made by hand, with the answer planted in them if asked.
+
+Real arrays of the real format, of noise: no media, no detector, a second for dozens
+of clips.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmder_store import PrepSettings, Store, StoreSpec, ledger
+from mmder_store.emotions import LABEL_SETS, PROTOCOLS
+from mmder_store.schema import arrays_of, shape_of
+from mmder_store.store import create, seal, write_shard
+
+EMOTIONS = LABEL_SETS["ravdess-8"].classes
+Array = NDArray[Any]
+
+
+def make_store(
+    path: Path,
+    *,
+    clips: int,
+    modality: Literal["av", "audio"] = "av",
+    speakers: int = 6,
+    planted: str = "",
+    strength: float = 1.0,
+    status: Mapping[int, str] | None = None,
+    protocols: tuple[str, ...] = ("ravdess-contiguous-6",),
+    seed: int = 0,
+) -> Store:
+    """Make a store of noise.
+
+    Clip i is of emotion ``i % 8`` and of a speaker of RAVDESS; `speakers` of them
+    are spread over the six folds.
+
+    Args:
+        path: Where.
+        clips: How many.
+        modality: Whether there are pictures.
+        speakers: How many different ones, at most 24.
+        planted: "picture", "sound" or "picture sound": what shows the emotion, as a
+            bright square, or a loud band of frequencies, whose place is the emotion's.
+        strength: How clearly.
+        status: Status by number of the clip, where it is not ok.
+        protocols: Names of the fold protocols.
+        seed: Of the noise.
+    """
+    settings = PrepSettings(modality=modality)
+    spec = StoreSpec(
+        corpus="handmade",
+        clips=clips,
+        settings=settings,
+        label_sets=(LABEL_SETS["ravdess-7"], LABEL_SETS["ravdess-8"]),
+        protocols=tuple(PROTOCOLS[p] for p in protocols),
+        manifest_sha256="0",
+        shard_clips=8,
+    )
+    create(path, spec)
+    rng = np.random.default_rng(seed)
+    who = np.linspace(1, 24, speakers).round().astype(int)
+    rows = [
+        {
+            "clip_id": f"c{i:04d}",
+            "speaker": f"{who[i // len(EMOTIONS) % speakers]:02d}",
+            "emotion": EMOTIONS[i % len(EMOTIONS)],
+        }
+        for i in range(clips)
+    ]
+    for shard in range(spec.shards):
+        part = spec.rows(shard)
+        numbers = range(part.start, part.stop)
+        blocks = {
+            a.name: np.stack(
+                [
+                    _row(a.name, shape_of(a, settings), i % 8, planted, strength, rng)
+                    for i in numbers
+                ]
+            ).astype(a.dtype)
+            for a in arrays_of(settings)
+        }
+        checksums = write_shard(path, shard, blocks)
+        records = tuple(
+            ledger.ClipRecord(
+                clip_id=rows[i]["clip_id"],
+                key=str(i),
+                status=(status or {}).get(i, "ok"),
+            )
+            for i in numbers
+        )
+        ledger.write(
+            path, ledger.ShardRecord(shard=shard, clips=records, checksums=checksums)
+        )
+    seal(path, rows, {"mmder": "0"})
+    return Store(path)
+
+
+def _row(
+    name: str,
+    shape: tuple[int, ...],
+    emotion: int,
+    planted: str,
+    strength: float,
+    rng: np.random.Generator,
+) -> Array:
+    kinds: dict[str, Callable[[], Array]] = {
+        "frames": lambda: _frames(
+            shape, emotion, strength * ("picture" in planted), rng
+        ),
+        "stft": lambda: _sound(shape, emotion, strength * ("sound" in planted), rng),
+        "mfcc": lambda: _sound(shape, emotion, strength * ("sound" in planted), rng),
+    }
+    make = kinds.get(name.split("_")[0])
+    return make() if make else np.zeros(shape)
+
+
+def _frames(
+    shape: tuple[int, ...], emotion: int, strength: float, rng: np.random.Generator
+) -> Array:
+    """Give grey noise; the emotion is the place of a bright square of 56."""
+    frames = rng.integers(64, 128, shape)
+    row, column = divmod(emotion, 4)
+    square = np.s_[:, 56 * row + 56 : 56 * row + 112, 56 * column : 56 * column + 56]
+    frames[square] += int(100 * strength)
+    return frames
+
+
+def _sound(
+    shape: tuple[int, ...], emotion: int, strength: float, rng: np.random.Generator
+) -> Array:
+    """Give noise around -40; the emotion is the height of a loud band."""
+    sound = rng.normal(-40, 10, shape)
+    low = 1 + (shape[1] - 1) * emotion // 8
+    high = 1 + (shape[1] - 1) * (emotion + 1) // 8
+    sound[:, low:high] += 40 * strength
+    return sound

@@ -1,0 +1,40 @@
+"""Jobs that end their worker, on which attempt is written beforehand."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmder_prep.plan import ShardJob
+from mmder_prep.shard import ShardDone, make_shard
+
+
+@dataclass(frozen=True)
+class Mortal:
+    """A job whose worker dies on its first `deaths` attempts."""
+
+    shard: int
+    deaths: int
+    folder: str
+
+    def attempts(self) -> int:
+        return len(list(Path(self.folder).glob(f"{self.shard}-*")))
+
+
+def live_or_die(job: Mortal, tick: Callable[[str], None]) -> None:
+    attempt = job.attempts()
+    Path(job.folder, f"{job.shard}-{attempt}").touch()
+    if attempt < job.deaths:
+        os._exit(9)
+    tick("ok")
+
+
+def die_at(job: ShardJob, clip_id: str) -> ShardDone:
+    """Make a shard, in a process that ends while it is at a clip."""
+    at = Path(job.store, "ledger", f".at-{job.shard:06d}")
+
+    def tick(_status: str) -> None:
+        if f'"{clip_id}"' in at.read_text().split("deaths")[0]:
+            os._exit(9)
+
+    return make_shard(job, tick)

@@ -1,0 +1,191 @@
+"""Files and members of archives: read where they lie, never outside of the root."""
+
+import hashlib
+import struct
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mmder_prep.source import MAX_MEMBER_BYTES, Source, locate
+from mmder_store.errors import ManifestError, MediaError
+
+CLIP = np.random.default_rng(0).bytes(5000) + bytes(20_000)
+MEMBER = "Actor_01/a clip.mp4"
+
+
+@pytest.fixture
+def archive(tmp_path: Path) -> Path:
+    path = tmp_path / "Video.ZIP"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr(MEMBER, CLIP)
+        file.writestr("other.mp4", b"other")
+    return path
+
+
+def content(source: Source) -> bytes:
+    opened = source.input()
+    return Path(opened).read_bytes() if isinstance(opened, str) else opened.read()
+
+
+def test_a_member_of_a_zip_is_read_and_nothing_is_unpacked(
+    archive: Path, tmp_path: Path
+) -> None:
+    source = locate(tmp_path, f"Video.ZIP/{MEMBER}")
+    assert source == Source(archive, MEMBER)
+    assert content(source) == CLIP
+    assert list(tmp_path.rglob("*")) == [archive]
+
+
+def test_a_file_is_given_by_its_path(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "x.mp4").write_bytes(CLIP)
+    source = locate(tmp_path, "a/x.mp4")
+    assert source == Source(tmp_path / "a" / "x.mp4")
+    assert source.input() == str(tmp_path / "a" / "x.mp4")
+
+
+def test_a_folder_that_is_named_like_an_archive_is_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").mkdir()
+    (tmp_path / "a.zip" / "x.mp4").write_bytes(b"x")
+    assert content(locate(tmp_path, "a.zip/x.mp4")) == b"x"
+
+
+def test_an_archive_itself_is_a_file(archive: Path, tmp_path: Path) -> None:
+    assert locate(tmp_path, "Video.ZIP") == Source(archive)
+
+
+@pytest.mark.parametrize(
+    "path", ["../x.mp4", "a/../../x.mp4", "/etc/passwd", "..", "a/b/../../../root2/x"]
+)
+def test_a_path_out_of_the_root_is_refused(tmp_path: Path, path: str) -> None:
+    root = tmp_path / "root"
+    root.mkdir()
+    with pytest.raises(ManifestError, match=r"leads out of .* --root"):
+        locate(root, path)
+
+
+def test_a_neighbour_with_the_same_beginning_is_outside(tmp_path: Path) -> None:
+    with pytest.raises(ManifestError, match="leads out of"):
+        locate(tmp_path / "root", str(tmp_path / "root2" / "x.mp4"))
+
+
+def test_an_absolute_path_inside_the_root_is_allowed(tmp_path: Path) -> None:
+    inside = tmp_path / "b" / "x.mp4"
+    assert locate(tmp_path, str(inside)) == Source(inside)
+    assert locate(tmp_path, "a/../b/x.mp4") == Source(inside)
+
+
+def test_a_relative_root_means_the_working_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert locate(Path(), "x.mp4") == Source(tmp_path / "x.mp4")
+
+
+@pytest.mark.parametrize("member", [None, "x.mp4"])
+def test_what_is_missing_is_a_media_error(tmp_path: Path, member: str | None) -> None:
+    source = Source(tmp_path / "gone", member)
+    with pytest.raises(MediaError, match=r"cannot be read .*No such file"):
+        source.input()
+    with pytest.raises(MediaError, match=r"cannot be read .*No such file"):
+        source.sha256()
+
+
+def test_a_missing_member_is_named(archive: Path) -> None:
+    with pytest.raises(MediaError, match=r"cannot be read .*gone\.mp4"):
+        Source(archive, "gone.mp4").input()
+
+
+def test_a_folder_is_not_media(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="cannot be read"):
+        Source(tmp_path).input()
+
+
+def test_an_archive_that_is_none_is_a_media_error(tmp_path: Path) -> None:
+    (tmp_path / "a.zip").write_bytes(CLIP)
+    with pytest.raises(MediaError, match=r"cannot be read .*not a zip"):
+        locate(tmp_path, "a.zip/x.mp4").input()
+
+
+@given(at=st.floats(0, 1, exclude_max=True), damage=st.binary(min_size=1, max_size=20))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_damaged_archive_is_a_media_error_or_the_same_bytes(
+    archive: Path, at: float, damage: bytes
+) -> None:
+    whole = archive.read_bytes()
+    place = int(at * len(whole))
+    changed = archive.with_name("damaged.zip")
+    changed.write_bytes(whole[:place] + damage + whole[place + len(damage) :])
+    try:
+        found = content(Source(changed, MEMBER))
+    except MediaError as error:
+        assert "cannot be read" in str(error)  # noqa: PT017  either may happen
+    else:
+        assert len(found) <= MAX_MEMBER_BYTES
+        assert CLIP.startswith(found)
+
+
+@given(cut=st.floats(0, 1, exclude_max=True))
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_an_archive_cut_short_is_a_media_error(archive: Path, cut: float) -> None:
+    whole = archive.read_bytes()
+    changed = archive.with_name("cut.zip")
+    changed.write_bytes(whole[: int(cut * len(whole))])
+    with pytest.raises(MediaError, match="cannot be read"):
+        Source(changed, MEMBER).input()
+
+
+def lie(archive: Path, size: int) -> None:
+    """Write another size of the first member into both headers of it."""
+    whole = bytearray(archive.read_bytes())
+    struct.pack_into("<I", whole, whole.index(b"PK\x03\x04") + 22, size)
+    struct.pack_into("<I", whole, whole.index(b"PK\x01\x02") + 24, size)
+    archive.write_bytes(whole)
+
+
+def test_a_member_of_absurd_size_is_refused_unread(archive: Path) -> None:
+    lie(archive, MAX_MEMBER_BYTES + 1)
+    with pytest.raises(MediaError, match=f"at most {MAX_MEMBER_BYTES}"):
+        Source(archive, MEMBER).input()
+
+
+def test_of_a_member_larger_than_its_header_says_no_more_is_read(
+    archive: Path,
+) -> None:
+    """A bomb: a small number in the header, gigabytes of zeros behind it."""
+    lie(archive, 100)
+    try:
+        assert len(content(Source(archive, MEMBER))) <= 100
+    except MediaError as error:
+        assert "CRC" in str(error)  # noqa: PT017  what zipfile may find
+
+
+@pytest.mark.parametrize("size", [0, 1, 70_000])
+def test_the_hash_is_that_of_the_bytes_in_a_file_and_in_an_archive(
+    tmp_path: Path, size: int
+) -> None:
+    clip = CLIP * (1 + size // len(CLIP))
+    clip = clip[:size]
+    (tmp_path / "x.mp4").write_bytes(clip)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w") as file:
+        file.writestr("x.mp4", clip)
+    expected = hashlib.sha256(clip).hexdigest()
+    assert locate(tmp_path, "x.mp4").sha256() == expected
+    assert locate(tmp_path, "a.zip/x.mp4").sha256() == expected
+
+
+def test_the_hash_follows_a_change_of_the_file(tmp_path: Path) -> None:
+    """Although hashes are remembered."""
+    path = tmp_path / "x.mp4"
+    path.write_bytes(b"one")
+    before = Source(path).sha256()
+    path.write_bytes(b"three")
+    assert Source(path).sha256() == hashlib.sha256(b"three").hexdigest() != before
+
+
+def test_members_of_one_archive_have_hashes_of_their_own(archive: Path) -> None:
+    assert Source(archive, MEMBER).sha256() != Source(archive, "other.mp4").sha256()

@@ -1,0 +1,121 @@
+"""Which clips serve, and that batches hold what the store holds."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from handmade import make_store
+from mmder_store import Store
+from mmder_store.emotions import LABEL_SETS, label_set
+from mmder_store.errors import SettingsError
+from mmder_train import clips
+from mmder_train.fusion import STRATEGIES
+
+SEVEN = LABEL_SETS["ravdess-7"]
+STATUS = {0: "no_face", 1: "no_audio", 2: "no_video", 3: "failed"}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return make_store(
+        tmp_path_factory.mktemp("clips") / "s.zarr", clips=10, status=STATUS
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "rows"),
+    [
+        ("cfas", [4, 5, 6, 7, 8, 9]),
+        ("audio", [0, 4, 5, 6, 7, 8, 9]),
+        ("video", [1, 4, 5, 6, 7, 8, 9]),
+    ],
+)
+def test_status_decides(store: Store, name: str, rows: list[int]) -> None:
+    found = clips.usable(store, strategy=STRATEGIES[name], labels=SEVEN)
+    assert found.row.tolist() == rows
+    assert sum(found.left_out.values()) == 10 - len(rows)
+    assert found.left_out["failed"] == found.left_out["no_video"] == 1
+    emotions = [store.columns["emotion"][i] for i in rows]
+    names = [SEVEN.classes[k] for k in found.label]
+    assert names == [SEVEN.class_of[e] for e in emotions]
+
+
+def test_emotions_without_a_class_are_left_out(store: Store) -> None:
+    two = label_set("two", ("angry", "sad"))
+    found = clips.usable(store, strategy=STRATEGIES["cfas"], labels=two)
+    assert found.left_out["no class for 'fearful' in two"] == 1
+    assert set(found.label.tolist()) == {0}
+    with pytest.raises(SettingsError, match=r"no clip for cfas \(1 failed, .*no_face"):
+        clips.usable(
+            store, strategy=STRATEGIES["cfas"], labels=label_set("none", ("excited",))
+        )
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_clip_holds_the_arrays_its_strategy_takes(store: Store, name: str) -> None:
+    one = STRATEGIES[name]
+    found = clips.usable(store, strategy=one, labels=SEVEN)
+    data = clips.ClipData(store, clips=found, strategy=one, audio="stft")
+    item = data[2]
+    row = int(found.row[2])
+    want = {"clip", *(["frames"] * (one.frames > 0)), *(["sound"] * (one.windows > 0))}
+    assert set(item) == want
+    if one.frames:
+        frames = store.read("frames", row)
+        assert (item["frames"].numpy() == frames[:: 16 // one.frames]).all()
+        assert item["frames"].dtype == torch.uint8
+    if one.windows:
+        sound = store.read(f"stft_{one.windows}", row)
+        assert (item["sound"].numpy() == sound).all()
+        assert item["sound"].dtype == torch.float16
+
+
+def test_held_clips_are_the_same(store: Store) -> None:
+    one = STRATEGIES["ffls"]
+    found = clips.usable(store, strategy=one, labels=SEVEN)
+    data = clips.ClipData(store, clips=found, strategy=one, audio="mfcc")
+    before = data[3]
+    assert data.hold()
+    assert all(torch.equal(before[k], v) for k, v in data[3].items())
+
+
+def test_too_many_clips_are_not_held(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clips, "HOLD_BYTES", 10)
+    one = STRATEGIES["audio"]
+    found = clips.usable(store, strategy=one, labels=SEVEN)
+    assert not clips.ClipData(store, clips=found, strategy=one, audio="mfcc").hold()
+
+
+def test_order_is_new_each_epoch_and_whole() -> None:
+    order = clips.Order(np.arange(10, 40), seed=3)
+    first = list(order)
+    assert list(order) == first
+    order.epoch = 1
+    assert list(order) != first
+    assert sorted(order) == sorted(first) == list(range(10, 40))
+
+
+def test_batches_are_the_same_whoever_reads(store: Store) -> None:
+    one = STRATEGIES["audio"]
+    found = clips.usable(store, strategy=one, labels=SEVEN)
+    data = clips.ClipData(store, clips=found, strategy=one, audio="mfcc")
+    order = clips.Order(np.arange(len(found.row)), seed=0)
+    here, there = (
+        list(clips.loader(data, order, batch=3, workers=n, pin=False)) for n in (0, 1)
+    )
+    assert [len(b["clip"]) for b in here] == [3, 3, 1]
+    for a, b in zip(here, there, strict=True):
+        assert torch.equal(a["clip"], b["clip"])
+        assert torch.equal(a["sound"], b["sound"])
+
+
+def test_sound_alone_serves_only_audio(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "sound.zarr", clips=8, modality="audio")
+    assert len(clips.usable(store, strategy=STRATEGIES["audio"], labels=SEVEN).row) == 8
+    for name in ("cfas", "rfas", "video"):
+        with pytest.raises(SettingsError, match=r"sound alone. Say --strategy audio"):
+            clips.usable(store, strategy=STRATEGIES[name], labels=SEVEN)

@@ -1,0 +1,122 @@
+"""Steps, rates and losses."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from mmder_store.errors import MmderError, SettingsError
+from mmder_train import engine, schedule
+from mmder_train.config import TUNES, TrainConfig
+from mmder_train.videomae import Classifier, Encoder, Head, Size
+
+CONFIG = {
+    "strategies": ("cfas",),
+    "labels": "ravdess-7",
+    "protocol": "speakers-5",
+    "epochs": 1,
+    "batch": 2,
+    "lr": 0.01,
+}
+
+
+def test_cosine_climbs_and_falls() -> None:
+    optimiser = schedule.adamw(Head(8, 2), lr=0.1, weight_decay=0.05)
+    set_rate = schedule.cosine(optimiser, steps=100)
+    rates = []
+    for step in range(100):
+        set_rate(step)
+        rates.append(optimiser.param_groups[0]["lr"])
+    assert all(r > 0 for r in rates)
+    assert max(rates) == pytest.approx(0.1, rel=0.05)
+    assert rates.index(max(rates)) == pytest.approx(10, abs=2)
+    assert all(a >= b for a, b in pairwise(rates[12:]))
+    assert rates[-1] < 0.001
+
+
+def test_biases_and_norms_do_not_decay() -> None:
+    optimiser = schedule.adamw(Head(8, 2), lr=0.1, weight_decay=0.05)
+    by_decay = {
+        g["weight_decay"]: sum(p.numel() for p in g["params"])
+        for g in optimiser.param_groups
+    }
+    assert by_decay == {0.0: 8 + 8 + 2, 0.05: 16}
+
+
+def test_steps_on_few_clips_drive_the_loss_down() -> None:
+    torch.manual_seed(0)
+    features, labels = torch.randn(4, 8), torch.tensor([0, 1, 2, 0])
+    head = Head(8, 3)
+    optimiser = schedule.adamw(head, lr=1e-2, weight_decay=0.05)
+    losses = [
+        engine.train_one_epoch(
+            head,
+            [(torch.arange(4), features)],
+            labels,
+            optimiser=optimiser,
+            set_rate=schedule.constant,
+            first_step=step,
+        )
+        for step in range(60)
+    ]
+    assert losses[-1] < 0.1 < losses[0]
+
+
+def test_steps_through_the_encoder_drive_the_loss_down() -> None:
+    torch.manual_seed(0)
+    model = Classifier(Encoder(Size(dim=24, depth=1, heads=1)), Head(24, 2))
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    clips = torch.stack([torch.zeros(3, 16, 224, 224), torch.ones(3, 16, 224, 224)])
+    losses = [
+        engine.train_one_epoch(
+            model,
+            [(torch.arange(2), clips)],
+            torch.tensor([0, 1]),
+            optimiser=optimiser,
+            set_rate=schedule.constant,
+            first_step=0,
+        )
+        for optimiser in [schedule.adamw(model, lr=1e-2, weight_decay=0.0)]
+        for _ in range(12)
+    ]
+    assert losses[-1] < losses[0] / 2
+    still = [n for n, p in model.named_parameters() if torch.equal(p, before[n])]
+    assert still == []
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_step() -> None:
+    head = Head(8, 3)
+    features = torch.full((2, 8), float("nan"))
+    with pytest.raises(MmderError, match=r"step 12: the loss is nan. A smaller --lr"):
+        engine.train_one_epoch(
+            head,
+            [(torch.arange(2), features)],
+            torch.tensor([0, 1]),
+            optimiser=schedule.adamw(head, lr=1e-2, weight_decay=0.05),
+            set_rate=schedule.constant,
+            first_step=11,
+        )
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"epochs": 0}, "--epochs 0: expected 1 or more"),
+        ({"batch": 0}, "--batch 0: expected 1"),
+        ({"seed": -1}, "--seed -1: expected 0"),
+        ({"lr": 0.0}, "--lr 0: expected above 0"),
+        ({"lr": float("nan")}, "--lr nan: expected above 0"),
+        ({"weight_decay": 2.0}, "--weight-decay 2: expected 0 to 1"),
+        ({"strategies": ("cfas", "cfas")}, "expected each strategy once"),
+        ({"rfas_resample": True}, "Say --tune full"),
+        ({"rfas_resample": True, "tune": "full"}, "no rfas among cfas"),
+    ],
+)
+def test_settings_out_of_range(change: dict[str, object], text: str) -> None:
+    with pytest.raises(SettingsError, match=text):
+        TrainConfig(**(CONFIG | change))  # type: ignore[arg-type]
+
+
+def test_the_papers_numbers_are_the_defaults() -> None:
+    assert TUNES["head"].lr == 1e-2
+    assert TrainConfig(**CONFIG).weight_decay == 0.05  # type: ignore[arg-type]

@@ -1,0 +1,79 @@
+"""No speaker is ever on both sides, and what is missing is said."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mmder_store.emotions import PROTOCOLS, FoldProtocol
+from mmder_store.errors import SettingsError
+from mmder_train import folds
+
+SIX = PROTOCOLS["ravdess-contiguous-6"]
+
+
+@given(
+    st.lists(st.sampled_from([f"s{i:02d}" for i in range(12)]), min_size=2).filter(
+        lambda found: len(set(found)) > 1
+    )
+)
+def test_any_speakers_are_tested_once_and_never_trained_on(speakers: list[str]) -> None:
+    split = folds.split(speakers, folds.contiguous(speakers))
+    assert len(split) == min(5, len(set(speakers)))
+    tested = np.concatenate([f.test for f in split])
+    assert sorted(tested.tolist()) == list(range(len(speakers)))
+    for fold in split:
+        train = {speakers[i] for i in fold.train}
+        test = {speakers[i] for i in fold.test}
+        assert not train & test
+        assert test == set(fold.speakers)
+        assert len(fold.train) + len(fold.test) == len(speakers)
+    # Neighbours in the order of their names stay together.
+    order = [s for fold in split for s in fold.speakers]
+    assert order == sorted(order)
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=list(PROTOCOLS))
+def test_named_protocols_keep_speakers_apart(protocol: FoldProtocol) -> None:
+    speakers = [s for s in protocol.fold_of for _ in range(3)]
+    split = folds.split(speakers, protocol)
+    assert [f.number for f in split] == sorted(set(protocol.fold_of.values()))
+    for fold in split:
+        assert not {speakers[i] for i in fold.train} & set(fold.speakers)
+        assert {protocol.fold_of[s] for s in fold.speakers} == {fold.number}
+    labels = np.zeros(len(speakers), dtype=np.int64)
+    assert folds.notes(split, protocol, labels, ["a"]) == []
+
+
+def test_one_speaker_cannot_be_split() -> None:
+    with pytest.raises(SettingsError, match="speaker '01', so nobody else"):
+        folds.split(["01", "01"], SIX)
+    with pytest.raises(SettingsError, match="speakers of one fold"):
+        folds.split(["01", "02"], SIX)
+
+
+def test_a_stray_speaker_is_named() -> None:
+    with pytest.raises(SettingsError, match=r"no fold for speaker '99'.*speakers-5"):
+        folds.split(["01", "05", "99"], SIX)
+
+
+def test_choice_of_protocol() -> None:
+    speakers = ["a", "b"]
+    assert folds.choose(None, [SIX], speakers) is SIX
+    assert folds.choose(None, [], speakers).name == "speakers-5"
+    assert folds.choose("speakers-5", [SIX], speakers).fold_of == {"a": 1, "b": 2}
+    with pytest.raises(SettingsError, match="has ravdess-contiguous-6, speakers-5"):
+        folds.choose("seven", [SIX], speakers)
+
+
+def test_what_is_missing_is_said() -> None:
+    speakers = ["01", "02", "03", "04", "05"]
+    split = folds.split(speakers, SIX)
+    labels = np.array([0, 0, 0, 1, 0])
+    lines = folds.notes(split, SIX, labels, ["sad", "happy"])
+    assert "fold 6 of ravdess-contiguous-6: no clips in this store, left out" in lines
+    assert "fold 2 of ravdess-contiguous-6: 1 of its 4 speakers" in lines
+    assert "fold 1: tests happy, which nobody else shows" in lines
+    with pytest.raises(SettingsError, match=r"--fold 6: no clips.*of which 1, 2"):
+        folds.pick(split, 6, SIX)
+    assert [f.number for f in folds.pick(split, 2, SIX)] == [2]

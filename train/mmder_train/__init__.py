@@ -1,0 +1,1 @@
+"""Training: a sealed store in, WAR and UAR out."""

@@ -1,0 +1,190 @@
+"""Which clips of a store serve a strategy, and batches of them."""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence, Sized
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from mmder_store import LabelSet, Store
+from mmder_store.errors import SettingsError
+from mmder_train.fusion import Strategy
+
+HOLD_BYTES = 1 << 30
+"""Clips that take less than this are held in memory where they are read often."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clips:
+    """The clips of a store that a strategy and a label set can use."""
+
+    row: Int64[np.ndarray, " clip"]
+    """Row in the store."""
+    clip_id: tuple[str, ...]
+    speaker: tuple[str, ...]
+    label: Int64[np.ndarray, " clip"]
+    """Position of the class in the label set."""
+    left_out: dict[str, int]
+    """Clips of the store that are not used, by reason."""
+
+
+def usable(store: Store, *, strategy: Strategy, labels: LabelSet) -> Clips:
+    """Choose clips by their status and their emotion.
+
+    Status ``ok`` always serves; ``no_face`` where no pictures are taken;
+    ``no_audio`` where no sound is. All others are left out, and so are clips whose
+    emotion has no class in the label set.
+
+    Raises:
+        SettingsError: If the store has no pictures and the strategy needs them, or
+            no clip is left.
+    """
+    if strategy.frames and "frames" not in store:
+        msg = (
+            f"--strategy {strategy.name}: needs pictures, and store "
+            f"{store.path.name} has sound alone. Say --strategy audio."
+        )
+        raise SettingsError(msg)
+    serves = {"ok"}
+    serves |= set() if strategy.frames else {"no_face"}
+    serves |= set() if strategy.windows else {"no_audio"}
+    columns = store.columns
+    label = [labels.label(e) for e in columns["emotion"]]
+    reasons = [
+        str(status)
+        if status not in serves
+        else f"no class for {emotion!r} in {labels.name}"
+        if number < 0
+        else ""
+        for status, emotion, number in zip(
+            columns["status"], columns["emotion"], label, strict=True
+        )
+    ]
+    row = np.array([i for i, why in enumerate(reasons) if not why], dtype=np.int64)
+    left_out = dict(sorted(Counter(filter(None, reasons)).items()))
+    if not len(row):
+        why = ", ".join(f"{n} {reason}" for reason, n in left_out.items())
+        msg = f"store {store.path.name}: no clip for {strategy.name} ({why})"
+        raise SettingsError(msg)
+    return Clips(
+        row=row,
+        clip_id=tuple(str(columns["clip_id"][i]) for i in row),
+        speaker=tuple(str(columns["speaker"][i]) for i in row),
+        label=np.array(label, dtype=np.int64)[row],
+        left_out=left_out,
+    )
+
+
+class ClipData(Dataset[dict[str, Tensor]]):
+    """Stored clips as they are: integers and half floats, nothing computed.
+
+    Only the arrays that the strategy takes are read, one whole chunk each. A worker
+    process gets the store's path and opens it itself.
+    """
+
+    def __init__(
+        self, store: Store, *, clips: Clips, strategy: Strategy, audio: str
+    ) -> None:
+        """Say which clips and which arrays."""
+        self.store = store
+        self.rows = clips.row
+        self.frames = strategy.frames
+        self.sound = f"{audio}_{strategy.windows}" if strategy.windows else None
+        self._held: list[dict[str, Tensor]] | None = None
+
+    def __len__(self) -> int:
+        """Count the clips."""
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> dict[str, Tensor]:
+        """Give ``clip`` (the position), and ``frames`` and ``sound`` where taken."""
+        return self._read(index) if self._held is None else self._held[index]
+
+    def _read(self, index: int) -> dict[str, Tensor]:
+        row = int(self.rows[index])
+        found = {"clip": torch.tensor(index)}
+        if self.frames:
+            # The 8-frame step is twice the 16-frame step: every second picture.
+            frames = self.store.read("frames", row)[:: 16 // self.frames]
+            found["frames"] = torch.from_numpy(np.ascontiguousarray(frames))
+        if self.sound:
+            found["sound"] = torch.from_numpy(self.store.read(self.sound, row))
+        return found
+
+    def hold(self) -> bool:
+        """Read all clips into memory if they are few enough; tell if they were."""
+        if self._held is None:
+            first = self._read(0).values()
+            if sum(t.nbytes for t in first) * len(self) > HOLD_BYTES:
+                return False
+            self._held = [self._read(i) for i in range(len(self))]
+        return True
+
+
+def shuffled(
+    index: Int64[np.ndarray, " clip"], *, seed: int, epoch: int
+) -> Int64[np.ndarray, " clip"]:
+    """Give all positions in the order of this epoch, whoever reads them."""
+    return np.random.default_rng([seed, epoch]).permutation(index)
+
+
+class Order(Sampler[int], Sized):
+    """Positions of clips, in a new order each epoch if a seed is given."""
+
+    def __init__(
+        self, index: Int64[np.ndarray, " clip"], *, seed: int | None = None
+    ) -> None:
+        """Take the positions as they come, or shuffle them all by seed and epoch."""
+        self.index = index
+        self.seed = seed
+        self.epoch = 0
+
+    def __iter__(self) -> Iterator[int]:
+        """Go once over the positions."""
+        order = self.index
+        if self.seed is not None:
+            order = shuffled(self.index, seed=self.seed, epoch=self.epoch)
+        return iter(order.tolist())
+
+    def __len__(self) -> int:
+        """Count the positions."""
+        return len(self.index)
+
+
+def loader(
+    data: ClipData, order: Order, *, batch: int, workers: int, pin: bool
+) -> DataLoader[dict[str, Tensor]]:
+    """Give batches in this order; the last may be smaller, and none is repeated.
+
+    Args:
+        data: What is read.
+        order: Which clips, when.
+        batch: Clips in a batch.
+        workers: Processes that read; 0 reads in this one.
+        pin: Whether batches lie in memory that a GPU copies from directly.
+    """
+    more: dict[str, Any] = (
+        # Spawned: a fork would copy zarr's threads, which do not survive one.
+        {"multiprocessing_context": "spawn", "persistent_workers": True}
+        if workers
+        else {}
+    )
+    return DataLoader(
+        data,
+        batch_size=batch,
+        sampler=order,
+        num_workers=workers,
+        pin_memory=pin,
+        **more,
+    )
+
+
+def left_out_text(left_out: dict[str, int]) -> str:
+    """Say how many clips are not used and why."""
+    parts: Sequence[str] = [f"{n} {why}" for why, n in left_out.items()]
+    return f"{sum(left_out.values())} clips left out: {', '.join(parts)}"

@@ -1,0 +1,265 @@
+"""Pictures and sound to the encoder's input, on tensors. Nothing here opens a file.
+
+Axis order is clip, rgb, frame, height, width; a batch goes through whole, and all
+runs on the device of what is given. ``v`` and ``a`` are the paper's V and A:
+pictures of 8 bits a colour, a quarter of the memory of floats, until `normalised`.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+from torch.nn import functional
+
+Pictures = UInt8[Tensor, "clip rgb frame height width"]
+Input = Float[Tensor, "clip 3 16 224 224"]
+Places = Int64[Tensor, "clip place"]
+Fuse = Callable[[Tensor | None, Tensor | None, Tensor], Tensor]
+
+PLACES = 16
+"""Frames that the encoder takes."""
+SIDE_PX = 224
+MEAN_RGB = (0.485, 0.456, 0.406)
+STD_RGB = (0.229, 0.224, 0.225)
+"""Statistics of ImageNet, with which VideoMAE is pre-trained."""
+FLAT_DB = 1.0
+"""A spectrogram that spans less than this is of one colour: silence stays flat
+instead of its rounding noise being stretched over all colours."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Look:
+    """How a spectrogram becomes a picture."""
+
+    audio: Literal["mfcc", "stft"]
+    """Which spectrogram it is."""
+    colour: Literal["viridis", "grey"]
+    """What its values are painted with."""
+    scale: Literal["window", "clip"]
+    """Over what its values are stretched to the full range of colours."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Strategy:
+    """One way to put pictures and sound into sixteen frames."""
+
+    name: str
+    equation: str
+    """Where the paper defines it."""
+    frames: Literal[0, 8, 16]
+    """Pictures taken from a clip."""
+    windows: Literal[0, 8, 16]
+    """Sound windows taken from a clip."""
+    fuse: Fuse
+    """Pictures of V and of A, and places, to the encoder's input."""
+    height_px: int = SIDE_PX
+    """Height of each picture before fusion."""
+
+
+@cache
+def colour_table(colour: str) -> UInt8[Tensor, "3 256"]:
+    """Give red, green and blue of each of 256 values."""
+    if colour == "grey":
+        return torch.arange(256, dtype=torch.uint8).repeat(3, 1)
+    from matplotlib import colormaps
+
+    return torch.from_numpy(colormaps[colour](np.arange(256), bytes=True)[:, :3].T)
+
+
+def scaled(
+    sound: Float[Tensor, "clip window frequency time"], scale: str
+) -> Float[Tensor, "clip window frequency time"]:
+    """Stretch decibels to [0, 1], per window or per clip.
+
+    Paper: figure 4 says "normalised" and no more. We take the smallest and the
+    largest value of each window, so that loud and quiet clips look alike.
+    """
+    over = (2, 3) if scale == "window" else (1, 2, 3)
+    low = sound.amin(over, keepdim=True)
+    span = (sound.amax(over, keepdim=True) - low).clamp_min(FLAT_DB)
+    return (sound - low) / span
+
+
+def spectrogram_pictures(
+    sound: Float[Tensor, "clip window frequency time"],
+    *,
+    look: Look,
+    height_px: int = SIDE_PX,
+) -> Pictures:
+    """Paint each sound window as a picture, low frequencies at the bottom.
+
+    Paper: figures 2 and 4 show viridis pictures and say neither their scale nor
+    which coefficients they hold. The 0th (loudness) spans ten times the range of
+    the others and would leave them one colour: it is left out, as in the release.
+    """
+    values = sound.float()
+    if look.audio == "mfcc":
+        values = values[:, :, 1:]
+    values = scaled(values, look.scale).flip(2)
+    size = (height_px, SIDE_PX)
+    # Resized before it is painted: one plane to resize instead of three.
+    value = functional.interpolate(values, size=size, mode="bilinear")
+    index = value.mul_(255).round_().int()
+    table = colour_table(look.colour).to(index.device)
+    planes = [plane.index_select(0, index.flatten()) for plane in table]
+    return torch.stack([plane.view_as(index) for plane in planes], dim=1)
+
+
+def frame_pictures(
+    frames: UInt8[Tensor, "clip frame y x 3"], *, height_px: int = SIDE_PX
+) -> Pictures:
+    """Give stored frames, squeezed to half their height if asked.
+
+    Paper: III-B gives CFAS frames of 112x224 and not how: we average rows in pairs,
+    which keeps the whole face.
+    """
+    pictures = frames.permute(0, 4, 1, 2, 3).contiguous()
+    rows = SIDE_PX // height_px
+    if rows == 1:
+        return pictures
+    clip, rgb, frame, _, width = pictures.shape
+    parts = pictures.view(clip, rgb, frame, height_px, rows, width)
+    return parts.sum(4, dtype=torch.int16).floor_divide_(rows).byte()
+
+
+def normalised(
+    pictures: Pictures,
+) -> Float[Tensor, "clip rgb frame height width"]:
+    """Give floats: from [0, 255] to ImageNet's mean 0 and spread 1, by colour."""
+    std = pictures.new_tensor(STD_RGB, dtype=torch.float32).view(3, 1, 1, 1)
+    mean = pictures.new_tensor(MEAN_RGB, dtype=torch.float32).view(3, 1, 1, 1)
+    return pictures.float().mul_(1 / (255 * std)).sub_(mean / std)
+
+
+def _both(v: Tensor | None, a: Tensor | None) -> tuple[Tensor, Tensor]:
+    assert v is not None
+    assert a is not None
+    return v, a
+
+
+def cfas(v: Pictures | None, a: Pictures | None, _: Places) -> Input:
+    """X_i = Concat(V_i, A_i): the face above its spectrogram, 112 rows each."""
+    return normalised(torch.cat(_both(v, a), dim=3))
+
+
+def sfas(v: Pictures | None, a: Pictures | None, _: Places) -> Input:
+    """X_i = Add(Norm(V_i), Norm(A_i)), in float.
+
+    Paper: "will be normalized, and then directly added"; which norm is open. We take
+    the encoder's own (ImageNet's statistics) for both, and the plain sum.
+    """
+    v, a = _both(v, a)
+    return normalised(v).add_(normalised(a))
+
+
+def _sequence(v: Tensor | None, a: Tensor | None) -> Tensor:
+    return torch.cat(_both(v, a), dim=2)
+
+
+def ffls(v: Pictures | None, a: Pictures | None, _: Places) -> Input:
+    """X = Seq(V_1 .. V_8, A_1 .. A_8): all faces, then all spectrograms."""
+    return normalised(_sequence(v, a))
+
+
+def fslf(v: Pictures | None, a: Pictures | None, _: Places) -> Input:
+    """X = Seq(A_1 .. A_8, V_1 .. V_8): all spectrograms, then all faces."""
+    return normalised(_sequence(a, v))
+
+
+def ofos(v: Pictures | None, a: Pictures | None, _: Places) -> Input:
+    """X = Seq(V_1, A_1 .. V_8, A_8): a face and its spectrogram in turn."""
+    return normalised(torch.stack(_both(v, a), dim=3).flatten(2, 3))
+
+
+def rfas(v: Pictures | None, a: Pictures | None, places: Places) -> Input:
+    """X = Rand(V_1 .. V_8, A_1 .. A_8): place p shows frame ``places[p]`` of FFLS.
+
+    Paper: "randomly sorting" leaves open how often. We draw once a clip (`places_of`),
+    as the release does.
+    """
+    ordered = _sequence(v, a)
+    clip = torch.arange(len(places), device=places.device)[:, None]
+    return normalised(ordered.transpose(1, 2)[clip, places].transpose(1, 2))
+
+
+def video(v: Pictures | None, _a: Pictures | None, _: Places) -> Input:
+    """X_i = V_i: the faces alone."""
+    assert v is not None
+    return normalised(v)
+
+
+def audio(_v: Pictures | None, a: Pictures | None, _: Places) -> Input:
+    """X_i = A_i: the spectrograms alone."""
+    assert a is not None
+    return normalised(a)
+
+
+STRATEGIES = {
+    s.name: s
+    for s in (
+        Strategy(
+            name="cfas",
+            equation="eq. 1",
+            frames=16,
+            windows=16,
+            fuse=cfas,
+            height_px=SIDE_PX // 2,
+        ),
+        Strategy(name="sfas", equation="eq. 2", frames=16, windows=16, fuse=sfas),
+        Strategy(name="ffls", equation="eq. 3", frames=8, windows=8, fuse=ffls),
+        Strategy(name="fslf", equation="eq. 4", frames=8, windows=8, fuse=fslf),
+        Strategy(name="ofos", equation="eq. 5", frames=8, windows=8, fuse=ofos),
+        Strategy(name="rfas", equation="eq. 6", frames=8, windows=8, fuse=rfas),
+        Strategy(name="video", equation="table I, V", frames=16, windows=0, fuse=video),
+        Strategy(name="audio", equation="table I, A", frames=0, windows=16, fuse=audio),
+    )
+}
+
+
+def places_of(clip_ids: Sequence[str], *, seed: int, epoch: int = 0) -> Places:
+    """Draw the order of RFAS for each clip from the seed, its name and the epoch.
+
+    The order of a clip does not depend on the clips around it.
+    """
+    return torch.from_numpy(
+        np.stack(
+            [
+                np.random.default_rng(
+                    list(hashlib.sha256(f"{seed}/{epoch}/{name}".encode()).digest())
+                ).permutation(PLACES)
+                for name in clip_ids
+            ]
+        )
+    )
+
+
+def fused(
+    frames: UInt8[Tensor, "clip frame 224 224 3"] | None,
+    sound: Float[Tensor, "clip window frequency time"] | None,
+    places: Places,
+    *,
+    strategy: Strategy,
+    look: Look,
+) -> Input:
+    """Give the encoder's input X of a batch of stored clips.
+
+    Args:
+        frames: As many as the strategy takes, None where it takes none.
+        sound: Windows of the same instants, None where the strategy takes none.
+        places: Order of the sixteen frames, used by RFAS alone.
+        strategy: A row of `STRATEGIES`.
+        look: How spectrograms are painted.
+    """
+    height_px = strategy.height_px
+    v = a = None
+    if frames is not None:
+        v = frame_pictures(frames, height_px=height_px)
+    if sound is not None:
+        a = spectrogram_pictures(sound, look=look, height_px=height_px)
+    return strategy.fuse(v, a, places)

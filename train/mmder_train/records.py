@@ -1,0 +1,176 @@
+"""The folder of a run: what is written there, and when it counts as done.
+
+``run.json`` says what the run is of. One file a fold appears in ``folds/`` once the
+fold is finished; ``results.json`` appears when all are. Everything is written beside
+its final name and renamed: *existing means done*.
+"""
+
+import csv
+import json
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+
+from mmder_store.errors import SettingsError
+from mmder_store.ledger import write_json
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FoldRecord:
+    """What is known of one fold once its test side was predicted."""
+
+    strategy: str
+    fold: int
+    speakers: tuple[str, ...]
+    """Who was tested."""
+    train_clips: int
+    train_loss: float
+    """Mean loss of the last epoch."""
+    clip_id: tuple[str, ...]
+    """The clips tested."""
+    label: tuple[int, ...]
+    """Their true classes."""
+    probability: tuple[tuple[float, ...], ...]
+    """Softmax of their logits."""
+
+    def predicted(self) -> Int64[np.ndarray, " clip"]:
+        """Give the most probable class of each clip."""
+        return np.array([np.argmax(share) for share in self.probability])
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """Give a name to write to, which becomes `path` if all goes well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        yield draft
+        draft.replace(path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunFolder:
+    """A folder that holds one run."""
+
+    path: Path
+
+    def open(self, what: Mapping[str, Any]) -> None:
+        """Begin the run, or go on with it.
+
+        Args:
+            what: All that determines its numbers, as JSON.
+
+        Raises:
+            SettingsError: If the folder holds another run, or something else.
+        """
+        way = "Choose another --out."
+        if self.path.exists() and not self.path.is_dir():
+            msg = f"run folder {self.path}: is a file. {way}"
+            raise SettingsError(msg)
+        old = self._read(self.path / "run.json")
+        if old is None and _holds_files(self.path):
+            msg = f"run folder {self.path}: not empty, and no run in it. {way}"
+            raise SettingsError(msg)
+        new = json.loads(json.dumps(what))
+        if old is None:
+            write_json(self.path / "run.json", new)
+        elif old != new:
+            change = ", ".join(_changes(old, new))
+            msg = f"run folder {self.path}: holds another run ({change}). {way}"
+            raise SettingsError(msg)
+
+    def _read(self, path: Path) -> dict[str, Any] | None:
+        try:
+            found: dict[str, Any] = json.loads(path.read_text())
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            msg = f"{path}: no JSON ({error}). Delete it and run again."
+            raise SettingsError(msg) from error
+        return found
+
+    def _fold(self, strategy: str, fold: int) -> Path:
+        return self.path / "folds" / f"{strategy}-{fold}.json"
+
+    def weights(self, strategy: str, fold: int) -> Path:
+        """Name the file of a fold's weights."""
+        return self.path / "weights" / f"{strategy}-{fold}.safetensors"
+
+    def fold(self, strategy: str, fold: int) -> FoldRecord | None:
+        """Read a finished fold, None where it is not finished."""
+        found = self._read(self._fold(strategy, fold))
+        if found is None:
+            return None
+        return FoldRecord(
+            strategy=found["strategy"],
+            fold=found["fold"],
+            speakers=tuple(found["speakers"]),
+            train_clips=found["train_clips"],
+            train_loss=found["train_loss"],
+            clip_id=tuple(found["clip_id"]),
+            label=tuple(found["label"]),
+            probability=tuple(map(tuple, found["probability"])),
+        )
+
+    def finish_fold(self, record: FoldRecord) -> None:
+        """Declare a fold finished."""
+        write_json(self._fold(record.strategy, record.fold), asdict(record))
+
+    def results(self) -> dict[str, Any] | None:
+        """Read the results of a finished run."""
+        return self._read(self.path / "results.json")
+
+    def finish(self, results: Mapping[str, Any]) -> None:
+        """Declare the run finished."""
+        write_json(self.path / "results.json", results)
+
+    def confusion(self, strategy: str) -> Path:
+        """Name the picture of a strategy's confusion matrix."""
+        return self.path / f"confusion-{strategy}.png"
+
+    def write_predictions(
+        self, strategy: str, records: Iterable[FoldRecord], classes: Sequence[str]
+    ) -> None:
+        """Write what was predicted of every tested clip as CSV."""
+        head = ["clip_id", "fold", "true", "predicted", *(f"p_{c}" for c in classes)]
+        rows = (
+            [clip, r.fold, classes[true], classes[best], *(f"{p:.6f}" for p in share)]
+            for r in records
+            for clip, true, best, share in zip(
+                r.clip_id, r.label, r.predicted(), r.probability, strict=True
+            )
+        )
+        with (
+            beside(self.path / f"predictions-{strategy}.csv") as draft,
+            draft.open("w", newline="", encoding="utf-8") as file,
+        ):
+            csv.writer(file).writerows([head, *rows])
+
+
+def _holds_files(folder: Path) -> bool:
+    """Tell if a folder holds more than drafts that a killed run left."""
+    return folder.is_dir() and any(
+        not path.name.startswith(".") for path in folder.iterdir()
+    )
+
+
+def _changes(old: object, new: object, name: str = "") -> Iterator[str]:
+    """List what differs, as ``name found -> asked``."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in sorted(old.keys() | new.keys()):
+            yield from _changes(old.get(key), new.get(key), key)
+    elif old != new:
+        yield f"{name} {_short(old)} -> {_short(new)}"
+
+
+def _short(value: object) -> str:
+    text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text[:12] + "..." if len(text) > 40 else text

@@ -1,0 +1,149 @@
+"""Scores of a run as numbers, as a table and as a picture."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Int64
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from mmder_train import metrics
+from mmder_train.records import RunFolder
+
+PLAIN_WIDTH = 100
+"""Columns of a table in a log file."""
+
+
+def scores(counts: Int64[np.ndarray, "class class"]) -> dict[str, Any]:
+    """Give WAR, UAR, recall by class (None where a class has no clip) and counts."""
+    return {
+        "clips": int(counts.sum()),
+        "war": metrics.war(counts),
+        "uar": metrics.uar(counts),
+        "recall": [
+            None if np.isnan(r) else r for r in metrics.recalls(counts).tolist()
+        ],
+        "confusion": counts.tolist(),
+    }
+
+
+def summary(
+    counts: Mapping[int, Int64[np.ndarray, "class class"]],
+    more: Mapping[int, Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Give scores by fold, their mean and standard deviation, and those of all clips.
+
+    Args:
+        counts: Confusion matrix by number of the fold.
+        more: What else is known of each fold.
+    """
+    by_fold = [{"fold": k, **more[k], **scores(counts[k])} for k in counts]
+    pooled = np.sum(list(counts.values()), axis=0)
+    war, uar = metrics.chance(pooled)
+    over = {name: [f[name] for f in by_fold] for name in ("war", "uar")}
+    return {
+        "folds": by_fold,
+        "mean": {name: float(np.mean(values)) for name, values in over.items()},
+        "std": {name: float(np.std(values)) for name, values in over.items()},
+        "pooled": scores(pooled),
+        "chance": {"war": war, "uar": uar},
+    }
+
+
+def print_tables(
+    results: Mapping[str, Any], folder: RunFolder, console: Console
+) -> None:
+    """Print one table a strategy, and where its picture lies."""
+    if not console.is_terminal:
+        console.width = PLAIN_WIDTH
+    for name, found in results["strategies"].items():
+        console.print(_table(name, found))
+        _print_path("confusion matrix", folder.confusion(name), console)
+    _print_path("all numbers", folder.path / "results.json", console)
+
+
+def _print_path(what: str, path: Path, console: Console) -> None:
+    console.print(f"{what}: {path}", soft_wrap=True, highlight=False, markup=False)
+
+
+def _table(name: str, found: Mapping[str, Any]) -> Table:
+    table = Table(
+        title=f"{name} ({found['equation']}), percent",
+        box=box.ASCII2,
+        title_justify="left",
+    )
+    table.add_column("fold")
+    table.add_column("tested speakers")
+    for column in ("clips", "WAR", "UAR"):
+        table.add_column(column, justify="right")
+    for fold in found["folds"]:
+        table.add_row(
+            str(fold["fold"]),
+            _names(fold["speakers"]),
+            str(fold["clips"]),
+            *_cells(fold),
+        )
+    table.add_section()
+    if len(found["folds"]) > 1:
+        pairs = zip(_cells(found["mean"]), _cells(found["std"]), strict=True)
+        table.add_row(
+            "mean", "and spread of folds", "", *(f"{m} +- {s}" for m, s in pairs)
+        )
+        pooled = found["pooled"]
+        table.add_row("pooled", "all clips", str(pooled["clips"]), *_cells(pooled))
+    table.add_row("chance", "always the largest class", "", *_cells(found["chance"]))
+    return table
+
+
+def _cells(found: Mapping[str, float]) -> tuple[str, str]:
+    return f"{100 * found['war']:.1f}", f"{100 * found['uar']:.1f}"
+
+
+def _names(speakers: Sequence[str]) -> str:
+    shown = list(speakers[:4]) + (["..."] if len(speakers) > 4 else [])
+    return ", ".join(shown)
+
+
+def draw_confusion(
+    path: Path, name: str, found: Mapping[str, Any], classes: Sequence[str]
+) -> None:
+    """Draw the pooled confusion matrix: colour is recall, numbers are clips."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    counts = np.array(found["pooled"]["confusion"])
+    share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    figure = Figure(figsize=(1.6 + 0.9 * len(classes), 1.7 + 0.8 * len(classes)))
+    FigureCanvasAgg(figure)
+    axes = figure.subplots()
+    picture = axes.imshow(share, cmap="Blues", vmin=0, vmax=1)
+    for (row, column), clips in np.ndenumerate(counts):
+        axes.text(
+            column,
+            row,
+            f"{clips}\n{share[row, column]:.0%}",
+            ha="center",
+            va="center",
+            fontsize=9,
+            color="white" if share[row, column] > 0.55 else "black",
+        )
+    axes.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
+    axes.set_yticks(range(len(classes)), classes)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    pooled = found["pooled"]
+    axes.set_title(
+        f"{name}: WAR {pooled['war']:.1%}, UAR {pooled['uar']:.1%}\n"
+        f"{pooled['clips']} clips of {len(found['folds'])} test folds",
+        fontsize=11,
+    )
+    bar = figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.03)
+    bar.set_label("share of the true class")
+    bar.outline.set_visible(False)
+    figure.tight_layout()
+    figure.savefig(path, format="png", dpi=130)

@@ -1,0 +1,180 @@
+"""The VideoMAE encoder and the head on top of it. Nothing here opens a file.
+
+Names of parameters are those of the official VideoMAE (``patch_embed.proj``,
+``blocks.N.attn.q_bias``, ``fc_norm``, ``head``), so that weights map one to one.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from timm.models.beit import Block
+from torch import Tensor, nn
+from torch.nn import functional
+
+FRAMES = 16
+SIDE_PX = 224
+TUBELET = (2, 16, 16)
+"""Frames, rows and columns that one token sees (paper III-A)."""
+TOKENS = (FRAMES // 2) * (SIDE_PX // 16) ** 2
+EPSILON = 1e-6
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Size:
+    """How wide and how deep an encoder is."""
+
+    dim: int
+    depth: int
+    heads: int
+
+
+SIZES = {
+    # Ours, for trying the whole way on a CPU; no published weights fit it.
+    "tiny": Size(dim=96, depth=2, heads=2),
+    "small": Size(dim=384, depth=12, heads=6),
+    "base": Size(dim=768, depth=12, heads=12),
+    # Paper: III-A, "ViT-L as the backbone network with a dimension of 1024".
+    "large": Size(dim=1024, depth=24, heads=16),
+    "huge": Size(dim=1280, depth=32, heads=16),
+}
+
+
+def positions(tokens: int, dim: int) -> Float[Tensor, "token dim"]:
+    """Give the fixed sine-cosine position of every token.
+
+    Entry ``(p, i)`` is the sine (even i) or cosine (odd i) of
+    ``p / 10000^(2 floor(i / 2) / dim)``, as in the Transformer and the official
+    VideoMAE: one running number over all tubelets, frames slowest.
+    """
+    place = torch.arange(tokens, dtype=torch.float64)[:, None]
+    pair = torch.arange(dim, dtype=torch.float64).div(2, rounding_mode="floor")
+    angle = place / 10000.0 ** (2 * pair / dim)
+    odd = (torch.arange(dim) % 2).bool()
+    return torch.where(odd, angle.cos(), angle.sin()).float()
+
+
+class PatchEmbedding(nn.Module):
+    """Cut a clip into tubelets and project each, as one matrix product.
+
+    Equal to the official strided Conv3d, whose weight it holds; tubelets do not
+    overlap, so no convolution is needed and a matrix product is much faster.
+    """
+
+    def __init__(self, dim: int) -> None:
+        """Make a projection into `dim` dimensions."""
+        super().__init__()
+        self.proj = nn.Conv3d(3, dim, kernel_size=TUBELET, stride=TUBELET)
+
+    def forward(
+        self, clips: Float[Tensor, "clip 3 frame height width"]
+    ) -> Float[Tensor, "clip token dim"]:
+        """Give the tokens, in the order frame, row, column."""
+        clip, rgb, frame, height, width = clips.shape
+        t, h, w = TUBELET
+        parts = clips.reshape(clip, rgb, frame // t, t, height // h, h, width // w, w)
+        tubelets = parts.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(4).flatten(1, 3)
+        return functional.linear(tubelets, self.proj.weight.flatten(1), self.proj.bias)
+
+
+class _Norm(nn.LayerNorm):
+    """LayerNorm with the encoder's epsilon, as a class, which timm's Block takes."""
+
+    def __init__(self, dim: int, **where: Any) -> None:  # noqa: ANN401
+        super().__init__(dim, eps=EPSILON, **where)
+
+
+class Encoder(nn.Module):
+    """Clips to one pooled vector each."""
+
+    def __init__(self, size: Size) -> None:
+        """Make an encoder with random weights from torch's global generator."""
+        super().__init__()
+        self.dim = size.dim
+        self.patch_embed = PatchEmbedding(size.dim)
+        self.positions: Tensor
+        self.register_buffer("positions", positions(TOKENS, size.dim), persistent=False)
+        self.blocks = nn.ModuleList(
+            Block(
+                size.dim,
+                size.heads,
+                qkv_bias=True,
+                norm_layer=_Norm,
+            )
+            for _ in range(size.depth)
+        )
+        self.apply(_start)
+
+    def tokens(
+        self, clips: Float[Tensor, "clip 3 16 224 224"]
+    ) -> Float[Tensor, "clip 1568 dim"]:
+        """Give the feature matrix F of the paper's equation (9).
+
+        There is no norm after the last block: the official encoder has none either
+        where tokens are averaged, the norm follows the mean (see `Head`).
+        """
+        tokens: Tensor = self.patch_embed(clips)
+        tokens = tokens + self.positions.to(tokens.dtype)
+        for block in self.blocks:
+            tokens = block(tokens)
+        return tokens
+
+    def forward(
+        self, clips: Float[Tensor, "clip 3 16 224 224"]
+    ) -> Float[Tensor, "clip dim"]:
+        """Give the mean of a clip's tokens."""
+        return self.tokens(clips).mean(dim=1)
+
+
+class Head(nn.Module):
+    """Pooled features to one logit a class.
+
+    Paper: IV-B3, "only single-layer neural network"; the flow chart (figure 4) puts
+    pooling and a normalisation before it. Which norm is open; LayerNorm, as in the
+    official VideoMAE (``fc_norm``).
+    """
+
+    def __init__(self, dim: int, classes: int) -> None:
+        """Make a head with random weights from torch's global generator."""
+        super().__init__()
+        self.fc_norm = nn.LayerNorm(dim, eps=EPSILON)
+        self.head = nn.Linear(dim, classes)
+        nn.init.trunc_normal_(self.head.weight, std=0.02)
+        nn.init.zeros_(self.head.bias)
+
+    def forward(
+        self, features: Float[Tensor, "clip dim"]
+    ) -> Float[Tensor, "clip class"]:
+        """Give the logits."""
+        logits: Tensor = self.head(self.fc_norm(features))
+        return logits
+
+
+class Classifier(nn.Module):
+    """An encoder and a head that are tuned together."""
+
+    def __init__(self, encoder: Encoder, head: Head) -> None:
+        """Join the two."""
+        super().__init__()
+        self.encoder = encoder
+        self.head = head
+
+    def forward(
+        self, clips: Float[Tensor, "clip 3 16 224 224"]
+    ) -> Float[Tensor, "clip class"]:
+        """Give the logits."""
+        logits: Tensor = self.head(self.encoder(clips))
+        return logits
+
+
+def _start(module: nn.Module) -> None:
+    """Draw the weights as VideoMAE does before its pre-training."""
+    if isinstance(module, nn.Linear):
+        nn.init.xavier_uniform_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, PatchEmbedding):
+        nn.init.xavier_uniform_(module.proj.weight.data.flatten(1))
+        if module.proj.bias is not None:
+            nn.init.zeros_(module.proj.bias)
