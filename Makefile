@@ -2,6 +2,7 @@
 # make test       environment and every test that takes seconds
 # make check      the tests, and ruff, mypy strict, import contracts
 # make test-slow  the proofs that take minutes
+# make readme     write the parts of README.md that are made from the code
 # make lock       pin the newest versions that fit pyproject.toml
 # make clean      remove what make demo made; the environment stays
 
@@ -9,9 +10,9 @@ PYTHON ?= python3
 DEMO ?= demo
 BIN := .venv/bin
 
-.PHONY: help env demo test test-slow lint check lock clean
+.PHONY: help env demo test test-slow readme lint check lock clean
 help:
-	@sed -n 's/^# //p' Makefile
+	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
 # uv comes from the package index into the environment itself: nothing of the
 # machine is touched, and a cold install takes seconds where pip takes minutes.
@@ -35,6 +36,10 @@ test: env
 
 test-slow: env
 	$(BIN)/python -m pytest -m slow --timeout 3600
+
+# What the README shows of the code.
+readme: env
+	$(BIN)/python tests/readme.py
 
 lint: env
 	$(BIN)/ruff check .

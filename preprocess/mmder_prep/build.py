@@ -22,7 +22,8 @@ from mmder_store import ledger
 from mmder_store.errors import SettingsError, StoreError, StoreIncompleteError
 from mmder_store.schema import SHARD_CLIPS, STATUSES, arrays_of, shape_of
 from mmder_store.settings import PrepSettings
-from mmder_store.store import StoreSpec, create, is_store, seal
+from mmder_store.spec import StoreSpec
+from mmder_store.store import create, is_store, seal
 
 if TYPE_CHECKING:
     from mmder_prep.cluster import Cluster

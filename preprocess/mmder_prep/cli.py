@@ -58,7 +58,7 @@ BUILD_OPTIONS = (
     click.option(
         "--shard-clips",
         type=click.IntRange(1, 4096),
-        default=32,
+        default=16,
         show_default=True,
         help="Clips in one shard, which is one job and one file an array.",
     ),

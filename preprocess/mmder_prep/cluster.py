@@ -18,6 +18,18 @@ ALLOWED_FAILURES = 4
 shard needs to find the clip and leave it out."""
 
 
+WORKER_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # Dask gives freed memory back to the system at once; MTCNN takes and frees the
+    # same megabytes hundreds of times a clip, and the page faults took a third of
+    # the time. These keep it, in one arena, and give back only what is large.
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
+}
+"""Of the workers started here."""
 DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 """Run in each worker: Ctrl-C is for the program, which then ends its workers."""
 
@@ -106,6 +118,7 @@ def open_cluster(*, workers: int, scheduler: str | None) -> Iterator[Cluster]:
             dask.config.set(
                 {
                     "distributed.worker.multiprocessing-method": "spawn",
+                    "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
                     "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
                     # One job a worker: a death is then blamed on no other job.
                     "distributed.scheduler.worker-saturation": 1.0,

@@ -4,16 +4,43 @@ MTCNN of facenet-pytorch, whose weights come with its wheel. Its own selection a
 cropping fail when one picture of a batch has no face, so only the detection is used.
 """
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache
+from types import ModuleType
 
 import numpy as np
 import torch
-from facenet_pytorch import MTCNN
-from facenet_pytorch.models.utils.detect_face import detect_face
 from jaxtyping import UInt8
 
 from mmder_prep.faces import Detections, no_faces
+
+
+@contextmanager
+def _without_compiler() -> Iterator[None]:
+    """Keep torch's compiler out of a process that compiles nothing.
+
+    torchvision imports it, 140 MB and seconds of every worker, to ask of one operation
+    (region alignment, which MTCNN does not use) whether a device could compile it.
+    """
+    if "torch._dynamo" in sys.modules:
+        yield
+        return
+    utils = ModuleType("torch._dynamo.utils")
+    utils.is_compile_supported = lambda _device: False  # type: ignore[attr-defined]
+    absent = {"torch._dynamo": ModuleType("torch._dynamo"), utils.__name__: utils}
+    sys.modules.update(absent)
+    try:
+        yield
+    finally:
+        for name in absent:
+            del sys.modules[name]
+
+
+with _without_compiler():
+    from facenet_pytorch import MTCNN
+    from facenet_pytorch.models.utils.detect_face import detect_face
 
 SEARCH_PX = ((320, 32), (960, 24))
 """Longer side of the reduced copy, and smallest face looked for in it. The second
@@ -21,7 +48,7 @@ is tried only where the first finds no face in any picture of the clip."""
 THRESHOLDS = (0.85, 0.7, 0.7)
 """Of MTCNN's three stages. Its own 0.6 for the first lets through mostly what the
 second throws out, at twice the time; a face passes it many times over."""
-PIXELS_A_CALL = 16 * 320 * 320
+PIXELS_A_CALL = 300_000
 """Bounds the memory of one call, whatever the size of the pictures."""
 
 

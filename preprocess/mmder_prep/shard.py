@@ -5,9 +5,11 @@ the second time; killed in the middle, it is done again. Torch and the decoder a
 imported when the first clip needs them: the program that gives the jobs never does.
 """
 
+import ctypes
 import json
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -71,10 +73,22 @@ def make_shard(job: ShardJob, tick: Callable[[str], None]) -> ShardDone:
                 block[place] = row.arrays[name]
             records.append(_record(clip, source, row))
             tick(row.status)
+        _give_memory_back()
         checksums = write_shard(store, job.shard, arrays)
         made = ShardRecord(shard=job.shard, clips=tuple(records), checksums=checksums)
         ledger.write(store, made)
+    del arrays
+    _give_memory_back()
     return done(made, kept=False)
+
+
+def _give_memory_back() -> None:
+    """Return freed pages to the system, where the C library can (glibc).
+
+    Else a worker keeps the holes between what it still uses, and grows for an hour.
+    """
+    with suppress(AttributeError, OSError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def done(record: ShardRecord, *, kept: bool) -> ShardDone:

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from mmder_store.errors import MmderError
     from mmder_store.schema import FORMAT_VERSION
     from mmder_store.settings import PrepSettings
-    from mmder_store.store import Store, StoreSpec
+    from mmder_store.spec import StoreSpec
+    from mmder_store.store import Store
 
 __all__ = [
     "FORMAT_VERSION",
@@ -31,7 +32,7 @@ _HOME = {
     "MmderError": "errors",
     "PrepSettings": "settings",
     "Store": "store",
-    "StoreSpec": "store",
+    "StoreSpec": "spec",
 }
 
 

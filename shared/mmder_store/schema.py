@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from mmder_store.settings import FRAME_PX, FRAMES_8, FRAMES_16, PrepSettings
 
 FORMAT_VERSION = 1
-SHARD_CLIPS = 32
+SHARD_CLIPS = 16
 STATUSES = ("ok", "no_face", "no_audio", "no_video", "failed")
 """What became of a clip; the first that applies from the right is kept."""
 

@@ -12,7 +12,6 @@ import itertools
 import json
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -25,7 +24,6 @@ from zarr.dtype import VariableLengthUTF8
 from zarr.errors import ZarrUserWarning
 
 from mmder_store import ledger
-from mmder_store.emotions import FoldProtocol, LabelSet
 from mmder_store.errors import (
     SettingsError,
     StoreError,
@@ -35,78 +33,12 @@ from mmder_store.errors import (
 from mmder_store.schema import (
     COLUMNS,
     FORMAT_VERSION,
-    SHARD_CLIPS,
     ArraySpec,
     arrays_of,
     shape_of,
 )
-from mmder_store.settings import PrepSettings, digest
-
-FORMAT_KEY = "mmder_format"
-
-
-@dataclass(frozen=True, kw_only=True)
-class StoreSpec:
-    """What a store is about; kept in its attributes."""
-
-    corpus: str
-    clips: int
-    settings: PrepSettings
-    label_sets: tuple[LabelSet, ...]
-    """The first is the trainer's default."""
-    protocols: tuple[FoldProtocol, ...]
-    """The first is the trainer's default; empty where speakers have no named folds."""
-    manifest_sha256: str
-    shard_clips: int = SHARD_CLIPS
-
-    @property
-    def shards(self) -> int:
-        """Count the shards that hold the clips."""
-        return -(-self.clips // self.shard_clips)
-
-    def rows(self, shard: int) -> slice:
-        """Give the half-open range of clips in a shard."""
-        start = shard * self.shard_clips
-        return slice(start, min(start + self.shard_clips, self.clips))
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the group's attributes."""
-        return {
-            FORMAT_KEY: FORMAT_VERSION,
-            "corpus": self.corpus,
-            "clips": self.clips,
-            "shard_clips": self.shard_clips,
-            "settings": self.settings.to_json(),
-            "label_sets": {s.name: s.to_json() for s in self.label_sets},
-            "label_order": [s.name for s in self.label_sets],
-            "protocols": {p.name: p.to_json() for p in self.protocols},
-            "protocol_order": [p.name for p in self.protocols],
-            "manifest_sha256": self.manifest_sha256,
-        }
-
-    @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "StoreSpec":
-        """Read the group's attributes."""
-        sets, folds = found["label_sets"], found["protocols"]
-        return cls(
-            corpus=found["corpus"],
-            clips=found["clips"],
-            shard_clips=found["shard_clips"],
-            settings=PrepSettings.from_json(found["settings"]),
-            label_sets=tuple(
-                LabelSet(
-                    name=name,
-                    classes=tuple(sets[name]["classes"]),
-                    class_of=sets[name]["class_of"],
-                )
-                for name in found["label_order"]
-            ),
-            protocols=tuple(
-                FoldProtocol(name=name, **folds[name])
-                for name in found["protocol_order"]
-            ),
-            manifest_sha256=found["manifest_sha256"],
-        )
+from mmder_store.settings import digest
+from mmder_store.spec import FORMAT_KEY, StoreSpec
 
 
 def _open_group(path: Path, mode: str) -> zarr.Group:
@@ -268,8 +200,10 @@ def write_shard(
             )
             raise ValueError(msg)
     try:
-        for name, block in blocks.items():
-            _array(group, name)[rows] = block
+        # One chunk at a time: all at once would hold every chunk twice over.
+        with zarr.config.set({"async.concurrency": 1, "threading.max_workers": 1}):
+            for name, block in blocks.items():
+                _array(group, name)[rows] = block
     except OSError as error:
         msg = f"store {path}: shard {shard} cannot be written ({error.strerror})"
         raise StoreError(msg) from error

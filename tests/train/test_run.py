@@ -208,7 +208,7 @@ def test_another_run_in_the_folder_is_refused(train: Train) -> None:
     train(*words, "--epochs", "2")
     done = train(*words, "--epochs", "3")
     assert done.exit_code == 1
-    assert "run folder a: holds another run (epochs 2 -> 3)" in done.stderr
+    assert "run folder a: holds another run (config epochs 2 -> 3)" in done.stderr
 
 
 def test_a_full_disk_is_one_line(train: Train, monkeypatch: pytest.MonkeyPatch) -> None:

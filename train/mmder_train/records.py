@@ -166,7 +166,7 @@ def _changes(old: object, new: object, name: str = "") -> Iterator[str]:
     """List what differs, as ``name found -> asked``."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
-            yield from _changes(old.get(key), new.get(key), key)
+            yield from _changes(old.get(key), new.get(key), f"{name} {key}".strip())
     elif old != new:
         yield f"{name} {_short(old)} -> {_short(new)}"
 
