@@ -50,10 +50,11 @@ lint: env
 check: lint test
 
 # Pins without hosts. The CUDA parts are left to torch itself, which pins its own,
-# so that the same lock serves machines without a GPU.
+# so that the same lock serves machines without a GPU. One version for all Pythons: the
+# one that the tests ran with.
 lock: env
 	$(BIN)/uv pip compile --quiet --upgrade --all-extras --group dev --python-version 3.11 \
-	  --universal --no-annotate --no-header pyproject.toml \
+	  --universal --fork-strategy fewest --no-annotate --no-header pyproject.toml \
 	  | grep -vE '^(nvidia-|cuda-|triton)' > requirements.lock.new
 	mv requirements.lock.new requirements.lock
 

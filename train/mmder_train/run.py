@@ -47,6 +47,8 @@ def cross_validate(
     recorded = folder.results()
     if recorded is not None and not any(todo):
         return recorded
+    if run.weights is None and run.config.tune == "head":
+        say("the frozen encoder has random weights: for trying, not for results")
     gpu = run.device.type == "cuda"
     if gpu:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
