@@ -13,9 +13,10 @@ from pathlib import Path
 
 import cv2
 
-from mmder_prep.sample_clip import EMOTIONS, Clip, replacing, write_clip
+from mmder_prep.sample_clip import EMOTIONS, Clip, write_clip
 from mmder_prep.sample_look import PORTRAIT
 from mmder_store.errors import SettingsError
+from mmder_store.files import beside
 
 VERSION = 2  # of the generator: raise it when the same seed gives other clips
 NOTE = "SAMPLE.txt"
@@ -130,7 +131,7 @@ def _claim(out: Path, *, note: str) -> None:
         )
         raise SettingsError(msg)
     out.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as part:
+    with beside(path) as part:
         part.write_text(note, encoding="utf-8")
 
 

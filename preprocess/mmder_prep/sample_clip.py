@@ -3,9 +3,7 @@
 The workers of the pool load this module and no more, so it stays clear of the store.
 """
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +22,7 @@ from mmder_prep.sample_look import (
     draw_look,
 )
 from mmder_prep.sample_voice import RATE_HZ, draw_throat, draw_voice, loudness, speak
+from mmder_store.files import beside
 
 FPS = Fraction(30000, 1001)
 FRAMES = (93, 107)  # 3.10 to 3.57 s
@@ -115,19 +114,8 @@ def write_clip(out: Path, clip: Clip) -> None:
     pictures = film(
         script.look, script.face, openness=script.openness, fps=float(FPS), rng=rng
     )
-    with replacing(path) as part:
+    with beside(path) as part:
         _encode(part, pictures, script.sound)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Yield a name beside `path` that takes its place if all goes well."""
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        yield part
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _encode(

@@ -6,7 +6,6 @@ the shard it was in, so the next run does that shard again.
 """
 
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mmder_store.errors import StoreError
+from mmder_store.files import write_json
 from mmder_store.schema import FORMAT_VERSION, STATUSES
 from mmder_store.settings import PrepSettings, digest
 
@@ -107,20 +107,6 @@ def drop_from(store: Path, shards: int) -> None:
     for path in (store / FOLDER).glob("*.json"):
         if path.stem.isdigit() and int(path.stem) >= shards:
             path.unlink()
-
-
-def write_json(path: Path, value: object) -> None:
-    """Write JSON beside its final name, flush it to disk, and rename it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with beside.open("w") as file:
-            json.dump(value, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from distributed import LocalCluster
+
 from mmder_prep.cluster import open_cluster
 from mortal import Mortal, live_or_die
 
@@ -22,3 +24,16 @@ def test_a_job_outlives_its_workers_and_a_deadly_one_is_given_up(
     assert found == {jobs[0]: True, jobs[1]: True, jobs[2]: False}
     assert jobs[1].attempts() >= 3
     assert set(ticks) == {"ok"}
+
+
+def test_a_running_cluster_is_joined_and_left_running(tmp_path: Path) -> None:
+    """Its workers do the jobs, and are there for the next who joins."""
+    jobs = [Mortal(shard=n, deaths=0, folder=str(tmp_path)) for n in range(3)]
+    local = LocalCluster(n_workers=2, threads_per_worker=1, processes=False)
+    with local as running:
+        for _ in range(2):
+            with open_cluster(workers=9, scheduler=running.scheduler_address) as joined:
+                assert joined.workers == 2
+                done = dict(joined.run(live_or_die, jobs, tick=lambda _: None))
+            assert done == dict.fromkeys(jobs, True)
+    assert [job.attempts() for job in jobs] == [2, 2, 2]

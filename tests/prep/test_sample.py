@@ -58,7 +58,7 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert errors.rstrip().endswith("KeyboardInterrupt")
     clips = list(root.rglob("*.mp4"))
     assert 1 <= len(clips) < len(EMOTIONS)
-    assert not list(root.rglob("*.part"))
+    assert not list(root.rglob(".*"))
     before = {clip: (clip.stat().st_mtime_ns, clip.read_bytes()) for clip in clips}
 
     done: list[tuple[int, int]] = []

@@ -10,7 +10,7 @@ import pytest
 import xarray
 
 from handmade import make_store
-from mmder_store import PrepSettings, Store, StoreSpec, errors, ledger
+from mmder_store import PrepSettings, Store, StoreSpec, errors, files, ledger
 from mmder_store.emotions import LABEL_SETS, PROTOCOLS
 from mmder_store.schema import COLUMNS, arrays_of, shape_of
 from mmder_store.store import create, is_store, seal, write_shard
@@ -293,8 +293,8 @@ def test_a_ledger_file_of_nonsense_says_what_to_do(store: Path) -> None:
 def test_json_is_written_beside_and_renamed(tmp_path: Path) -> None:
     """What cannot be written leaves the old file and no litter."""
     file = tmp_path / "a.json"
-    ledger.write_json(file, {"a": 1})
+    files.write_json(file, {"a": 1})
     with pytest.raises(TypeError):
-        ledger.write_json(file, {"a": object()})
+        files.write_json(file, {"a": object()})
     assert json.loads(file.read_text()) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from handmade import make_store
-from mmder_store.ledger import write_json
+from mmder_store.files import write_json
 from mmder_train import records, tuning
 from mmder_train.cli import cli
 from mmder_train.fusion import STRATEGIES

@@ -7,9 +7,7 @@ its final name and renamed: *existing means done*.
 
 import csv
 import json
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from mmder_store.errors import SettingsError
-from mmder_store.ledger import write_json
+from mmder_store.files import beside, write_json
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,18 +40,6 @@ class FoldRecord:
     def predicted(self) -> Int64[np.ndarray, " clip"]:
         """Give the most probable class of each clip."""
         return np.array([np.argmax(share) for share in self.probability])
-
-
-@contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """Give a name to write to, which becomes `path` if all goes well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{os.getpid()}.{path.name}")
-    try:
-        yield draft
-        draft.replace(path)
-    finally:
-        draft.unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

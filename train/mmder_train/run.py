@@ -13,9 +13,10 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
+from mmder_store.files import beside
 from mmder_train import metrics, report, weights
 from mmder_train.folds import Fold
-from mmder_train.records import FoldRecord, RunFolder, beside
+from mmder_train.records import FoldRecord, RunFolder
 from mmder_train.trial import Run, Trial
 from mmder_train.tuning import TUNING, Outcome
 
