@@ -23,7 +23,7 @@ from mmder_store.errors import SettingsError, StoreError, StoreIncompleteError
 from mmder_store.schema import SHARD_CLIPS, STATUSES, arrays_of, shape_of
 from mmder_store.settings import PrepSettings
 from mmder_store.spec import StoreSpec
-from mmder_store.store import create, is_store, seal
+from mmder_store.store import Store, create, is_store, seal
 
 if TYPE_CHECKING:
     from mmder_prep.cluster import Cluster
@@ -111,9 +111,14 @@ def build(
         for r in manifest.rows
     ]
     with ledger.writing(out):
-        create(out, spec)
-        shards = _run(jobs, options, console)
-        sha256 = seal(out, rows, {name: version(name) for name in MADE_BY})
+        records = {job.shard: unchanged(job) for job in jobs}
+        sha256 = _sealed_as(out, spec) if all(records.values()) else None
+        shards = [done(record, kept=True) for record in records.values() if record]
+        if sha256 is None:
+            create(out, spec)
+            todo = [job for job in jobs if records[job.shard] is None]
+            shards += _run(todo, options, console) if todo else []
+            sha256 = seal(out, rows, {name: version(name) for name in MADE_BY})
     statuses = {s: sum(d.statuses.get(s, 0) for d in shards) for s in STATUSES}
     return Built(
         statuses={s: n for s, n in statuses.items() if n},
@@ -123,28 +128,32 @@ def build(
     )
 
 
+def _sealed_as(out: Path, spec: StoreSpec) -> str | None:
+    """Give the hash of a store that is sealed and about the very same, else None."""
+    try:
+        store = Store(out)
+    except StoreError:
+        return None
+    return store.sha256 if store.spec == spec else None
+
+
 def _run(
     jobs: list[ShardJob], options: BuildOptions, console: Console
 ) -> list[ShardDone]:
-    """Do the jobs whose files have changed, here or on a cluster."""
-    records = {job.shard: unchanged(job) for job in jobs}
-    kept = [done(record, kept=True) for record in records.values() if record]
-    todo = [job for job in jobs if records[job.shard] is None]
-    if not todo:
-        return kept
-    total = sum(len(job.clips) for job in todo)
-    workers = min(options.workers, len(todo))
+    """Do the jobs, here or on a cluster."""
     # Dask takes a second to load: not where there is nothing to do.
     from mmder_prep.cluster import open_cluster
 
+    total = sum(len(job.clips) for job in jobs)
+    workers = min(options.workers, len(jobs))
     with open_cluster(workers=workers, scheduler=options.scheduler) as cluster:
         console.print(
-            f"{total} clips in {len(todo)} shards on {cluster.workers} workers; "
+            f"{total} clips in {len(jobs)} shards on {cluster.workers} workers; "
             f"dashboard {cluster.dashboard}",
             highlight=False,
         )
         with ClipProgress(total, console) as progress:
-            return kept + _collect(cluster, todo, progress)
+            return _collect(cluster, jobs, progress)
 
 
 def _collect(

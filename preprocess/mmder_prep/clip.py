@@ -16,7 +16,7 @@ from mmder_prep import faces, spectrogram, timeline
 from mmder_prep.media import Picture, Take, read_take
 from mmder_prep.plan import Clip
 from mmder_store.errors import MediaError
-from mmder_store.schema import arrays_of, shape_of
+from mmder_store.schema import STATUSES, arrays_of, shape_of
 from mmder_store.settings import FRAME_PX, FRAMES_8, FRAMES_16, PrepSettings
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
@@ -66,8 +66,7 @@ def prepare(clip: Clip, settings: PrepSettings, *, device: str) -> Row:
             reasons.append("no face in any frame; the centre is taken")
     if facts["decode_errors"]:
         reasons.append(f"{facts['decode_errors']} damaged packets passed over")
-    order = ("failed", "no_video", "no_audio", "no_face", "ok")
-    status = next(s for s in order if s in statuses)
+    status = next(s for s in reversed(STATUSES) if s in statuses)
     return Row(arrays=arrays, status=status, reason="; ".join(reasons), facts=facts)
 
 

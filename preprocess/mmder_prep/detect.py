@@ -47,7 +47,7 @@ SEARCH_PX = ((320, 32), (960, 24))
 is tried only where the first finds no face in any picture of the clip."""
 THRESHOLDS = (0.85, 0.7, 0.7)
 """Of MTCNN's three stages. Its own 0.6 for the first lets through mostly what the
-second throws out, at twice the time; a face passes it many times over."""
+second throws out, at half as much time again; a face passes it many times over."""
 PIXELS_A_CALL = 300_000
 """Bounds the memory of one call, whatever the size of the pictures."""
 

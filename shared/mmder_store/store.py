@@ -98,7 +98,7 @@ def _add_array(group: zarr.Group, spec: ArraySpec, store: StoreSpec) -> None:
         dtype=spec.dtype,
         chunks=(1, *row) if spec.heavy else shard,
         shards=shard if spec.heavy else None,
-        # LZ4 halves what crosses the disk and costs next to nothing to undo.
+        # Real face crops shrink by 15 % under LZ4.
         compressors=BloscCodec(cname="lz4", shuffle="shuffle"),
         fill_value=np.nan if spec.dtype.startswith("float") else 0,
         dimension_names=spec.dims,
@@ -130,9 +130,9 @@ def create(path: Path, spec: StoreSpec) -> None:
             elif array.name not in group:
                 _add_array(group, array, spec)
         ledger.drop_from(path, spec.shards)
-        # The last shard of the old length covers other rows now.
-        if old.clips != spec.clips:
-            ledger.drop(path, (min(old.clips, spec.clips) - 1) // spec.shard_clips)
+        last = (min(old.clips, spec.clips) - 1) // spec.shard_clips
+        if old.rows(last) != spec.rows(last):
+            ledger.drop(path, last)
         group.update_attributes({**spec.to_json(), "sealed": None})
         return
     (path / ledger.FOLDER).mkdir(parents=True, exist_ok=True)

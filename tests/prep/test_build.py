@@ -160,8 +160,10 @@ def test_a_second_run_does_nothing_and_a_changed_clip_redoes_its_shard(
     folder, out = tmp_path / "corpus", tmp_path / "store"
     shutil.copytree(corpus, folder)
     shutil.copytree(built, out)
+    stamps = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
     same = prep(*arguments(folder, out, 2))
     assert same.returncode == 0, same.stderr
+    assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
     assert "4 of 4 shards were done before" in same.stderr
     assert "dashboard" not in same.stderr
     before = _times(out)

@@ -158,6 +158,15 @@ def test_other_settings_never_overwrite(store: Path) -> None:
     assert Store(store).spec == found
 
 
+def test_a_corpus_that_grows_by_whole_shards_keeps_all_it_had(tmp_path: Path) -> None:
+    """A last shard that was full is not done again."""
+    path = tmp_path / "s"
+    create(path, spec(4))
+    fill(path, spec(4), [0, 1])
+    create(path, spec(6))
+    assert [ledger.exists(path, s) for s in range(3)] == [True, True, False]
+
+
 def test_a_corpus_that_grows_keeps_its_first_shards(tmp_path: Path) -> None:
     """Only the shard at the old end is done again."""
     path = tmp_path / "s"
