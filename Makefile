@@ -3,6 +3,7 @@
 # make check      the tests, and ruff, mypy strict, import contracts
 # make test-slow  the proofs that take minutes
 # make readme     write the parts of README.md that are made from the code
+# make manifests  write the lists in data_manifests that are made from the code
 # make lock       pin the newest versions that fit pyproject.toml
 # make clean      remove what make demo made; the environment stays
 
@@ -10,7 +11,7 @@ PYTHON ?= python3
 DEMO ?= demo
 BIN := .venv/bin
 
-.PHONY: help env demo test test-slow readme lint check lock clean
+.PHONY: help env demo test test-slow readme manifests lint check lock clean
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
@@ -40,6 +41,12 @@ test-slow: env
 # What the README shows of the code.
 readme: env
 	$(BIN)/python tests/readme.py
+
+# What is published of the corpora: full lists, or counts where a licence says so.
+manifests: env
+	for corpus in ravdess cremad iemocap mead; do \
+	  $(BIN)/mmder-prep published $$corpus > data_manifests/$$corpus.csv || exit 1; \
+	done
 
 lint: env
 	$(BIN)/ruff check .

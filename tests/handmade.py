@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmder_store import PrepSettings, Store, StoreSpec, ledger
-from mmder_store.emotions import LABEL_SETS, PROTOCOLS
+from mmder_store.emotions import LABEL_SETS
+from mmder_store.protocols import PROTOCOLS
 from mmder_store.schema import arrays_of, shape_of
 from mmder_store.store import create, seal, write_shard
 

@@ -55,6 +55,16 @@ class Synth:
         return self.video_start_s + np.arange(count) / float(self.fps)
 
     @property
+    def tick_s(self) -> Fraction:
+        """Unit in which the encoder counts: a frame, where all times are whole ones.
+
+        AVI knows no other unit; its rate varies by frames left out.
+        """
+        places = np.array(self.stamps_s or ()) * float(self.fps)
+        even = np.allclose(places, places.round(), atol=1e-6)
+        return 1 / self.fps if even else Fraction(1, TICKS)
+
+    @property
     def sound_bounds_s(self) -> tuple[float, float]:
         """First sample and end of the sound, by the design."""
         length = self.duration_s if self.sound_s is None else self.sound_s
@@ -104,6 +114,16 @@ def number_in(rgb: Array) -> int | None:
     number = sum(bit << b for b, bit in enumerate(bits[4:15]))
     right = tuple(bits[:4]) == HEADER and number.bit_count() & 1 == bits[15]
     return number if right else None
+
+
+def sounds_like(peaks_hz: Array, early_hz: Array, late_hz: Array) -> Array:
+    """Tell where the loudest bin is that of either tone.
+
+    Where one tone gives way to the other, half of it is in the transform, and its
+    peak may be one bin beside; the next tone is three beside.
+    """
+    off_hz = np.minimum(np.abs(peaks_hz - early_hz), np.abs(peaks_hz - late_hz))
+    return np.asarray(off_hz <= 31.25)
 
 
 def lag_s(sound: Array, reference: Array, rate_hz: int) -> tuple[float, float]:
@@ -158,8 +178,7 @@ def _encode_pictures(
     stream.width, stream.height = spec.size_px
     stream.pix_fmt = "yuvj420p" if spec.video == "mjpeg" else "yuv420p"
     stream.codec_context.gop_size = spec.gop
-    varies = spec.stamps_s is not None
-    tick = Fraction(1, TICKS) if varies else 1 / spec.fps
+    tick = spec.tick_s
     stream.codec_context.time_base = tick
     if spec.rotation:
         stream.set_display_rotation(spec.rotation)
@@ -168,7 +187,7 @@ def _encode_pictures(
     for number, time_s in enumerate(times_s):
         rgb = draw(number, spec.size_px) if paint is None else paint(number)
         frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-        frame.pts = round(time_s * TICKS) if varies else number
+        frame.pts = round(time_s / tick)
         frame.time_base = tick
         packets += stream.encode(frame)
     packets += stream.encode(None)

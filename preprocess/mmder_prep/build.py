@@ -14,7 +14,7 @@ import numpy as np
 from rich.console import Console
 
 from mmder_prep.keys import unchanged
-from mmder_prep.manifest import Manifest
+from mmder_prep.manifest import RATED, Manifest
 from mmder_prep.plan import ShardJob, shard_jobs
 from mmder_prep.progress import ClipProgress
 from mmder_prep.shard import ShardDone, done, make_shard
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
 LEAST_SHARE = 0.4
 """Share of a store's plain size below which compression has not been seen to go."""
+TOLD = ("clip_id", "speaker", "emotion", *RATED, "note")
+"""Columns of the store that the manifest tells."""
 MADE_BY = (
     "mmder",
     "av",
@@ -106,10 +108,7 @@ def build(
         device=options.device,
         run=uuid4().hex,
     )
-    rows = [
-        {"clip_id": r.clip_id, "speaker": r.speaker, "emotion": r.emotion}
-        for r in manifest.rows
-    ]
+    rows = [{column: getattr(row, column) for column in TOLD} for row in manifest.rows]
     with ledger.writing(out):
         records = {job.shard: unchanged(job) for job in jobs}
         sha256 = _sealed_as(out, spec) if all(records.values()) else None

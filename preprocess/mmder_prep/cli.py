@@ -2,89 +2,25 @@
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from mmder_prep.looks import LOOKS, console_to
+from mmder_prep.options import (
+    BUILD_OPTIONS,
+    Decorator,
+    out_option,
+    step_frames,
+    step_option,
+    with_options,
+)
+
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from mmder_prep.corpora import Corpus
+    from mmder_prep.corpora.published import Published
     from mmder_prep.manifest import Manifest
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-OUT = click.option(
-    "--out",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Folder of the store to make, or to go on with.",
-)
-BUILD_OPTIONS = (
-    OUT,
-    click.option(
-        "--step",
-        default="6",
-        show_default=True,
-        metavar="FRAMES|auto",
-        help="Step of the 16 frames, in frames at 30 per second; the step of the 8 "
-        "frames is twice that. 'auto' spreads the frames over each clip.",
-    ),
-    click.option(
-        "--no-face-crop",
-        is_flag=True,
-        help="Take the centre square of the picture; look for no face.",
-    ),
-    click.option(
-        "--workers",
-        type=click.IntRange(1, 1024),
-        default=os.cpu_count() or 1,
-        show_default="one a core",
-        help="Processes, of one thread each.",
-    ),
-    click.option(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="Join a running Dask cluster instead of starting workers here.",
-    ),
-    click.option(
-        "--device",
-        default="cpu",
-        show_default=True,
-        help="Where faces are detected: cpu, cuda, cuda:1.",
-    ),
-    click.option(
-        "--shard-clips",
-        type=click.IntRange(1, 4096),
-        default=16,
-        show_default=True,
-        help="Clips in one shard, which is one job and one file an array.",
-    ),
-    click.option(
-        "--max-failed",
-        type=click.IntRange(0),
-        default=0,
-        show_default=True,
-        help="Clips that may lack picture or sound before the exit code is 3. The "
-        "store is sealed either way.",
-    ),
-    click.option("--overwrite", is_flag=True, help="Remove the store at --out first."),
-)
-
-
-def with_options(
-    options: tuple[Callable[[Any], Any], ...],
-) -> Callable[[Command], Command]:
-    """Give a command a list of options, in the order they are listed."""
-
-    def decorate(command: Command) -> Command:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -98,16 +34,32 @@ def cli(verbose: bool) -> None:
     """
 
 
+for look in LOOKS:
+    cli.add_command(look)
+
+
 def _corpus_command(corpus: "Corpus") -> click.Command:
     """Make the command of a corpus from its row of the table."""
+    own = [option.name for option in corpus.options]
 
-    def command(root: Path, modality: str, **options: Any) -> None:  # noqa: ANN401
-        _build(corpus.find(root, modality=modality), modality, **options)
+    def command(
+        root: Path,
+        modality: str,
+        check: bool,
+        out: Path | None,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        asked = {name: options.pop(name) for name in own}
+        if check:
+            found = corpus.find(root, modality=modality, **asked)
+            _check(found, corpus.published(modality=modality, **asked))
+        elif out is None:
+            msg = "Missing option '--out'."
+            raise click.UsageError(msg)
+        else:
+            found = corpus.find(root, modality=modality, **asked)
+            _build(found, modality, out=out, **options)
 
-    help_text = (
-        f"{corpus.title}\n\nUnpacked or still in the publisher's zip files, which are "
-        "read without unpacking."
-    )
     described = with_options(
         (
             click.option(
@@ -119,17 +71,47 @@ def _corpus_command(corpus: "Corpus") -> click.Command:
                 show_envvar=True,
                 help="Folder that holds the corpus.",
             ),
+            out_option(required=False),
             click.option(
-                "--modality",
-                type=click.Choice(corpus.modalities),
-                default=corpus.modalities[0],
-                show_default=True,
-                help="Picture and sound, or the takes of sound alone.",
+                "--check",
+                is_flag=True,
+                help="Make no store: compare names, sizes and counts of what is there "
+                "with what is published; exit code 1 where they differ.",
             ),
+            *_of_corpus(corpus),
+            step_option(corpus.step),
             *BUILD_OPTIONS,
         )
     )(command)
+    help_text = (
+        f"{corpus.title}\n\nUnpacked or in zip files, which are read without unpacking."
+    )
     return click.command(corpus.name, help=help_text)(described)
+
+
+def _of_corpus(corpus: "Corpus") -> list[Decorator]:
+    """Make the options that choose clips: the modality, and what a corpus has more."""
+    made = [
+        click.option(
+            "--modality",
+            type=click.Choice(["av", "audio"]),
+            default="av",
+            show_default=True,
+            help="Picture and sound, or the files of sound alone.",
+        )
+    ]
+    for option in corpus.options:
+        name = "--" + option.name.replace("_", "-")
+        if option.choices:
+            kind, first = click.Choice(option.choices), option.choices[0]
+            made.append(
+                click.option(
+                    name, type=kind, default=first, show_default=True, help=option.help
+                )
+            )
+        else:
+            made.append(click.option(name, is_flag=True, help=option.help))
+    return made
 
 
 def add_corpora() -> None:
@@ -156,17 +138,51 @@ def add_corpora() -> None:
     show_default=True,
     help="Picture and sound, or sound alone.",
 )
-@with_options(BUILD_OPTIONS)
+@with_options((out_option(required=True), step_option("6"), *BUILD_OPTIONS))
 def manifest(file: Path, root: Path | None, modality: str, **options: Any) -> None:  # noqa: ANN401
     """Any footage, listed in a CSV file.
 
     Columns: clip_id, path, emotion, speaker; and where wanted start_s, stop_s (seconds
     from the start of the file), crop (left, right, or "left top right bottom" in
-    pixels) and fold (from 1; the same for all clips of a speaker).
+    pixels), sound (another file to take the sound from), sound_at_s (when that file
+    starts), fold (from 1; the same for all clips of a speaker), rated_voice,
+    rated_face, rated_both (what raters found) and note.
     """
     from mmder_prep.manifest import read_manifest
 
     _build(read_manifest(file, root=root), modality, **options)
+
+
+@cli.command()
+@click.argument("corpus", metavar="CORPUS")
+@click.pass_context
+def published(ctx: click.Context, corpus: str) -> None:
+    """Print what is published of a corpus, as CSV.
+
+    The full list of clips, a manifest that 'mmder-prep manifest' reads; or the counts
+    alone, where the licence keeps the list with the publisher.
+    """
+    from mmder_prep.corpora import CORPORA
+    from mmder_prep.corpora.published import write
+
+    known = {one.name: one for one in CORPORA}
+    if corpus not in known:
+        msg = f"{corpus!r} is none of {', '.join(known)}."
+        raise click.BadParameter(msg, ctx, param_hint="CORPUS")
+    write(known[corpus].published(modality="av"), sys.stdout)
+
+
+def _check(found: "Manifest", known: "Published") -> None:
+    """Say what of a corpus is there."""
+    from mmder_prep.check import check, show
+
+    console = console_to(stderr=False)
+    for note in found.notes:
+        console.print(note, highlight=False, markup=False)
+    checked = check(found, known)
+    show(checked, console)
+    if not checked.whole:
+        sys.exit(1)
 
 
 def _build(
@@ -187,12 +203,12 @@ def _build(
     from mmder_prep.build import BuildOptions, build
     from mmder_store.settings import PrepSettings
 
-    console = _console()
+    console = console_to(stderr=True)
     for note in found.notes:
-        console.print(note, highlight=False)
+        console.print(note, highlight=False, markup=False)
     settings = PrepSettings(
         modality="audio" if modality == "audio" else "av",
-        step_frames=_step(step),
+        step_frames=step_frames(step),
         face_crop=not no_face_crop,
     )
     options = BuildOptions(
@@ -218,20 +234,6 @@ def _build(
         )
     if built.unusable > max_failed:
         sys.exit(3)
-
-
-def _step(text: str) -> float | None:
-    from mmder_store.errors import SettingsError
-
-    if text == "auto":
-        return None
-    try:
-        return float(text)
-    except ValueError as error:
-        msg = (
-            f"--step {text!r}: expected a number of frames at 30 per second, or 'auto'"
-        )
-        raise SettingsError(msg) from error
 
 
 @cli.command()
@@ -264,7 +266,7 @@ def sample(out: Path, actors: int, seed: int, workers: int) -> None:
     """
     from mmder_prep.sample import write_sample
 
-    console = _console()
+    console = console_to(stderr=True)
     with console.status("writing clips") as status:
 
         def show(done: int, total: int) -> None:
@@ -278,39 +280,6 @@ def sample(out: Path, actors: int, seed: int, workers: int) -> None:
         f"({made.written} written, {made.kept} there before)",
         highlight=False,
     )
-
-
-@cli.command()
-@click.argument("store", type=click.Path(path_type=Path))
-def inspect(store: Path) -> None:
-    """Show what is in a sealed store: settings, counts, sizes, what went wrong."""
-    from mmder_prep.inspect import show
-    from mmder_store.store import Store
-
-    show(Store(store), _console(stderr=False))
-
-
-@cli.command()
-@click.argument("store", type=click.Path(path_type=Path))
-def verify(store: Path) -> None:
-    """Read every shard of a store and compare it with ledger and settings."""
-    from mmder_prep.verify import problems
-    from mmder_store.store import Store
-
-    opened = Store(store)
-    count = 0
-    for count, problem in enumerate(problems(opened), start=1):  # noqa: B007
-        click.echo(problem)
-    if count:
-        click.echo(f"{store}: {count} problems", err=True)
-        sys.exit(1)
-    click.echo(f"{store}: {len(opened)} clips, every array as it was written")
-
-
-def _console(*, stderr: bool = True) -> "Console":
-    from rich.console import Console
-
-    return Console(stderr=stderr, soft_wrap=True)
 
 
 def main() -> None:

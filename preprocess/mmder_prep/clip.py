@@ -13,8 +13,10 @@ import numpy as np
 from jaxtyping import Float32, Int64, UInt8
 
 from mmder_prep import faces, spectrogram, timeline
-from mmder_prep.media import Picture, Take, read_take
+from mmder_prep.media import Take, read_clip
+from mmder_prep.picture import Picture
 from mmder_prep.plan import Clip
+from mmder_prep.sound import level
 from mmder_store.errors import MediaError
 from mmder_store.schema import STATUSES, arrays_of, shape_of
 from mmder_store.settings import FRAME_PX, FRAMES_8, FRAMES_16, PrepSettings
@@ -39,20 +41,25 @@ def prepare(clip: Clip, settings: PrepSettings, *, device: str) -> Row:
     """
     arrays = blank(settings)
     try:
-        take = read_take(clip.source, clip.part, settings)
+        take = read_clip(clip, settings)
     except MediaError as error:
         return Row(arrays=arrays, status="failed", reason=str(error), facts={})
     reasons = []
     statuses = {"ok"}
     facts = dict(take.facts)
     arrays |= _sound_arrays(take, settings)
+    facts["sound_rms_db"], facts["silence"] = level(take.sound, settings.sample_rate_hz)
+    if take.problem:
+        reasons.append(take.problem)
     if not len(take.sound):
         statuses.add("no_audio")
+    if not len(take.sound) and not take.problem:
         late = "sound_rate_hz" in facts
         reasons.append("no sound in this part" if late else "no sound in the file")
     if settings.modality == "av" and not take.pictures:
         statuses.add("no_video")
-        reasons.append("no picture in the file")
+        if not take.problem:
+            reasons.append("no picture in the file")
     elif settings.modality == "av":
         try:
             made, found = _picture_arrays(take, clip, settings, device)
@@ -64,6 +71,8 @@ def prepare(clip: Clip, settings: PrepSettings, *, device: str) -> Row:
         if settings.face_crop and not found["faces_found"]:
             statuses.add("no_face")
             reasons.append("no face in any frame; the centre is taken")
+    if {"no_audio", "no_video"} <= statuses:
+        statuses.add("failed")
     if facts["decode_errors"]:
         reasons.append(f"{facts['decode_errors']} damaged packets passed over")
     status = next(s for s in reversed(STATUSES) if s in statuses)

@@ -12,28 +12,51 @@ from mmder_store.settings import PrepSettings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hashed:
-    """The bytes of a clip's file, known by hash; or why they cannot be."""
+    """The bytes of a clip's files, known by hash; or why they cannot be."""
 
     key: str
     stamp: str = ""
     sha256: str = ""
+    sound_sha256: str = ""
     problem: str = ""
 
 
-def hash_clip(clip: Clip, known: ClipRecord | None, settings: PrepSettings) -> Hashed:
-    """Hash a clip's file, unless its size and time say that the hash is known."""
-    part = (clip.part.start_s, clip.part.stop_s, clip.crop)
+def stamp(clip: Clip) -> str:
+    """Give size and time of a clip's files.
+
+    Raises:
+        MediaError: If the media file is not there.
+    """
+    media = clip.source.stamp()
+    if clip.sound is None:
+        return media
     try:
-        stamp = clip.source.stamp()
-        if known is not None and known.source_stamp == stamp and known.source_sha256:
-            sha256 = known.source_sha256
+        return f"{media} + {clip.sound.stamp()}"
+    except MediaError as error:  # the clip then has a picture and no sound
+        return f"{media} + {error}"
+
+
+def hash_clip(clip: Clip, known: ClipRecord | None, settings: PrepSettings) -> Hashed:
+    """Hash a clip's files, unless their sizes and times say that they are known."""
+    part = (clip.part.start_s, clip.part.stop_s, clip.crop, clip.sound_at_s)
+    try:
+        now = stamp(clip)
+        if known is not None and known.source_stamp == now and known.source_sha256:
+            sha256, sound_sha256 = known.source_sha256, known.sound_sha256
         else:
-            sha256 = clip.source.sha256()
+            sha256, sound_sha256 = clip.source.sha256(), _sound_sha256(clip)
     except MediaError as error:
         key = ledger.clip_key(str(error), part, settings)
         return Hashed(key=key, problem=str(error))
-    key = ledger.clip_key(sha256, part, settings)
-    return Hashed(key=key, stamp=stamp, sha256=sha256)
+    key = ledger.clip_key(sha256 + sound_sha256, part, settings)
+    return Hashed(key=key, stamp=now, sha256=sha256, sound_sha256=sound_sha256)
+
+
+def _sound_sha256(clip: Clip) -> str:
+    try:
+        return clip.sound.sha256() if clip.sound else ""
+    except MediaError:
+        return ""
 
 
 def hash_shard(job: ShardJob) -> tuple[list[Hashed], ShardRecord | None]:
@@ -55,7 +78,7 @@ def unchanged(job: ShardJob) -> ShardRecord | None:
     stamps = {c.clip_id: c.source_stamp for c in before.clips}
     for clip in job.clips:
         try:
-            if clip.source.stamp() != stamps.get(clip.clip_id):
+            if stamp(clip) != stamps.get(clip.clip_id):
                 return None
         except MediaError:
             return None

@@ -1,7 +1,7 @@
 """Manifests: which clips there are, who speaks in them, and what is felt.
 
 A CSV file with the columns ``clip_id, path, emotion, speaker`` and, where wanted,
-``start_s, stop_s, crop, fold``. The commands of the corpora make the same rows from
+those of `OPTIONAL`. The commands of the corpora make the same rows from
 the publishers' folders; everything after is one way for all.
 """
 
@@ -11,15 +11,27 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TextIO
 
 from mmder_prep.plan import Clip, Part
 from mmder_prep.source import locate
-from mmder_store.emotions import VOCABULARY, FoldProtocol, LabelSet, label_set
+from mmder_store.emotions import VOCABULARY, LabelSet, label_set
 from mmder_store.errors import ManifestError
+from mmder_store.protocols import FoldProtocol
 from mmder_store.settings import digest
 
 REQUIRED = ("clip_id", "path", "emotion", "speaker")
-OPTIONAL = ("start_s", "stop_s", "crop", "fold")
+RATED = ("rated_voice", "rated_face", "rated_both")
+OPTIONAL = (
+    "start_s",
+    "stop_s",
+    "crop",
+    "sound",
+    "sound_at_s",
+    "fold",
+    *RATED,
+    "note",
+)
 MAX_BYTES = 1 << 30
 
 
@@ -38,8 +50,21 @@ class ManifestRow:
     stop_s: float | None = None
     crop: str = ""
     """``left`` or ``right`` half, or ``left top right bottom`` in pixels."""
+    sound: str = ""
+    """Another file to take the sound from, relative to the root."""
+    sound_at_s: float | None = None
+    """When that file starts, in seconds of the file at `path`; with its first picture
+    where not said."""
     fold: int | None = None
     """From 1; the fold in which the speaker is tested."""
+    rated_voice: str = ""
+    """What most raters heard, as `emotion`; empty where unknown or a tie."""
+    rated_face: str = ""
+    """What most raters saw."""
+    rated_both: str = ""
+    """What most raters found in voice and face together."""
+    note: str = ""
+    """What is known to be wrong with the clip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +78,8 @@ class Manifest:
     protocols: tuple[FoldProtocol, ...]
     notes: tuple[str, ...] = ()
     """What the user should know about what was found."""
+    strays: tuple[str, ...] = ()
+    """Media files under the root that are no clip of the corpus, relative to it."""
 
     @property
     def sha256(self) -> str:
@@ -69,6 +96,8 @@ class Manifest:
             Clip(
                 clip_id=row.clip_id,
                 source=locate(self.root, row.path),
+                sound=locate(self.root, row.sound) if row.sound else None,
+                sound_at_s=row.sound_at_s,
                 part=Part(start_s=row.start_s, stop_s=row.stop_s),
                 crop=row.crop,
             )
@@ -118,6 +147,16 @@ def read_manifest(file: Path, *, root: Path | None) -> Manifest:
         label_sets=(labels,),
         protocols=_protocol(rows, file),
     )
+
+
+def write_rows(rows: Sequence[ManifestRow], out: TextIO) -> None:
+    """Write a manifest that `read_manifest` reads, with the columns that are used."""
+    records = [asdict(row) for row in rows]
+    used = {c for record in records for c, value in record.items() if value}
+    columns = [*REQUIRED, *(c for c in OPTIONAL if c in used)]
+    table = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    table.writerows(records)
 
 
 def _records(file: Path) -> Iterable[tuple[int, Mapping[str, str]]]:
@@ -177,7 +216,11 @@ def _row(line: int, record: Mapping[str, str], file: Path) -> tuple[int, Manifes
             start_s=_seconds("start_s", value["start_s"]),
             stop_s=_seconds("stop_s", value["stop_s"]),
             crop=_crop(value["crop"]),
+            sound=_name("sound", value["sound"]) if value["sound"] else "",
+            sound_at_s=_seconds("sound_at_s", value["sound_at_s"]),
             fold=_fold(value["fold"]),
+            note=_name("note", value["note"]) if value["note"] else "",
+            **{name: _emotion(value[name], name) for name in RATED},
         )
         if row.stop_s is not None and row.stop_s <= (row.start_s or 0.0):
             msg = f"stop_s {row.stop_s} is not after start_s {row.start_s or 0.0}"
@@ -195,14 +238,14 @@ def _name(column: str, text: str) -> str:
     raise ValueError(msg)
 
 
-def _emotion(text: str) -> str:
+def _emotion(text: str, column: str = "emotion") -> str:
     emotion = text.lower()
     if not emotion or emotion in VOCABULARY:
         return emotion
     near = difflib.get_close_matches(emotion, VOCABULARY, n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     words = ", ".join(VOCABULARY)
-    msg = f"emotion {text!r} is not known{hint}: expected one of {words}, or empty"
+    msg = f"{column} {text!r} is not known{hint}: expected one of {words}, or empty"
     raise ValueError(msg)
 
 

@@ -6,78 +6,49 @@ header claims are never used. Frames stay in the decoder's own format until aske
 """
 
 import time
-from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any
 
-import av
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
-from av.packet import Packet
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
-from jaxtyping import Float32, Float64, UInt8
+from jaxtyping import Float32, Float64
 
+from mmder_prep.container import (
+    check_side,
+    choose_streams,
+    file_start_s,
+    open_media,
+    packet_end_s,
+    packets,
+)
 from mmder_prep.frames import FramePicker
-from mmder_prep.plan import Part
+from mmder_prep.picture import Picture
+from mmder_prep.plan import Clip, Part
 from mmder_prep.sound import SoundTape, mix
 from mmder_prep.source import Source
 from mmder_prep.timeline import EARLY_S, instants, span, spread_step
 from mmder_store.errors import MediaError
 from mmder_store.settings import FRAMES_16, PrepSettings
 
-MAX_SIDE_PX = 8192
 MAX_RATE_HZ = 768_000
 MAX_DECODE_S = 120.0
 """Wall time after which a file is given up; a clip of speech takes under a second."""
 MAX_LEAD_S = 600.0
 """Sound held while the first picture is still to come."""
+MAX_HELD_SAMPLES = 60_000_000
+"""The same where the rate is beyond that of any speech: a quarter of a gigabyte."""
+MAX_SPREAD_S = 600.0
+"""Longest clip that 16 frames are spread over; all of its sound is held at once."""
 SEEK_FROM_S = 5.0
 """Parts that start later than this are sought, not decoded up to."""
-FORMATS = (
-    "aac,ac3,aiff,amr,asf,au,avi,caf,dv,flac,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mp3,"
-    "mp4,mpeg,mpegts,mpegvideo,mxf,ogg,w64,wav,webm"
-)
-"""Containers that are read. Play lists are not: they name other files and hosts."""
-
-
-@dataclass(frozen=True, slots=True)
-class Picture:
-    """One decoded picture, converted when asked."""
-
-    frame: VideoFrame
-    aspect: Fraction | None = None
-    """Width of a pixel over its height, where the file says."""
-
-    @property
-    def size_px(self) -> tuple[int, int]:
-        """Width and height as displayed: rotated, with square pixels."""
-        width, height = self._square_px()
-        return (height, width) if self.frame.rotation % 180 else (width, height)
-
-    def rgb(
-        self, longer_px: int | None = None
-    ) -> UInt8[np.ndarray, "height width rgb"]:
-        """Give the displayed picture, or a copy reduced to a longer side."""
-        width, height = self._square_px()
-        if longer_px is not None and longer_px < max(width, height):
-            scale = longer_px / max(width, height)
-            width, height = max(1, round(width * scale)), max(1, round(height * scale))
-        converted = self.frame.reformat(
-            width=width, height=height, format="rgb24", interpolation="AREA"
-        )
-        turns = round(self.frame.rotation / 90) % 4
-        return np.ascontiguousarray(np.rot90(converted.to_ndarray(), turns))
-
-    def _square_px(self) -> tuple[int, int]:
-        wide = self.aspect if self.aspect and 0.2 < self.aspect < 5 else 1
-        return round(self.frame.width * wide), self.frame.height
+MAX_TAIL_PACKETS = 20_000
+"""Packets looked at, undecoded, to see where a file ends: minutes of speech."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,125 +68,110 @@ class Take:
     """Time of its first sample."""
     facts: dict[str, float | int]
     """Columns of the store."""
+    problem: str = ""
+    """Why the one of two files gave nothing, where picture and sound are apart."""
 
 
-def read_take(source: Source, part: Part, settings: PrepSettings) -> Take:
-    """Decode one clip.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Ask:
+    """What is wanted of one file."""
+
+    source: Source
+    part: Part
+    settings: PrepSettings
+    at_s: float = 0.0
+    """When the file starts, on the clock of the clip."""
+    see: bool = True
+    hear: bool = True
+    beside: Take | None = None
+    """The pictures that the sound goes with, where they are chosen already."""
+
+
+def read_clip(clip: Clip, settings: PrepSettings) -> Take:
+    """Decode one clip, from one file or from picture and sound apart.
 
     Raises:
-        MediaError: If nothing in the file can be decoded, or it claims sizes beyond
-            any footage.
+        MediaError: If nothing of it can be decoded, or a file claims sizes beyond any
+            footage.
     """
-    if part.start_s is not None and part.start_s > SEEK_FROM_S:
-        reader = _Reader(source, part, settings)
+    see = settings.modality == "av"
+    ask = _Ask(source=clip.source, part=clip.part, settings=settings, see=see)
+    if clip.sound is None:
+        return _read(ask)
+    at_s = clip.sound_at_s or 0.0
+    ask_sound = replace(ask, source=clip.sound, at_s=at_s, see=False)
+    if not see:
+        return _read(ask_sound)
+    try:
+        seen = _read(replace(ask, hear=False))
+    except MediaError as error:
+        return replace(_read(ask_sound), problem=f"picture: {error}")
+    if clip.sound_at_s is None:  # a part that was sought does not know its beginning
+        first_s = seen.facts.get("picture_start_s")
+        at_s = _first_picture_s(ask) if first_s is None else first_s
+        ask_sound = replace(ask_sound, at_s=at_s)
+    try:
+        heard = _read(replace(ask_sound, beside=seen))
+    except MediaError as error:
+        return replace(seen, problem=f"sound file: {error}")
+    errors = seen.facts["decode_errors"] + heard.facts["decode_errors"]
+    return replace(
+        seen,
+        sound=heard.sound,
+        sound_first_s=heard.sound_first_s,
+        facts=heard.facts | seen.facts | {"decode_errors": errors},
+    )
+
+
+def _read(ask: _Ask) -> Take:
+    start_s = ask.part.start_s
+    if start_s is not None and start_s - ask.at_s > SEEK_FROM_S:
+        reader = _Reader(ask)
         # Formats without an index cannot be sought, or are left too far on: they are
         # read from the start.
         with suppress(MediaError, FFmpegError):
-            take = reader.read(seek_s=part.start_s - 2 * reader.step_s - 1)
+            take = reader.read(seek_s=start_s - 2 * reader.step_s - 1)
             if not reader.began_late:
                 return take
-    return _Reader(source, part, settings).read(seek_s=None)
+    return _Reader(ask).read(seek_s=None)
 
 
-def _open(source: Source) -> InputContainer:
-    opened = source.input()
-    head = _head(opened)
-    if head.startswith(b"version https://git-lfs"):
-        msg = "a git-lfs pointer, not media; run 'git lfs pull' where it came from"
-        raise MediaError(msg)
-    if not head:
-        msg = "the file is empty; get it again"
-        raise MediaError(msg)
-    options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
-    try:
-        return av.open(opened, mode="r", options=options, metadata_errors="replace")
-    except (FFmpegError, ValueError, OSError) as error:
-        why = getattr(error, "strerror", None) or error
-        msg = f"not readable as media ({why}); get it again, or mind what it is"
-        raise MediaError(msg) from error
+def _first_picture_s(ask: _Ask) -> float:
+    """Find when the first picture of a file is shown, undecoded."""
+    with open_media(ask.source) as container:
+        video, _ = choose_streams(container, see=True, hear=False)
+        for packet in packets(container, [video]):
+            if packet.pts is not None and packet.time_base is not None:
+                at_s = float(packet.pts * packet.time_base)
+                return at_s - file_start_s(container)
+    return 0.0
 
 
-def _head(opened: object) -> bytes:
-    if isinstance(opened, str):
-        with open(opened, "rb") as file:  # noqa: PTH123  what av gets is a string
-            return file.read(64)
-    head: bytes = opened.read(64)  # type: ignore[attr-defined]
-    opened.seek(0)  # type: ignore[attr-defined]
-    return head
-
-
-def _zero_s(container: InputContainer) -> float:
-    return (container.start_time or 0) / 1_000_000
-
-
-def _streams(
-    container: InputContainer, settings: PrepSettings
-) -> tuple[VideoStream | None, AudioStream | None]:
-    """Choose the first moving picture and the first sound, one thread each.
-
-    Raises:
-        MediaError: If there is neither, or a picture beyond all bounds.
-    """
-    # A stream of an unknown codec has no context.
-    videos = [
-        s
-        for s in container.streams.video
-        if settings.modality == "av"
-        and s.codec_context is not None
-        and not s.disposition & Disposition.attached_pic
-    ]
-    audios = [s for s in container.streams.audio if s.codec_context is not None]
-    video, audio = next(iter(videos), None), next(iter(audios), None)
-    if video is None and audio is None:
-        msg = "neither picture nor sound in the file"
-        raise MediaError(msg)
-    if video is not None:
-        _check_side(video.codec_context.width, video.codec_context.height)
-        video.codec_context.thread_count = 1
-    if audio is not None:
-        audio.codec_context.thread_count = 1
-    return video, audio
-
-
-def _check_side(width: int, height: int) -> None:
-    if max(width, height) > MAX_SIDE_PX:
-        msg = f"a picture of {width} x {height} px, at most {MAX_SIDE_PX} a side"
-        raise MediaError(msg)
-
-
-def _stop_of(source: Source, settings: PrepSettings) -> float:
+def _stop_of(ask: _Ask) -> float:
     """Find the end of a clip from the time stamps of its packets, undecoded."""
-    with _open(source) as container:
-        video, audio = _streams(container, settings)
+    with open_media(ask.source) as container:
+        video, audio = choose_streams(container, see=ask.see, hear=ask.hear)
         ends = [
-            float((packet.pts + (packet.duration or 0)) * packet.time_base)
-            for packet in _packets(container, [video or audio])
-            if packet.pts is not None and packet.time_base is not None
+            end_s
+            for packet in packets(container, [video or audio])
+            if (end_s := packet_end_s(packet)) is not None
         ]
         if not ends:
             msg = "no packet in it has a time stamp"
             raise MediaError(msg)
-        return max(ends) - _zero_s(container)
-
-
-def _packets(container: InputContainer, streams: list[Any]) -> "Iterator[Packet[Any]]":
-    """Yield packets to the end of the file, or to where it is damaged."""
-    packets = container.demux([s for s in streams if s is not None])
-    while True:
-        try:
-            yield next(packets)
-        except (StopIteration, FFmpegError):
-            return
+        return max(ends) - file_start_s(container) + ask.at_s
 
 
 class _Reader:
     """One pass over one file; made, read once, thrown away."""
 
-    def __init__(self, source: Source, part: Part, settings: PrepSettings) -> None:
-        self.source, self.part, self.settings = source, part, settings
-        self.stop_s = np.inf if part.stop_s is None else part.stop_s
-        self.step_s = settings.step_s or self._spread()
+    def __init__(self, ask: _Ask) -> None:
+        self.ask, self.part = ask, ask.part
+        self.stop_s = np.inf if self.part.stop_s is None else self.part.stop_s
+        fixed_s = ask.beside.step_s if ask.beside else ask.settings.step_s
+        self.step_s = fixed_s or self._spread()
         self.zero_s = 0.0
+        self.end_s = -np.inf
         self.picker: FramePicker[Picture] | None = None
         self.tape: SoundTape | None = None
         self.aspect: Fraction | None = None
@@ -225,21 +181,31 @@ class _Reader:
     def _spread(self) -> float:
         stop_s = self.stop_s
         if not np.isfinite(stop_s):
-            stop_s = _stop_of(self.source, self.settings)
+            stop_s = _stop_of(self.ask)
         duration_s = stop_s - (self.part.start_s or 0.0)
         if duration_s <= 0:
             msg = f"it ends at {stop_s:.3f} s, before the clip starts"
             raise MediaError(msg)
-        return spread_step(duration_s, self.settings)
+        if duration_s > MAX_SPREAD_S:
+            msg = (
+                f"{duration_s:.0f} s to spread 16 frames over, at most "
+                f"{MAX_SPREAD_S:.0f}; say where the clip starts and stops"
+            )
+            raise MediaError(msg)
+        return spread_step(duration_s, self.ask.settings)
 
     def read(self, *, seek_s: float | None) -> Take:
         """Decode until the last frame and the last sample needed."""
-        with _open(self.source) as container:
-            self.zero_s = _zero_s(container)
-            video, audio = _streams(container, self.settings)
+        with open_media(self.ask.source) as container:
+            self.zero_s = file_start_s(container) - self.ask.at_s
+            video, audio = choose_streams(
+                container, see=self.ask.see, hear=self.ask.hear
+            )
             if video is not None:
                 self.aspect = video.sample_aspect_ratio
-            if self.part.start_s is not None:
+            if self.ask.beside is not None:
+                self._plan(float(self.ask.beside.wanted_s[0]))
+            elif self.part.start_s is not None:
                 self._plan(self.part.start_s)
             if seek_s is not None:
                 container.seek(int((seek_s + self.zero_s) * 1_000_000), backward=True)
@@ -282,7 +248,15 @@ class _Reader:
     ) -> None:
         until = time.monotonic() + MAX_DECODE_S
         wanted = {s.index for s in (video, audio) if s is not None}
-        for packet in _packets(container, [video, audio]):
+        tail = 0
+        for packet in packets(container, [video, audio]):
+            if packet.stream is (video or audio):
+                self.end_s = max(self.end_s, packet_end_s(packet) or -np.inf)
+            if not wanted:
+                tail += 1
+                if tail > MAX_TAIL_PACKETS:
+                    self.end_s = np.nan
+                    return
             if packet.stream.index not in wanted:
                 continue
             try:
@@ -298,7 +272,8 @@ class _Reader:
                 if done:
                     wanted.discard(packet.stream.index)
                     break
-            if not wanted:
+            if not wanted and np.isfinite(self.stop_s):
+                self.end_s = np.inf  # it goes on after the part
                 return
             if time.monotonic() > until:
                 msg = f"not decoded within {MAX_DECODE_S:.0f} s"
@@ -309,7 +284,7 @@ class _Reader:
         if frame.pts is None or frame.time_base is None:
             self.facts["decode_errors"] += 1
             return False
-        _check_side(frame.width, frame.height)
+        check_side(frame.width, frame.height)
         now_s = float(frame.pts * frame.time_base) - self.zero_s
         self.facts.setdefault("picture_start_s", now_s)
         if self.picker is None:
@@ -338,6 +313,12 @@ class _Reader:
         except ValueError:
             self.facts["decode_errors"] += 1
             return False
+        if not self.tape.empty:  # the gap would be filled
+            if stamp_s >= self._bounds_s()[1]:
+                return True
+            if stamp_s - self.tape.next_s > MAX_LEAD_S:
+                msg = f"its sound jumps to {stamp_s:.0f} s; get it again, or cut it"
+                raise MediaError(msg)
         planar, channels = frame.format.is_planar, frame.layout.nb_channels
         self.tape.add(stamp_s, mix(samples, channels=channels, planar=planar))
         self.facts.setdefault("sound_start_s", self.tape.first_s)
@@ -345,7 +326,8 @@ class _Reader:
             self._plan(self.tape.first_s)
         low_s, high_s = self._bounds_s()
         self.tape.keep_from(low_s)
-        if self.tape.seconds > MAX_LEAD_S + 16 * self.step_s:
+        too_long = self.tape.seconds > MAX_LEAD_S + 16 * self.step_s
+        if too_long or self.tape.seconds * rate_hz > MAX_HELD_SAMPLES:
             msg = f"more than {MAX_LEAD_S:.0f} s of sound before the first picture"
             raise MediaError(msg)
         return self.tape.next_s >= high_s
@@ -369,10 +351,12 @@ class _Reader:
         if self.tape is not None:
             low_s, high_s = self._bounds_s()
             sound, first_s = self.tape.resampled(
-                self.settings.sample_rate_hz, low_s=low_s, high_s=high_s
+                self.ask.settings.sample_rate_hz, low_s=low_s, high_s=high_s
             )
         start_s = float(picker.wanted_s[0])
         self.facts |= {"media_start_s": self.zero_s, "start_s": start_s}
+        stop_s = min(self.stop_s, self.end_s - self.zero_s)
+        self.facts["stop_s"] = stop_s if np.isfinite(stop_s) else np.nan
         return Take(
             step_s=self.step_s,
             wanted_s=picker.wanted_s,

@@ -25,6 +25,11 @@ class Clip:
 
     clip_id: str
     source: Source
+    sound: Source | None = None
+    """The sound's own file, where the media file's is not to be used."""
+    sound_at_s: float | None = None
+    """When that file starts, on the clock of the media file; with the first picture
+    where not said."""
     part: Part = Part()
     crop: str = ""
     """Where the person is: empty, ``left``, ``right``, or four numbers of pixels."""

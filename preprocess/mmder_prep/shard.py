@@ -73,7 +73,8 @@ def make_shard(job: ShardJob, tick: Callable[[str], None]) -> ShardDone:
                 block[place] = row.arrays[name]
             records.append(_record(clip, source, row))
             tick(row.status)
-        _give_memory_back()
+            del row
+            _give_memory_back()
         checksums = write_shard(store, job.shard, arrays)
         made = ShardRecord(shard=job.shard, clips=tuple(records), checksums=checksums)
         ledger.write(store, made)
@@ -104,6 +105,7 @@ def _record(clip: Clip, source: Hashed, row: "Row") -> ClipRecord:
         status=row.status,
         reason=row.reason,
         source_sha256=source.sha256,
+        sound_sha256=source.sound_sha256,
         source_stamp=source.stamp,
         facts=dict(row.facts),
     )

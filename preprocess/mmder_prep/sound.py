@@ -7,6 +7,8 @@ from jaxtyping import Float32, Shaped
 GAP_S = 0.04
 """A time stamp this far from where the samples say is a gap; nearer, it is the
 rounding of containers that count in milliseconds."""
+SILENCE_DB = -60.0
+"""Quieter than the noise of any room that speech was recorded in."""
 
 
 class SoundTape:
@@ -85,6 +87,24 @@ class SoundTape:
             return part, first_s
         out = librosa.resample(part, orig_sr=self.rate_hz, target_sr=rate_hz)
         return out.astype(np.float32), first_s
+
+
+def level(sound: Float32[np.ndarray, " time"], rate_hz: int) -> tuple[float, float]:
+    """Give the level of a sound, and how much of it is silence.
+
+    Returns:
+        Root mean square in dB, where 0 is full scale; and the share of its blocks of
+        20 ms that lie below `SILENCE_DB`. NaN and NaN where there is no sound.
+    """
+    if not len(sound):
+        return np.nan, np.nan
+    size = rate_hz // 50
+    padded = np.pad(sound, (0, -len(sound) % size)).reshape(-1, size)
+    power = np.square(padded, dtype=np.float64).mean(axis=1)
+    with np.errstate(divide="ignore"):
+        blocks_db = 10 * np.log10(power)
+        whole_db = 10 * np.log10(np.square(sound, dtype=np.float64).mean())
+    return float(whole_db), float((blocks_db < SILENCE_DB).mean())
 
 
 def mix(

@@ -27,6 +27,9 @@ UNREADABLE = (
     lzma.LZMAError,
 )
 """What a file or an archive that is missing, damaged or locked ends in."""
+POINTER = b"version https://git-lfs"
+"""How a file begins that git-lfs has left in the place of the real one."""
+POINTER_BYTES = 1024
 MAX_MEMBER_BYTES = 2 << 30
 """A zip member is read into memory; no clip of a known corpus is near this size."""
 
@@ -62,6 +65,49 @@ class Source:
             msg = f"cannot be read ({getattr(error, 'strerror', None) or error})"
             raise MediaError(msg) from error
 
+    def read(self, most_bytes: int) -> bytes:
+        """Give the bytes of a small file.
+
+        Raises:
+            MediaError: If it is not there, cannot be read, or is larger than said.
+        """
+        size = self.size_bytes()
+        if size > most_bytes:
+            msg = f"{size} bytes, expected at most {most_bytes}"
+            raise MediaError(msg)
+        opened = self.input()
+        if isinstance(opened, str):
+            with Path(opened).open("rb") as file:
+                return file.read(most_bytes)
+        return opened.read()
+
+    def size_bytes(self) -> int:
+        """Give the size, unpacked.
+
+        Raises:
+            MediaError: If it is not there.
+        """
+        try:
+            stat = self.path.stat()
+            if self.member is None:
+                return stat.st_size
+            return _members(self.path, stat.st_mtime_ns)[self.member]
+        except UNREADABLE as error:
+            msg = f"cannot be read ({getattr(error, 'strerror', None) or error})"
+            raise MediaError(msg) from error
+
+    def flaw(self) -> str:
+        """Say what is plainly wrong with a media file, undecoded; else nothing."""
+        try:
+            size = self.size_bytes()
+            if size == 0:
+                return "empty"
+            if size < POINTER_BYTES and self.read(POINTER_BYTES).startswith(POINTER):
+                return "a git-lfs pointer"
+        except MediaError as error:
+            return str(error)
+        return ""
+
     def stamp(self) -> str:
         """Give size and time of the file, which change when its bytes do.
 
@@ -78,6 +124,14 @@ class Source:
     def sha256(self) -> str:
         """Hash the bytes; many clips of one recording cost one hash."""
         return _sha256(self, self.stamp())
+
+
+@lru_cache(maxsize=64)
+def _members(path: Path, time_ns: int) -> dict[str, int]:
+    """List the members of an archive with their sizes, once an archive."""
+    del time_ns  # in the arguments, so that an archive that changed is read again
+    with zipfile.ZipFile(path) as archive:
+        return {info.filename: info.file_size for info in archive.infolist()}
 
 
 @lru_cache(maxsize=64)

@@ -8,8 +8,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mmder_store.emotions import FoldProtocol, LabelSet
+    from mmder_store.emotions import LabelSet
     from mmder_store.errors import MmderError
+    from mmder_store.protocols import FoldProtocol
     from mmder_store.schema import FORMAT_VERSION
     from mmder_store.settings import PrepSettings
     from mmder_store.spec import StoreSpec
@@ -27,7 +28,7 @@ __all__ = [
 
 _HOME = {
     "FORMAT_VERSION": "schema",
-    "FoldProtocol": "emotions",
+    "FoldProtocol": "protocols",
     "LabelSet": "emotions",
     "MmderError": "errors",
     "PrepSettings": "settings",

@@ -1,8 +1,7 @@
-"""What an emotion is called, which classes are trained, who is tested when.
+"""What an emotion is called, and which classes are trained.
 
-A store keeps the emotion its corpus names. A `LabelSet` maps emotions to
-classes at training time, a `FoldProtocol` maps speakers to folds; both travel
-inside the store, so the trainer needs nothing else.
+A store keeps the emotion its corpus names. A `LabelSet` maps emotions to classes at
+training time; it travels inside the store, so the trainer needs nothing else.
 """
 
 from collections.abc import Iterable, Mapping
@@ -35,6 +34,8 @@ class LabelSet:
     """Class names; the position is the label."""
     class_of: Mapping[str, str]
     """Emotion to class; emotions left out here are not trained on."""
+    column: str = "emotion"
+    """Column of the store that holds the emotion: whose word counts."""
 
     def label(self, emotion: str) -> int:
         """Give the label of an emotion, or -1 where the set has no class for it."""
@@ -43,17 +44,27 @@ class LabelSet:
 
     def to_json(self) -> dict[str, Any]:
         """Give the form kept in a store's attributes."""
-        return {"classes": list(self.classes), "class_of": dict(self.class_of)}
+        return {
+            "classes": list(self.classes),
+            "class_of": dict(self.class_of),
+            "column": self.column,
+        }
 
 
 def label_set(
-    name: str, classes: Iterable[str], merged: Mapping[str, str] | None = None
+    name: str,
+    classes: Iterable[str],
+    merged: Mapping[str, str] | None = None,
+    *,
+    column: str = "emotion",
 ) -> LabelSet:
     """Build a label set in which every class is itself, and `merged` joins some."""
     classes = tuple(classes)
     class_of = {c: c for c in classes} | dict(merged or {})
-    return LabelSet(name=name, classes=classes, class_of=class_of)
+    return LabelSet(name=name, classes=classes, class_of=class_of, column=column)
 
+
+_CREMAD = ("angry", "disgust", "fearful", "happy", "neutral", "sad")
 
 LABEL_SETS = {
     s.name: s
@@ -79,33 +90,30 @@ LABEL_SETS = {
                 "surprised",
             ),
         ),
-    )
-}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FoldProtocol:
-    """A published or stated way to split speakers into test folds."""
-
-    name: str
-    """What results call it."""
-    fold_of: Mapping[str, int]
-    """Speaker to the fold (from 1) in which the speaker is tested."""
-    source: str
-    """Where the split comes from."""
-
-    def to_json(self) -> dict[str, Any]:
-        """Give the form kept in a store's attributes."""
-        return {"fold_of": dict(self.fold_of), "source": self.source}
-
-
-PROTOCOLS = {
-    p.name: p
-    for p in (
-        FoldProtocol(
-            name="ravdess-contiguous-6",
-            fold_of={f"{actor:02d}": (actor - 1) // 4 + 1 for actor in range(1, 25)},
-            source="six folds of four consecutive actors, as in MAE-DFER, HiCMAE, MSAF",
+        # What the actor was asked to show; what most papers report.
+        label_set("cremad-6", _CREMAD),
+        # The four that papers on four classes keep.
+        label_set("cremad-4", ("angry", "happy", "neutral", "sad")),
+        # What the crowd heard, saw, or found in both; ties have no class.
+        label_set("cremad-6-voice", _CREMAD, column="rated_voice"),
+        label_set("cremad-6-face", _CREMAD, column="rated_face"),
+        label_set("cremad-6-both", _CREMAD, column="rated_both"),
+        # Paper: IV-A3, four emotions; excited counts as happy, as in AV-SUPERB.
+        label_set(
+            "iemocap-4", ("angry", "happy", "neutral", "sad"), {"excited": "happy"}
+        ),
+        label_set(
+            "mead-8",
+            (
+                "angry",
+                "contempt",
+                "disgust",
+                "fearful",
+                "happy",
+                "neutral",
+                "sad",
+                "surprised",
+            ),
         ),
     )
 }

@@ -30,8 +30,10 @@ class ClipRecord:
     status: str
     reason: str = ""
     source_sha256: str = ""
+    sound_sha256: str = ""
+    """Of the sound's own file, where it has one."""
     source_stamp: str = ""
-    """Size and time of the file when it was hashed; equal stamps spare a hash."""
+    """Size and time of the files when they were hashed; equal ones spare a hash."""
     facts: dict[str, float | int] = field(default_factory=dict)
     """Numeric columns of the schema."""
 

@@ -1,4 +1,4 @@
-"""The store, format 1: which arrays it has and what every number in them means.
+"""The store, format 2: which arrays it has and what every number in them means.
 
 README's table is made from `table()`. Whoever changes the bytes that a clip
 leaves in the store raises FORMAT_VERSION.
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from mmder_store.settings import FRAME_PX, FRAMES_8, FRAMES_16, PrepSettings
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 SHARD_CLIPS = 16
 STATUSES = ("ok", "no_face", "no_audio", "no_video", "failed")
 """What became of a clip; the first that applies from the right is kept."""
@@ -123,11 +123,17 @@ COLUMNS = tuple(
             "who speaks; no speaker is ever on both sides of a fold",
         ),
         ("emotion", "str", "", "the corpus' own word; empty where it gives none"),
+        ("rated_voice", "str", "", "emotion that most raters heard in the voice alone"),
+        ("rated_face", "str", "", "emotion that most raters saw in the face alone"),
+        ("rated_both", "str", "", "emotion that most raters found in both together"),
+        ("note", "str", "", "what the corpus is known to have wrong in this clip"),
         ("status", "str", "", f"one of {', '.join(STATUSES)}"),
         ("reason", "str", "", "why the status is not ok, or what was odd"),
         ("source_sha256", "str", "", "hash of the media file"),
+        ("sound_sha256", "str", "", "hash of the sound's own file, where it has one"),
         ("media_start_s", "float64", "s", "zero of all times, on the file's own clock"),
         ("start_s", "float64", "s", "time of the first frame taken"),
+        ("stop_s", "float64", "s", "end of the clip's last picture, or of its part"),
         ("step_s", "float64", "s", "step of the 16 frames"),
         ("picture_start_s", "float64", "s", "time of the first picture"),
         ("sound_start_s", "float64", "s", "time of the first sample"),
@@ -139,6 +145,8 @@ COLUMNS = tuple(
         ("picture_height_px", "int32", "px", "height of the displayed picture"),
         ("sound_rate_hz", "int32", "Hz", "sampling rate in the file"),
         ("sound_channels", "int16", "", "channels in the file, mixed to one"),
+        ("sound_rms_db", "float32", "dB", "level of the sound, full scale is 0"),
+        ("silence", "float32", "1", "share of 20 ms blocks below -60 dB full scale"),
         ("decode_errors", "int32", "packets", "damaged packets passed over"),
     )
 )

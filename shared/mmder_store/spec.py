@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmder_store.emotions import FoldProtocol, LabelSet
+from mmder_store.emotions import LabelSet
+from mmder_store.protocols import FoldProtocol
 from mmder_store.schema import FORMAT_VERSION, SHARD_CLIPS
 from mmder_store.settings import PrepSettings
 
@@ -64,11 +65,18 @@ class StoreSpec:
                     name=name,
                     classes=tuple(sets[name]["classes"]),
                     class_of=sets[name]["class_of"],
+                    column=sets[name]["column"],
                 )
                 for name in found["label_order"]
             ),
             protocols=tuple(
-                FoldProtocol(name=name, **folds[name])
+                FoldProtocol(
+                    name=name,
+                    fold_of=folds[name]["fold_of"],
+                    source=folds[name]["source"],
+                    only_trained=tuple(folds[name]["only_trained"]),
+                    held_out=tuple(folds[name]["held_out"]),
+                )
                 for name in found["protocol_order"]
             ),
             manifest_sha256=found["manifest_sha256"],

@@ -221,7 +221,8 @@ def seal(
 
     Args:
         path: The store.
-        rows: ``clip_id``, ``speaker`` and ``emotion`` of every clip, in their order.
+        rows: What the manifest says of every clip, by column, in their order:
+            ``clip_id``, ``speaker``, ``emotion`` and what more it knows.
         versions: What made the store, by package.
 
     Raises:
@@ -249,8 +250,7 @@ def seal(
             none = np.nan if column.dtype.startswith("float") else -1
             numbers = [clip.facts.get(column.name, none) for clip in clips]
             _add_column(group, column, np.array(numbers, dtype=column.dtype))
-    labels = [[row["clip_id"], row["speaker"], row["emotion"]] for row in rows]
-    sha256 = digest(spec.to_json(), [record.key for record in done], labels)
+    sha256 = digest(spec.to_json(), [record.key for record in done], list(rows))
     group.update_attributes({"sealed": {"sha256": sha256, "versions": dict(versions)}})
     with warnings.catch_warnings():
         # The ledger's folder is ours and no Zarr node; consolidated metadata is

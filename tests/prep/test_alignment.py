@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from mmder_prep.clip import Row, prepare
-from mmder_prep.media import read_take
+from mmder_prep.media import read_clip
 from mmder_prep.plan import Clip, Part
 from mmder_prep.source import Source
 from mmder_store.settings import PrepSettings
-from synth import Synth, frames_of, lag_s, number_in, write
+from synth import Synth, frames_of, lag_s, number_in, sounds_like, write
 
 NTSC, FILM = Fraction(30000, 1001), Fraction(24000, 1001)
 HOP_S, HALF_TRANSFORM_S = 0.01, 0.016
@@ -119,18 +119,6 @@ def clock_s(folder: Path, name: str) -> float:
     return float(np.median(times_s - CLIPS[name].frame_times_s[numbers.astype(int)]))
 
 
-def sounds_like(
-    peaks_hz: np.ndarray, early_hz: np.ndarray, late_hz: np.ndarray
-) -> np.ndarray:
-    """Tell where the loudest bin is that of either tone.
-
-    Where one tone gives way to the other, half of it is in the transform, and its
-    peak may be one bin beside; the next tone is three beside.
-    """
-    off_hz = np.minimum(np.abs(peaks_hz - early_hz), np.abs(peaks_hz - late_hz))
-    return np.asarray(off_hz <= 31.25)
-
-
 def skew_of(name: str) -> tuple[float, float]:
     return SKEWS_S.get(name, SKEW_S)
 
@@ -227,7 +215,7 @@ def test_no_codec_delays_the_sound_against_the_picture(folder: Path, name: str) 
     Measured by correlation with the sound of the design, to an eighth of a sample.
     """
     spec = CLIPS[name]
-    take = read_take(Source(made(folder, name)), Part(), FIXED)
+    take = read_clip(Clip(clip_id=name, source=Source(made(folder, name))), FIXED)
     later_s, like = lag_s(take.sound, spec.wave(16_000), 16_000)
     assert like > 0.75
     seen_s = take.sound_first_s + later_s - clock_s(folder, name)

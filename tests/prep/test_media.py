@@ -15,8 +15,9 @@ from av.video.stream import VideoStream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmder_prep.media import Picture, Take, read_take
-from mmder_prep.plan import Part
+from mmder_prep.media import Take, read_clip
+from mmder_prep.picture import Picture
+from mmder_prep.plan import Clip, Part
 from mmder_prep.source import Source
 from mmder_store.errors import MediaError
 from mmder_store.settings import PrepSettings
@@ -28,7 +29,10 @@ pytestmark = pytest.mark.timeout(60)
 
 
 def take_of(path: Path, part: Part = WHOLE, **changes: Any) -> Take:
-    return read_take(Source(path), part, PrepSettings(face_crop=False, **changes))
+    return read_clip(
+        Clip(clip_id="x", source=Source(path), part=part),
+        PrepSettings(face_crop=False, **changes),
+    )
 
 
 def numbers(take: Take) -> list[int | None]:
@@ -188,7 +192,9 @@ def test_a_member_of_an_archive_is_as_the_file(
 ) -> None:
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         archive.write(short_clips["mp4"], "x.mp4")
-    inside = read_take(Source(tmp_path / "a.zip", "x.mp4"), WHOLE, SETTINGS)
+    inside = read_clip(
+        Clip(clip_id="x", source=Source(tmp_path / "a.zip", "x.mp4")), SETTINGS
+    )
     outside = take_of(short_clips["mp4"])
     assert numbers(inside) == numbers(outside)
     assert (inside.sound == outside.sound).all()

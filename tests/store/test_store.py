@@ -11,7 +11,8 @@ import xarray
 
 from handmade import make_store
 from mmder_store import PrepSettings, Store, StoreSpec, errors, files, ledger
-from mmder_store.emotions import LABEL_SETS, PROTOCOLS
+from mmder_store.emotions import LABEL_SETS
+from mmder_store.protocols import PROTOCOLS
 from mmder_store.schema import COLUMNS, arrays_of, shape_of
 from mmder_store.store import create, is_store, seal, write_shard
 
@@ -226,7 +227,7 @@ def test_another_format_names_both_versions(
     meta["attributes"]["mmder_format"] = version
     (store / "zarr.json").write_text(json.dumps(meta))
     with pytest.raises(
-        errors.StoreVersionError, match=rf"format {version}.*format 1.*{way}"
+        errors.StoreVersionError, match=rf"format {version}.*format 2.*{way}"
     ):
         Store(store)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmder_store.emotions import PROTOCOLS, FoldProtocol
 from mmder_store.errors import SettingsError
+from mmder_store.protocols import PROTOCOLS, FoldProtocol
 from mmder_train import folds
 
 SIX = PROTOCOLS["ravdess-contiguous-6"]
@@ -35,14 +35,19 @@ def test_any_speakers_are_tested_once_and_never_trained_on(speakers: list[str]) 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=list(PROTOCOLS))
 def test_named_protocols_keep_speakers_apart(protocol: FoldProtocol) -> None:
-    speakers = [s for s in protocol.fold_of for _ in range(3)]
+    everyone = {*protocol.fold_of, *protocol.only_trained, *protocol.held_out}
+    speakers = [s for s in sorted(everyone) for _ in range(3)]
     split = folds.split(speakers, protocol)
     assert [f.number for f in split] == sorted(set(protocol.fold_of.values()))
     for fold in split:
         assert not {speakers[i] for i in fold.train} & set(fold.speakers)
         assert {protocol.fold_of[s] for s in fold.speakers} == {fold.number}
+        trained = {speakers[i] for i in fold.train}
+        assert not trained & set(protocol.held_out)
+        assert trained | set(fold.speakers) | set(protocol.held_out) == everyone
     labels = np.zeros(len(speakers), dtype=np.int64)
-    assert folds.notes(split, protocol, labels, ["a"]) == []
+    kept = folds.notes(split, protocol, labels, ["a"])
+    assert len(kept) == bool(protocol.held_out)
 
 
 def test_one_speaker_cannot_be_split() -> None:
@@ -50,6 +55,13 @@ def test_one_speaker_cannot_be_split() -> None:
         folds.split(["01", "01"], SIX)
     with pytest.raises(SettingsError, match="speakers of one fold"):
         folds.split(["01", "02"], SIX)
+
+
+def test_a_protocol_that_tests_nobody_here() -> None:
+    with pytest.raises(SettingsError, match="no clip of a speaker whom it tests"):
+        folds.split(["01", "11"], PROTOCOLS["ravdess-avt-1"])
+    with pytest.raises(SettingsError, match="nobody else is left"):
+        folds.split(["05", "11"], PROTOCOLS["ravdess-avt-1"])
 
 
 def test_a_stray_speaker_is_named() -> None:

@@ -36,9 +36,9 @@ class Clips:
 def usable(store: Store, *, strategy: Strategy, labels: LabelSet) -> Clips:
     """Choose clips by their status and their emotion.
 
-    Status ``ok`` always serves; ``no_face`` where no pictures are taken;
-    ``no_audio`` where no sound is. All others are left out, and so are clips whose
-    emotion has no class in the label set.
+    Status ``ok`` always serves; ``no_face`` and ``no_video`` where no pictures are
+    taken; ``no_audio`` where no sound is. All others are left out, and so are clips
+    whose emotion has no class in the label set.
 
     Raises:
         SettingsError: If the store has no pictures and the strategy needs them, or
@@ -51,10 +51,11 @@ def usable(store: Store, *, strategy: Strategy, labels: LabelSet) -> Clips:
         )
         raise SettingsError(msg)
     serves = {"ok"}
-    serves |= set() if strategy.frames else {"no_face"}
+    serves |= set() if strategy.frames else {"no_face", "no_video"}
     serves |= set() if strategy.windows else {"no_audio"}
     columns = store.columns
-    label = [labels.label(e) for e in columns["emotion"]]
+    emotions = columns[labels.column]
+    label = [labels.label(e) for e in emotions]
     reasons = [
         str(status)
         if status not in serves
@@ -62,7 +63,7 @@ def usable(store: Store, *, strategy: Strategy, labels: LabelSet) -> Clips:
         if number < 0
         else ""
         for status, emotion, number in zip(
-            columns["status"], columns["emotion"], label, strict=True
+            columns["status"], emotions, label, strict=True
         )
     ]
     row = np.array([i for i, why in enumerate(reasons) if not why], dtype=np.int64)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64
 
-from mmder_store.emotions import FoldProtocol
 from mmder_store.errors import SettingsError
+from mmder_store.protocols import FoldProtocol
 
 SPEAKER_FOLDS = 5
 SPEAKERS = f"speakers-{SPEAKER_FOLDS}"
@@ -66,21 +66,30 @@ def split(speakers: Sequence[str], protocol: FoldProtocol) -> tuple[Fold, ...]:
 
     Args:
         speakers: Speaker of every clip.
-        protocol: Who is tested in which fold.
+        protocol: Who is tested in which fold, who in none.
 
     Raises:
-        SettingsError: If a speaker has no fold, or fewer than two folds have clips.
+        SettingsError: If a speaker has no place in the protocol, nobody is tested, or
+            nobody else is left to train on.
     """
-    stray = sorted(set(speakers) - set(protocol.fold_of))
+    place = {
+        **dict.fromkeys(protocol.only_trained, 0),
+        **dict.fromkeys(protocol.held_out, -1),
+        **protocol.fold_of,
+    }
+    stray = sorted(set(speakers) - set(place))
     if stray:
         msg = (
             f"protocol {protocol.name}: no fold for speaker {stray[0]!r} "
             f"({len(stray)} such). Say --protocol {SPEAKERS}."
         )
         raise SettingsError(msg)
-    fold = np.array([protocol.fold_of[s] for s in speakers], dtype=np.int64)
-    numbers = np.unique(fold)
-    if len(numbers) < 2:
+    fold = np.array([place[s] for s in speakers], dtype=np.int64)
+    numbers = [k for k in np.unique(fold) if k > 0]
+    if not numbers:
+        msg = f"protocol {protocol.name}: no clip of a speaker whom it tests"
+        raise SettingsError(msg)
+    if len(np.unique(fold[fold >= 0])) < 2:
         who = sorted(set(speakers))
         msg = (
             f"protocol {protocol.name}: all clips are of "
@@ -94,7 +103,7 @@ def split(speakers: Sequence[str], protocol: FoldProtocol) -> tuple[Fold, ...]:
             speakers=tuple(
                 sorted({s for s, f in zip(speakers, fold, strict=True) if f == k})
             ),
-            train=np.flatnonzero(fold != k),
+            train=np.flatnonzero((fold >= 0) & (fold != k)),
             test=np.flatnonzero(fold == k),
         )
         for k in numbers
@@ -138,6 +147,11 @@ def notes(
         f"fold {k} of {protocol.name}: no clips in this store, left out"
         for k in sorted(sizes.keys() - found.keys())
     ]
+    if protocol.held_out:
+        lines.append(
+            f"{protocol.name} keeps speakers {', '.join(protocol.held_out)} for "
+            "validation: not trained on, not tested"
+        )
     lines += [
         f"fold {k} of {protocol.name}: {len(f.speakers)} of its {sizes[k]} speakers"
         for k, f in found.items()

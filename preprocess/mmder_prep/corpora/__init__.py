@@ -8,8 +8,20 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmder_prep.corpora import ravdess
+from mmder_prep.corpora import cremad, iemocap, mead, ravdess
+from mmder_prep.corpora.published import Published
 from mmder_prep.manifest import Manifest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Option:
+    """What may be asked of one corpus alone."""
+
+    name: str
+    """Of the keyword of `find` and `published`."""
+    help: str
+    choices: tuple[str, ...] = ()
+    """The first is the default; a flag where there are none."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,22 +31,67 @@ class Corpus:
     name: str
     title: str
     """One line for ``--help``."""
-    root: Path
-    """Where it is looked for when the user says nothing."""
-    root_variable: str
-    """The environment variable that says otherwise."""
-    modalities: tuple[str, ...]
+    step: str
+    """Step of the 16 frames that fits its clips, as ``--step`` takes it."""
     find: Callable[..., Manifest]
-    """(root, modality) to a manifest."""
+    """(root, modality, options) to what is there."""
+    published: Callable[..., Published]
+    """(modality, options) to what should be there."""
+    options: tuple[Option, ...] = ()
+
+    @property
+    def root(self) -> Path:
+        """Where it is looked for when the user says nothing."""
+        return Path("data") / self.name
+
+    @property
+    def root_variable(self) -> str:
+        """Name the environment variable that says otherwise."""
+        return f"MMDER_{self.name.upper()}_ROOT"
 
 
 CORPORA = (
     Corpus(
         name="ravdess",
         title="RAVDESS speech: 24 actors, 1,440 takes (Zenodo record 1188976).",
-        root=ravdess.ROOT,
-        root_variable="MMDER_RAVDESS_ROOT",
-        modalities=("av", "audio"),
+        step="6",
         find=ravdess.find,
+        published=ravdess.published,
+    ),
+    Corpus(
+        name="cremad",
+        title="CREMA-D: 91 actors, 7,437 clips, and the crowd's votes.",
+        step="3",
+        find=cremad.find,
+        published=cremad.published,
+        options=(
+            Option(
+                name="include_known_bad",
+                help="Take the five clips that are known to be bad, too: 7,442.",
+            ),
+        ),
+    ),
+    Corpus(
+        name="iemocap",
+        title="IEMOCAP: ten actors in five sessions, 5,531 turns of four classes.",
+        step="auto",
+        find=iemocap.find,
+        published=iemocap.published,
+        options=(
+            Option(
+                name="all_turns",
+                help="Take the turns of all other labels, and of none, too: 10,039.",
+            ),
+        ),
+    ),
+    Corpus(
+        name="mead",
+        title="MEAD: 48 actors, eight emotions at up to three levels.",
+        step="6",
+        find=mead.find,
+        published=mead.published,
+        options=(
+            Option(name="view", help="Camera that is taken.", choices=mead.VIEWS),
+        ),
     ),
 )

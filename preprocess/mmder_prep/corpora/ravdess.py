@@ -14,18 +14,19 @@ As shipped: ``Video_Speech_Actor_01.zip`` to ``_24.zip`` and
 
 The video archives hold every take twice, with sound (01) and mute (02): only one of
 the three forms of a take may be in a store, or a speaker's take is counted again.
+Takes are 2.9 to 5.3 s long at 29.97 frames a second, so the paper's step of 6 fits.
 """
 
+import itertools
 import re
-import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 
+from mmder_prep.corpora.listing import files, left_out, nothing, stray
+from mmder_prep.corpora.published import Published, listed
 from mmder_prep.manifest import Manifest, ManifestRow
-from mmder_store.emotions import LABEL_SETS, PROTOCOLS
-from mmder_store.errors import ManifestError
+from mmder_store.emotions import LABEL_SETS
+from mmder_store.protocols import PROTOCOLS
 
-ROOT = Path("data/ravdess")
 TAKES = 1440
 EMOTIONS = {
     "01": "neutral",
@@ -38,9 +39,10 @@ EMOTIONS = {
     "08": "surprised",
 }
 MODALITY = {"av": "01", "audio": "03"}
+SUFFIX = {"av": ("mp4",), "audio": ("wav", "flac")}
 NAME = re.compile(
     r"(?P<modality>0[123])-(?P<channel>0[12])-(?P<emotion>0[1-8])-0[12]-0[12]-0[12]"
-    r"-(?P<actor>0[1-9]|1\d|2[0-4])\.(mp4|wav|flac)",
+    r"-(?P<actor>0[1-9]|1\d|2[0-4])\.(?P<suffix>mp4|wav|flac)",
     re.IGNORECASE,
 )
 
@@ -53,18 +55,20 @@ def find(root: Path, *, modality: str) -> Manifest:
     """
     want = MODALITY[modality]
     found: dict[str, ManifestRow] = {}
-    others = twice = 0
-    for path in _files(root):
+    strays, twice, others = [], [], 0
+    for path in files(root):
         name = path.rsplit("/", 1)[-1]
         match = NAME.fullmatch(name)
         if match is None:
+            strays += stray(path)
             continue
-        if (match["modality"], match["channel"]) != (want, "01"):
+        suits = match["suffix"].lower() in SUFFIX[modality]
+        if not suits or (match["modality"], match["channel"]) != (want, "01"):
             others += 1
             continue
         clip_id = name.rsplit(".", 1)[0]
         if clip_id in found:
-            twice += 1
+            twice.append(path)
             continue
         found[clip_id] = ManifestRow(
             clip_id=clip_id,
@@ -73,56 +77,42 @@ def find(root: Path, *, modality: str) -> Manifest:
             speaker=match["actor"],
         )
     if not found:
-        raise ManifestError(_nothing(root, want, others))
-    rows = sorted(found.values(), key=lambda row: (row.speaker, row.clip_id))
-    notes = [f"{len(rows)} of {TAKES} takes of RAVDESS found in {root}"]
-    if twice:
-        notes.append(f"{twice} takes are there twice; the first found is taken")
+        kind = "Audio_Speech_Actors_01-24" if want == "03" else "Video_Speech_Actor_*"
+        raise nothing(
+            root,
+            corpus="ravdess",
+            wanted=f"take {want}-01-*",
+            known=f"{others} other files of RAVDESS are there" if others else "",
+            way=f"Get {kind}.zip from Zenodo record 1188976, unpacked or not",
+        )
+    notes = [f"{len(found)} of {TAKES} takes of RAVDESS found in {root}"]
     return Manifest(
         corpus="ravdess",
         root=root,
-        rows=tuple(rows),
+        rows=tuple(sorted(found.values(), key=lambda row: (row.speaker, row.clip_id))),
         label_sets=(LABEL_SETS["ravdess-7"], LABEL_SETS["ravdess-8"]),
-        protocols=(PROTOCOLS["ravdess-contiguous-6"],),
-        notes=tuple(notes),
+        protocols=tuple(p for p in PROTOCOLS.values() if p.name.startswith("ravdess")),
+        notes=(*notes, *left_out("RAVDESS", strays=strays, twice=twice)),
+        strays=tuple(strays),
     )
 
 
-def _files(root: Path) -> Iterator[str]:
-    """Yield files relative to the root, unpacked ones first, then those in archives."""
-    inside = sorted(p for p in root.rglob("*") if not p.name.startswith("."))
-    for path in inside:
-        if path.suffix.lower() != ".zip":
-            yield path.relative_to(root).as_posix()
-    for path in inside:
-        if path.suffix.lower() == ".zip" and path.is_file():
-            try:
-                with zipfile.ZipFile(path) as archive:
-                    names = sorted(archive.namelist())
-            except (OSError, zipfile.BadZipFile) as error:
-                msg = (
-                    f"RAVDESS archive {path.name}: cannot be read ({error}); "
-                    "download it again, or move it away"
-                )
-                raise ManifestError(msg) from error
-            for name in names:
-                if not name.rsplit("/", 1)[-1].startswith("."):
-                    yield f"{path.relative_to(root).as_posix()}/{name}"
-
-
-def _nothing(root: Path, want: str, others: int) -> str:
-    there = (
-        f"{others} files of RAVDESS are there, yet none is named {want}-01-*"
-        if others
-        else "nothing there is named like a take of RAVDESS"
-        if root.is_dir()
-        else "there is no such folder"
-    )
-    files = (
-        "Audio_Speech_Actors_01-24.zip" if want == "03" else "Video_Speech_Actor_*.zip"
-    )
-    return (
-        f"RAVDESS: no take {want}-01-* in {root.absolute()}: {there}. Get {files} from "
-        "Zenodo record 1188976, unpacked or not, and name the folder with --root or "
-        "MMDER_RAVDESS_ROOT"
-    )
+def published(*, modality: str) -> Published:
+    """List the 1,440 speech takes: all combinations, but no strong neutral one."""
+    kind, suffix = MODALITY[modality], "mp4" if modality == "av" else "wav"
+    fold_of = PROTOCOLS["ravdess-contiguous-6"].fold_of
+    two = ("01", "02")
+    rows = [
+        ManifestRow(
+            clip_id=(take := f"{kind}-01-{emotion}-{'-'.join(rest)}-{actor}"),
+            path=f"Actor_{actor}/{take}.{suffix}",
+            emotion=EMOTIONS[emotion],
+            speaker=actor,
+            fold=fold_of[actor],
+        )
+        for actor in fold_of
+        for emotion in EMOTIONS
+        for rest in itertools.product(two, two, two)
+        if (emotion, rest[0]) != ("01", "02")
+    ]
+    return listed(rows, source="Zenodo record 1188976; folds of MAE-DFER and HiCMAE")
