@@ -2,13 +2,15 @@
 
 from itertools import pairwise
 
+import numpy as np
 import pytest
 import torch
 
 from mmder_store.errors import MmderError, SettingsError
-from mmder_train import engine, schedule
+from mmder_train import engine, mae_dfer, schedule
 from mmder_train.config import TUNES, TrainConfig
-from mmder_train.videomae import Classifier, Encoder, Head, Size
+from mmder_train.features import pooled, train_head
+from mmder_train.videomae import Classifier, Encoder, Head, Readout, Size
 
 CONFIG = {
     "strategies": ("cfas",),
@@ -41,6 +43,44 @@ def test_biases_and_norms_do_not_decay() -> None:
         for g in optimiser.param_groups
     }
     assert by_decay == {0.0: 8 + 8 + 2, 0.05: 16}
+
+
+def test_region_tokens_do_not_decay() -> None:
+    encoder = mae_dfer.Encoder(Readout(pool="region"), depth=1)
+    model = Classifier(encoder, Head(encoder.dim, 2))
+    optimiser = schedule.adamw(model, lr=0.1, weight_decay=0.05)
+    kept = {
+        parameter
+        for group in optimiser.param_groups
+        for parameter in group["params"]
+        if group["weight_decay"] == 0
+    }
+    matrices = {n for n, p in model.named_parameters() if p in kept and p.ndim > 1}
+    assert matrices == {"encoder.lg_region_tokens"}
+
+
+def test_a_frozen_encoder_learns_nothing_and_keeps_nothing() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(Size(dim=24, depth=2, heads=1))
+    before = {name: p.detach().clone() for name, p in encoder.named_parameters()}
+    modes = []
+    encoder.blocks[1].register_forward_hook(
+        lambda *_: modes.append((torch.is_inference_mode_enabled(), encoder.training))
+    )
+    clips = torch.randn(4, 3, 16, 224, 224)
+    index = torch.tensor([2, 0, 3, 1])
+    batches = [(part, clips[part]) for part in torch.split(index, 2)]
+    features = pooled(encoder, batches, device=torch.device("cpu"))
+    assert modes == [(True, False)] * 2
+    assert not features.requires_grad
+    with torch.inference_mode():
+        torch.testing.assert_close(features, encoder(clips))
+    config = TrainConfig(**(CONFIG | {"epochs": 3}))  # type: ignore[arg-type]
+    labels = torch.tensor([0, 1, 0, 1])
+    train_head(features, labels, train=np.arange(4), classes=2, config=config)
+    for name, parameter in encoder.named_parameters():
+        assert parameter.grad is None
+        assert torch.equal(parameter, before[name])
 
 
 def test_steps_on_few_clips_drive_the_loss_down() -> None:

@@ -8,8 +8,9 @@ from torch import Tensor
 from mmder_train import engine
 from mmder_train.clips import shuffled
 from mmder_train.config import TrainConfig
+from mmder_train.encoders import Encoder
 from mmder_train.schedule import adamw, constant
-from mmder_train.videomae import Encoder, Head
+from mmder_train.videomae import Head
 
 ENCODE_CLIPS = {"cpu": 8, "cuda": 32}
 """Clips through the frozen encoder at once."""

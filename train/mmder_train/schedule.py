@@ -11,8 +11,17 @@ WARM_UP = 0.1
 
 
 def adamw(model: nn.Module, *, lr: float, weight_decay: float) -> optim.AdamW:
-    """Give AdamW over what of the model learns; biases and norms do not decay."""
-    groups = param_groups_weight_decay(model, weight_decay)
+    """Give AdamW over what of the model learns.
+
+    Biases and norms do not decay, nor what a module names in `no_weight_decay`.
+    """
+    kept = {
+        f"{name}.{parameter}" if name else parameter
+        for name, module in model.named_modules()
+        if hasattr(module, "no_weight_decay")
+        for parameter in module.no_weight_decay()
+    }
+    groups = param_groups_weight_decay(model, weight_decay, no_weight_decay_list=kept)
     return optim.AdamW(groups, lr=lr, fused=True)
 
 

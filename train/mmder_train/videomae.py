@@ -1,17 +1,19 @@
-"""The VideoMAE encoder and the head on top of it. Nothing here opens a file.
+"""The VideoMAE encoder, and the head on top of any encoder; no files here.
 
 Names of parameters are those of the official VideoMAE (``patch_embed.proj``,
 ``blocks.N.attn.q_bias``, ``fc_norm``, ``head``), so that weights map one to one.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from timm.models.beit import Block
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 FRAMES = 16
 SIDE_PX = 224
@@ -22,12 +24,26 @@ EPSILON = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Readout:
+    """What published encoders of one architecture do differently."""
+
+    epsilon: float = EPSILON
+    """Added to the variance in every LayerNorm of the blocks."""
+    pool: Literal["mean", "region"] = "mean"
+    """Which tokens are averaged: those of the clip, or the region tokens."""
+    positions: bool = True
+    """Whether the fixed sine-cosine positions are added."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Size:
     """How wide and how deep an encoder is."""
 
     dim: int
     depth: int
     heads: int
+    mlp_ratio: float = 4.0
+    patch_px: int = 16
 
 
 SIZES = {
@@ -38,6 +54,8 @@ SIZES = {
     # Paper: III-A, "ViT-L as the backbone network with a dimension of 1024".
     "large": Size(dim=1024, depth=24, heads=16),
     "huge": Size(dim=1280, depth=32, heads=16),
+    # ViT-g of VideoMAE V2.
+    "giant": Size(dim=1408, depth=40, heads=16, mlp_ratio=48 / 11, patch_px=14),
 }
 
 
@@ -62,69 +80,94 @@ class PatchEmbedding(nn.Module):
     overlap, so no convolution is needed and a matrix product is much faster.
     """
 
-    def __init__(self, dim: int) -> None:
-        """Make a projection into `dim` dimensions."""
+    def __init__(self, dim: int, tubelet: tuple[int, int, int] = TUBELET) -> None:
+        """Make a projection of tubelets into `dim` dimensions."""
         super().__init__()
-        self.proj = nn.Conv3d(3, dim, kernel_size=TUBELET, stride=TUBELET)
+        self.proj = nn.Conv3d(3, dim, kernel_size=tubelet, stride=tubelet)
 
     def forward(
         self, clips: Float[Tensor, "clip 3 frame height width"]
     ) -> Float[Tensor, "clip token dim"]:
         """Give the tokens, in the order frame, row, column."""
         clip, rgb, frame, height, width = clips.shape
-        t, h, w = TUBELET
+        t, h, w = self.proj.weight.shape[2:]
         parts = clips.reshape(clip, rgb, frame // t, t, height // h, h, width // w, w)
         tubelets = parts.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(4).flatten(1, 3)
         return functional.linear(tubelets, self.proj.weight.flatten(1), self.proj.bias)
 
 
-class _Norm(nn.LayerNorm):
-    """LayerNorm with the encoder's epsilon, as a class, which timm's Block takes."""
-
-    def __init__(self, dim: int, **where: Any) -> None:  # noqa: ANN401
-        super().__init__(dim, eps=EPSILON, **where)
-
-
 class Encoder(nn.Module):
     """Clips to one pooled vector each."""
 
-    def __init__(self, size: Size) -> None:
-        """Make an encoder with random weights from torch's global generator."""
+    side_px = SIDE_PX
+
+    def __init__(self, size: Size, readout: Readout | None = None) -> None:
+        """Make an encoder with random weights from torch's global generator.
+
+        Args:
+            size: How wide and how deep.
+            readout: What the weights expect; None for what VideoMAE does.
+        """
         super().__init__()
+        readout = readout or Readout()
         self.dim = size.dim
-        self.patch_embed = PatchEmbedding(size.dim)
-        self.positions: Tensor
-        self.register_buffer("positions", positions(TOKENS, size.dim), persistent=False)
+        self.checkpoint_activations = False
+        tubelet = (TUBELET[0], size.patch_px, size.patch_px)
+        self.patch_embed = PatchEmbedding(size.dim, tubelet)
+        tokens = (FRAMES // TUBELET[0]) * (SIDE_PX // size.patch_px) ** 2
+        table = positions(tokens, size.dim) if readout.positions else None
+        self.positions: Tensor | None
+        self.register_buffer("positions", table, persistent=False)
         self.blocks = nn.ModuleList(
             Block(
                 size.dim,
                 size.heads,
                 qkv_bias=True,
-                norm_layer=_Norm,
+                mlp_ratio=size.mlp_ratio,
+                norm_layer=partial(nn.LayerNorm, eps=readout.epsilon),  # type: ignore[arg-type]
             )
             for _ in range(size.depth)
         )
-        self.apply(_start)
+        self.apply(start)
 
     def tokens(
         self, clips: Float[Tensor, "clip 3 16 224 224"]
-    ) -> Float[Tensor, "clip 1568 dim"]:
+    ) -> Float[Tensor, "clip token dim"]:
         """Give the feature matrix F of the paper's equation (9).
 
         There is no norm after the last block: the official encoder has none either
         where tokens are averaged, the norm follows the mean (see `Head`).
         """
         tokens: Tensor = self.patch_embed(clips)
-        tokens = tokens + self.positions.to(tokens.dtype)
-        for block in self.blocks:
-            tokens = block(tokens)
-        return tokens
+        if self.positions is not None:
+            tokens = tokens + self.positions.to(tokens.dtype)
+        return through(self.blocks, tokens, recompute=self.checkpoint_activations)
 
     def forward(
         self, clips: Float[Tensor, "clip 3 16 224 224"]
     ) -> Float[Tensor, "clip dim"]:
         """Give the mean of a clip's tokens."""
         return self.tokens(clips).mean(dim=1)
+
+
+def through(
+    blocks: nn.ModuleList, tokens: Float[Tensor, "clip *token dim"], *, recompute: bool
+) -> Float[Tensor, "clip *token dim"]:
+    """Pass tokens through blocks, one after the other.
+
+    Args:
+        blocks: Each gives tokens of the same shape.
+        tokens: What the first block takes.
+        recompute: Keep only what each block takes and compute its inside again for
+            the gradients. The small encoder then keeps 37 MiB a clip instead of 451
+            (float32), for one more pass forwards; gradients are the same.
+    """
+    for block in blocks:
+        if recompute and torch.is_grad_enabled():
+            tokens = checkpoint(block, tokens, use_reentrant=False)
+        else:
+            tokens = block(tokens)
+    return tokens
 
 
 class Head(nn.Module):
@@ -154,7 +197,7 @@ class Head(nn.Module):
 class Classifier(nn.Module):
     """An encoder and a head that are tuned together."""
 
-    def __init__(self, encoder: Encoder, head: Head) -> None:
+    def __init__(self, encoder: nn.Module, head: Head) -> None:
         """Join the two."""
         super().__init__()
         self.encoder = encoder
@@ -168,7 +211,7 @@ class Classifier(nn.Module):
         return logits
 
 
-def _start(module: nn.Module) -> None:
+def start(module: nn.Module) -> None:
     """Draw the weights as VideoMAE does before its pre-training."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)

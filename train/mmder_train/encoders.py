@@ -1,0 +1,93 @@
+"""The table of encoders: what each is called, how it is made, how it is read out."""
+
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
+
+from mmder_store.errors import SettingsError
+from mmder_train import mae_dfer, videomae
+from mmder_train.videomae import SIZES, Readout
+
+Encoder = videomae.Encoder | mae_dfer.Encoder
+"""Clips to one vector each; with `dim`, `side_px` and `blocks`."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Kind:
+    """One encoder that can be trained."""
+
+    make: Callable[[Readout], Encoder]
+    """Gives one with random weights from torch's global generator."""
+    readout: Readout
+    """What its authors do when they fine-tune it."""
+    pools: tuple[Literal["mean", "region"], ...] = ("mean",)
+    """Which tokens can be averaged."""
+
+
+ENCODERS: dict[str, Kind] = {
+    **{
+        name: Kind(make=partial(videomae.Encoder, size), readout=Readout())
+        for name, size in SIZES.items()
+    },
+    "mae-dfer": Kind(
+        make=mae_dfer.Encoder,
+        readout=Readout(pool="region"),
+        pools=("mean", "region"),
+    ),
+}
+
+
+def build(
+    name: str,
+    readout: Readout | None = None,
+    *,
+    compiled: bool = False,
+    checkpoint_activations: bool = False,
+) -> Encoder:
+    """Make an encoder with random weights from torch's global generator.
+
+    Args:
+        name: One of `ENCODERS`.
+        readout: How it is read out; None for what its authors do.
+        compiled: Whether torch.compile makes its blocks faster. Each block is
+            compiled in place, so that names of weights stay as they are and the
+            first of all equal blocks pays for the others.
+        checkpoint_activations: Whether the inside of a block is computed again for
+            the gradients instead of being kept.
+
+    Raises:
+        SettingsError: If there is none of this name, or it has no such read-out, or
+            there is nothing to compile with.
+    """
+    kind = ENCODERS.get(name)
+    if kind is None:
+        msg = f"--encoder {name}: expected one of {', '.join(ENCODERS)}"
+        raise SettingsError(msg)
+    readout = readout or kind.readout
+    if readout.pool not in kind.pools:
+        msg = (
+            f"--pool {readout.pool}: the encoder {name} has no such tokens. "
+            f"Say --pool {' or '.join(kind.pools)}."
+        )
+        raise SettingsError(msg)
+    encoder = kind.make(readout)
+    encoder.checkpoint_activations = checkpoint_activations
+    if compiled:
+        _need_compiler()
+        for block in encoder.blocks:
+            block.compile()
+    return encoder
+
+
+def _need_compiler() -> None:
+    """Raise unless there is what torch.compile would call only at the first batch."""
+    names = (os.environ.get("CXX") or "g++", "clang++")
+    if not any(map(shutil.which, names)):
+        msg = (
+            f"--compile: torch.compile needs a C++ compiler, there is no {names[0]} "
+            "here. Install one, name it in CXX, or leave --compile out."
+        )
+        raise SettingsError(msg)
