@@ -10,6 +10,7 @@ from mmder_train import cli, fusion
 from mmder_train.fusion import STRATEGIES, Look, fused, places_of
 
 LOOK = Look(audio="mfcc", colour="viridis", scale="window")
+IMAGENET = fusion.STATISTICS["imagenet"]
 PLACES = places_of(["a", "b"], seed=0)
 DRAWN = torch.Generator().manual_seed(0)
 
@@ -22,36 +23,38 @@ def pictures(frames: int, *, height: int = 224, start: int = 0) -> torch.Tensor:
 
 def colours(x: torch.Tensor) -> list[int]:
     """Read back the colour of each of the sixteen frames of the second clip."""
-    red = x[1, 0, :, 0, 0] * fusion.STD_RGB[0] + fusion.MEAN_RGB[0]
+    red = x[1, 0, :, 0, 0] * IMAGENET.std_rgb[0] + IMAGENET.mean_rgb[0]
     return (red * 255).round().int().tolist()
 
 
 def test_cfas_keeps_the_face_above_the_spectrogram() -> None:
     v, a = pictures(16, height=112), pictures(16, height=112, start=100)
-    x = fusion.cfas(v, a, PLACES)
+    x = fusion.cfas(v, a, PLACES, IMAGENET)
     assert x.shape == (2, 3, 16, 224, 224)
-    assert torch.equal(x[:, :, :, :112], fusion.normalised(v))
-    assert torch.equal(x[:, :, :, 112:], fusion.normalised(a))
+    assert torch.equal(x[:, :, :, :112], fusion.normalised(v, IMAGENET))
+    assert torch.equal(x[:, :, :, 112:], fusion.normalised(a, IMAGENET))
 
 
 def test_sfas_adds_normalised_values_without_wrapping() -> None:
     v, a = pictures(16, start=200), pictures(16, start=220)
-    x = fusion.sfas(v, a, PLACES)
-    assert torch.equal(x, fusion.sfas(a, v, PLACES))
-    torch.testing.assert_close(x, fusion.normalised(v) + fusion.normalised(a))
+    x = fusion.sfas(v, a, PLACES, IMAGENET)
+    assert torch.equal(x, fusion.sfas(a, v, PLACES, IMAGENET))
+    torch.testing.assert_close(
+        x, fusion.normalised(v, IMAGENET) + fusion.normalised(a, IMAGENET)
+    )
 
 
 def test_sequences_of_eight() -> None:
     v, a = pictures(8), pictures(8, start=100)
     faces, sounds = list(range(8)), list(range(100, 108))
-    ffls = fusion.ffls(v, a, PLACES)
-    fslf = fusion.fslf(v, a, PLACES)
-    ofos = fusion.ofos(v, a, PLACES)
+    ffls = fusion.ffls(v, a, PLACES, IMAGENET)
+    fslf = fusion.fslf(v, a, PLACES, IMAGENET)
+    ofos = fusion.ofos(v, a, PLACES, IMAGENET)
     assert colours(ffls) == faces + sounds
     assert torch.equal(torch.roll(ffls, 8, dims=2), fslf)
     assert colours(ofos[:, :, ::2]) == faces
     assert colours(ofos[:, :, 1::2]) == sounds
-    rfas = fusion.rfas(v, a, PLACES)
+    rfas = fusion.rfas(v, a, PLACES, IMAGENET)
     assert colours(rfas) == [(faces + sounds)[p] for p in PLACES[1].tolist()]
 
 

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from handmade import make_store
 from mmder_store.files import write_json
-from mmder_train import records, tuning
+from mmder_train import records, tuning, videomae
 from mmder_train.cli import cli
+from mmder_train.encoders import ENCODERS, Kind, build
 from mmder_train.fusion import STRATEGIES
-from mmder_train.videomae import SIZES, Size
+from mmder_train.videomae import Readout, Size
 
 Train = Callable[..., Result]
 
@@ -39,7 +41,9 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def train(stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     """Give `mmder-train` with an encoder that takes milliseconds."""
-    monkeypatch.setitem(SIZES, "tiny", Size(dim=48, depth=1, heads=1))
+    small = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1))
+    kind = Kind(make=small, readout=Readout())
+    monkeypatch.setitem(ENCODERS, "tiny", kind)
     monkeypatch.chdir(tmp_path)
 
     def call(store: str, *more: str) -> Result:
@@ -149,10 +153,66 @@ def test_tuning_everything_twice_gives_the_same_weights(train: Train) -> None:
     assert "were tuned on this very store" in done.stderr
     assert results("c")["config"]["weights"] == "audio-3.safetensors"
     assert len(results("c")["config"]["weights_sha256"]) == 64
+    assert results("c")["config"]["weights_format"] == "mmder"
 
     Path("a", name).unlink()
     assert train(*words, "--out", "a").exit_code == 0
     assert Path("a", name).read_bytes() == Path("b", name).read_bytes()
+
+
+def test_weights_say_how_they_are_read_out(train: Train) -> None:
+    """And the user's word is above theirs; all of it is in the results."""
+    words = ["sound.zarr", "--strategy", "audio", "--fold", "3", "--epochs", "1"]
+    said = ["--epsilon", "1e-4", "--no-positions", "--statistics", "release"]
+    done = train(*words, *said, "--tune", "full", "--save-weights", "--out", "a")
+    assert done.exit_code == 0, done.output
+    on = (*words, "--weights", "a/weights/audio-3.safetensors")
+    for more, statistics in ((), "release"), (("--statistics", "none"), "none"):
+        done = train(*on, *more, "--out", statistics)
+        assert done.exit_code == 0, done.output
+        config = results(statistics)["config"]
+        assert config["encoder"] == "tiny"
+        assert config["epsilon"] == 1e-4
+        assert config["pool"] == "mean"
+        assert config["positions"] is False
+        assert config["statistics"] == statistics
+    losses = {
+        results(r)["strategies"]["audio"]["folds"][0]["train_loss"]
+        for r in ("release", "none")
+    }
+    assert len(losses) == 2
+
+
+def test_the_encoder_comes_from_the_weights(train: Train) -> None:
+    """Here from a pre-training file of the official program."""
+    torch.manual_seed(1)
+    held = {f"encoder.{k}": v for k, v in build("small").state_dict().items()}
+    torch.save({"model": {**held, "mask_token": torch.zeros(1, 1, 8)}}, "w.pth")
+    done = train("av.zarr", "--weights", "w.pth", "--encoder", "base")
+    assert "Say --encoder small." in done.stderr
+    tiny = {f"encoder.{k}": v for k, v in build("tiny").state_dict().items()}
+    torch.save({"model": {**tiny, "mask_token": torch.zeros(1, 1, 8)}}, "w.pth")
+    words = ("sound.zarr", "--strategy", "audio", "--fold", "3", "--epochs", "1")
+    done = train(*words, "--weights", "w.pth", "--out", "a")
+    assert done.exit_code == 0, done.output
+    assert "random weights" not in done.stderr
+    config = results("a")["config"]
+    assert (config["encoder"], config["weights"]) == ("tiny", "w.pth")
+    assert config["weights_format"] == "VideoMAE"
+
+
+def test_without_weights_the_encoder_is_read_out_as_its_authors_do(
+    train: Train,
+) -> None:
+    train("sound.zarr", "--strategy", "audio", "--epochs", "1", "--out", "a")
+    config = results("a")["config"]
+    assert config["encoder"] == "tiny"
+    assert (config["epsilon"], config["pool"], config["positions"]) == (
+        1e-6,
+        "mean",
+        True,
+    )
+    assert config["statistics"] == "imagenet"
 
 
 def test_every_strategy_in_one_command(train: Train) -> None:
@@ -182,6 +242,10 @@ def test_rfas_drawn_anew_each_epoch_differs(train: Train) -> None:
         (("av.zarr", "--protocol", "x"), "this store has ravdess-contiguous-6"),
         (("av.zarr", "--fold", "2"), "--fold 2: no clips in this store"),
         (("av.zarr", "--weights", "w.bin"), "weights w.bin: no such file"),
+        (("av.zarr", "--pool", "region"), "--pool region: the encoder tiny has no"),
+        (("av.zarr", "--epsilon", "1"), "--epsilon 1: expected above 0"),
+        (("av.zarr", "--new-parts", "blocks"), "all parts are new without --weights"),
+        (("av.zarr", "--checkpoint-activations"), "Say --tune full, or leave it out"),
         (("av.zarr", "--lr", "0"), "--lr 0: expected above 0"),
         (("av.zarr", "--strategy", "rfas", "--rfas-resample"), "Say --tune full"),
         (("av.zarr", "--out", "full"), "not empty, and no run in it"),
@@ -238,7 +302,7 @@ def test_no_gpu(train: Train) -> None:
         ([], "Missing option '--store'"),
         (["--strategy", "cfas,none"], "'none' is none of cfas, sfas"),
         (["--fold", "0"], "expected a number from 1, or all"),
-        (["--encoder", "giant"], "'giant' is not one of 'tiny'"),
+        (["--encoder", "titan"], "'titan' is not one of 'tiny'"),
         (["--store", "x", "predict"], "No such command 'predict'"),
     ],
 )

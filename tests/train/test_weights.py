@@ -1,18 +1,23 @@
-"""A weights file fits exactly, or is refused in one line."""
+"""The project's own weights, and what `mmder-train weights` tells of any."""
 
-import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+from click.testing import CliRunner, Result
 from safetensors.torch import save_file
 
 from mmder_store.errors import WeightsError
 from mmder_train import weights
-from mmder_train.videomae import Encoder, Head, Size
+from mmder_train.cli import STATISTICS, cli
+from mmder_train.encoders import build
+from mmder_train.fusion import STATISTICS as ROWS
+from mmder_train.videomae import Encoder, Head, Readout, Size
+from mmder_train.weights import tell
 
 SMALL = Size(dim=24, depth=1, heads=2)
-ABOUT = {"encoder": "tiny", "classes": ["a", "b"]}
+ABOUT: dict[str, Any] = {"encoder": "tiny", "classes": ["a", "b"]}
 
 
 def encoder() -> Encoder:
@@ -20,61 +25,58 @@ def encoder() -> Encoder:
     return Encoder(SMALL)
 
 
-def written(path: Path) -> Path:
-    weights.save(path, weights.flat(encoder(), Head(24, 2)), ABOUT)
+def written(path: Path, **about: Any) -> Path:
+    weights.save(path, weights.flat(encoder(), Head(24, 2)), {**ABOUT, **about})
     return path
 
 
 def test_round_trip(tmp_path: Path) -> None:
     found = weights.load(written(tmp_path / "w.safetensors"))
+    assert found.format == "mmder"
     assert found.about == {"format": 1, **ABOUT}
     torch.manual_seed(1)
     other = Encoder(SMALL)
-    weights.fill(other, found)
+    fit = weights.fill(other, found)
     for name, tensor in encoder().state_dict().items():
         assert torch.equal(other.state_dict()[name], tensor)
-    assert found.tensors["head.weight"].shape == (2, 24)
+    assert set(fit.matched) == set(other.state_dict())
+    assert len(found.left_out) == 4
     assert len(found.sha256) == 64
+
+
+def test_the_read_out_of_a_run_comes_back(tmp_path: Path) -> None:
+    said = {"epsilon": 1e-3, "pool": "mean", "positions": False, "statistics": "half"}
+    found = weights.load(written(tmp_path / "w", config=said))
+    assert found.readout == Readout(epsilon=1e-3, pool="mean", positions=False)
+    assert found.statistics == "half"
 
 
 def test_another_size_is_refused_with_both_shapes(tmp_path: Path) -> None:
     found = weights.load(written(tmp_path / "w.safetensors"))
-    wide = Encoder(Size(dim=48, depth=1, heads=2))
     text = (
         r"tensor 'patch_embed.proj.weight' is \(24, 3, 2, 16, 16\), "
-        r"expected \(48, 3, 2, 16, 16\). Say --encoder tiny."
+        r"expected \(48, 3, 2, 16, 16\), "
     )
     with pytest.raises(WeightsError, match=text):
-        weights.fill(wide, found)
+        weights.fill(Encoder(Size(dim=48, depth=1, heads=2)), found)
     with pytest.raises(WeightsError, match=r"no tensor 'blocks.1.norm1.weight'"):
         weights.fill(Encoder(Size(dim=24, depth=2, heads=2)), found)
+
+
+def test_the_right_encoder_is_named(tmp_path: Path) -> None:
+    torch.save(build("tiny").state_dict(), tmp_path / "w")
+    found = weights.load(tmp_path / "w")
+    assert found.encoder == "tiny"
+    with pytest.raises(WeightsError, match=r"Say --encoder tiny\.$"):
+        weights.check(weights.build_empty("base"), found)
 
 
 def test_tensors_without_a_place_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
     tensors = {**encoder().state_dict(), "cls_token": torch.zeros(24)}
     weights.save(path, tensors, ABOUT)
-    with pytest.raises(WeightsError, match=r"1 tensors .* no place for.*'cls_token'"):
+    with pytest.raises(WeightsError, match=r"no place for 'cls_token'"):
         weights.fill(encoder(), weights.load(path))
-
-
-@pytest.mark.parametrize(
-    ("content", "text"),
-    [
-        (b"", "empty"),
-        (pickle.dumps({"model": 1}), "a pickle, which can run code"),
-        (b"PK\x03\x04" + bytes(40), "a PyTorch pickle or another zip file"),
-        (b"\x89HDF\r\n\x1a\n" + bytes(40), "an HDF5 file"),
-        (b"version https://git-lfs.github.com/spec/v1\n", "a git-lfs pointer"),
-        (b"hello, this is text", "of an unknown format"),
-        (b"\x10\x00\x00\x00\x00\x00\x00\x00{not json......", "damaged or truncated"),
-    ],
-)
-def test_foreign_files(tmp_path: Path, content: bytes, text: str) -> None:
-    path = tmp_path / "w.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(WeightsError, match=text):
-        weights.load(path)
 
 
 def test_a_truncated_file(tmp_path: Path) -> None:
@@ -84,17 +86,67 @@ def test_a_truncated_file(tmp_path: Path) -> None:
         weights.load(path)
 
 
-def test_safetensors_of_somebody_else(tmp_path: Path) -> None:
+def test_another_version_of_the_format(tmp_path: Path) -> None:
     path = tmp_path / "w.safetensors"
-    save_file({"x": torch.zeros(2)}, path)
-    with pytest.raises(
-        WeightsError, match=r"format None here, expected mmder format 1"
-    ):
+    save_file({"x": torch.zeros(2)}, path, metadata={"mmder": '{"format": 9}'})
+    with pytest.raises(WeightsError, match="mmder format 9, expected 1"):
         weights.load(path)
 
 
-def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no such file"):
-        weights.load(tmp_path / "w.safetensors")
-    with pytest.raises(WeightsError, match="no such file"):
-        weights.load(tmp_path)
+# --- mmder-train weights --------------------------------------------------------------
+
+
+def told(*words: object) -> Result:
+    return CliRunner().invoke(cli, ["weights", *map(str, words)])
+
+
+def test_what_is_told_of_a_file_that_fits(tmp_path: Path) -> None:
+    tensors = {**build("tiny").state_dict(), **Head(96, 400).state_dict()}
+    path = tmp_path / "w.pth"
+    torch.save({"model": {k: v.half() for k, v in tensors.items()}}, path)
+    done = told(path)
+    assert done.exit_code == 0, done.output
+    found = weights.load(path)
+    numbers = sum(t.numel() for t in build("tiny").parameters())
+    for text in (
+        "w.pth",
+        "VideoMAE",
+        found.sha256,
+        "| tiny",
+        f"{len(tensors) - 4} tensors, {numbers:,} numbers (float16)",
+        "head of 400 classes; every fold trains its own: head.weight, head.bias",
+        "new | the head of every fold |",
+        "imagenet: mean and spread of ImageNet, by colour",
+        "epsilon 1e-06",
+        "mean of the tokens",
+        "fixed sine-cosine",
+    ):
+        assert text in " ".join(done.stdout.split()), text
+    assert done.stderr == ""
+
+
+def test_what_is_told_of_a_file_that_fits_in_part(tmp_path: Path) -> None:
+    tensors = build("tiny").state_dict()
+    del tensors["blocks.1.mlp.fc2.bias"]
+    path = tmp_path / "w.pth"
+    torch.save(tensors, path)
+    done = told(path)
+    assert done.exit_code == 1
+    assert "missing" in done.stdout
+    assert done.stderr.endswith(
+        "no tensor 'blocks.1.mlp.fc2.bias'. Say --new-parts blocks.1 if these may "
+        "start at random.\n"
+    )
+    assert done.stderr.count("\n") == 1
+    done = told(path, "--new-parts", "blocks.1.mlp.fc2.bias")
+    assert done.exit_code == 0
+    assert "the head of every fold; blocks.1.mlp.fc2.bias" in " ".join(
+        done.stdout.split()
+    )
+    done = told(path, "--encoder", "mae-dfer")
+    assert done.exit_code == 1
+    assert "Say --encoder tiny." in done.stderr
+
+
+def test_names_of_statistics_are_the_same_everywhere() -> None:
+    assert tuple(ROWS) == STATISTICS == tuple(tell.STATISTICS)

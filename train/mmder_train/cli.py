@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 STRATEGIES = ("cfas", "sfas", "ffls", "fslf", "ofos", "rfas", "video", "audio")
-ENCODERS = ("tiny", "small", "base", "large", "huge")
+ENCODERS = ("tiny", "small", "base", "large", "huge", "giant", "mae-dfer")
+STATISTICS = ("imagenet", "half", "none", "release")
 
 
 class _Strategies(click.ParamType[Any]):
@@ -33,6 +34,19 @@ class _Strategies(click.ParamType[Any]):
                     f"{name!r} is none of {', '.join(STRATEGIES)}, all.", param, ctx
                 )
         return names
+
+
+class _Parts(click.ParamType[Any]):
+    """Names between commas."""
+
+    name = "PART[,PART...]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        return tuple(n.strip() for n in str(value).split(",") if n.strip())
 
 
 class _Fold(click.ParamType[Any]):
@@ -86,6 +100,14 @@ def _say(line: str) -> None:
     click.echo(line, err=True)
 
 
+_new_parts = click.option(
+    "--new-parts",
+    type=_Parts(),
+    default=(),
+    help="Parts of the encoder that may start at random.",
+)
+
+
 @click.group(
     cls=_Program,
     invoke_without_command=True,
@@ -128,13 +150,36 @@ def _say(line: str) -> None:
     help="Over what a spectrogram is stretched to all colours.",
 )
 @click.option(
-    "--encoder", type=click.Choice(ENCODERS), default="tiny", help="Size of VideoMAE."
+    "--encoder",
+    type=click.Choice(ENCODERS),
+    help="VideoMAE by size, or MAE-DFER's.  [default: what the weights fit, or tiny]",
 )
 @click.option(
     "--weights",
     default="none",
-    metavar="none|FILE",
-    help="First weights of the encoder: random, or a file of --save-weights.",
+    metavar="none|FILE|FOLDER|hf:OWNER/MODEL[/FILE]|timm:NAME[@FILE]",
+    help="First weights of the encoder; none for random ones.",
+)
+@_new_parts
+@click.option(
+    "--epsilon",
+    type=float,
+    help="Of the encoder's LayerNorms.  [default: what the weights expect]",
+)
+@click.option(
+    "--pool",
+    type=click.Choice(("mean", "region")),
+    help="Tokens that are averaged.  [default: what the weights expect]",
+)
+@click.option(
+    "--positions/--no-positions",
+    default=None,
+    help="Add fixed positions.  [default: what the weights expect]",
+)
+@click.option(
+    "--statistics",
+    type=click.Choice(STATISTICS),
+    help="Normalisation of pictures.  [default: what the weights expect]",
 )
 @click.option(
     "--tune",
@@ -161,6 +206,12 @@ def _say(line: str) -> None:
     type=click.Choice(("auto", "cpu", "cuda")),
     default="auto",
     help="Where the encoder computes.",
+)
+@click.option("--compile", is_flag=True, help="Compile the encoder's blocks.")
+@click.option(
+    "--checkpoint-activations",
+    is_flag=True,
+    help="Less memory for --tune full, a third more time.",
 )
 @click.option(
     "--workers",
@@ -189,7 +240,7 @@ def _train(
     store: Path,
     strategies: tuple[tuple[str, ...], ...],
     out: Path | None,
-    weights: str,
+    encoder: str | None,
     labels: str | None,
     protocol: str | None,
     tune: str,
@@ -213,6 +264,7 @@ def _train(
     default = TUNES[tune]
     config = TrainConfig(
         strategies=tuple(name for names in strategies for name in names),
+        encoder=encoder or "",
         tune=tune,  # type: ignore[arg-type]
         labels=labels or "",
         protocol=protocol or "",
@@ -222,16 +274,40 @@ def _train(
         device=trial.choose_device(device),
         **settings,
     )
-    run = trial.prepare(
-        Store(store),
-        config,
-        weights_file=None if weights == "none" else Path(weights),
-    )
+    run = trial.prepare(Store(store), config)
     folder = RunFolder(path=out or run.default_folder())
     results = cross_validate(
         run, folder, workers=workers, save_weights=save_weights, say=_say
     )
     report.print_tables(results, folder, Console())
+
+
+@cli.command("weights")
+@click.argument("source", metavar="FILE|FOLDER|hf:...|timm:...")
+@click.option(
+    "--encoder",
+    type=click.Choice(ENCODERS),
+    help="Compare with this one.  [default: the one that fits best]",
+)
+@_new_parts
+def tell_weights(
+    source: str, *, encoder: str | None, new_parts: tuple[str, ...]
+) -> None:
+    """Tell what weights hold, and what of them an encoder takes.
+
+    Exit code 1 where they do not fit. Nothing is trained, nothing is written.
+    """
+    from rich.console import Console
+
+    from mmder_train import weights
+    from mmder_train.weights.tell import print_fit
+
+    found = weights.load(source)
+    name = encoder or found.encoder or "tiny"
+    empty = weights.build_empty(name)
+    fit = weights.compare(empty, found, new_parts)
+    print_fit(found, name, fit, Console())
+    weights.check(empty, found, new_parts)
 
 
 def main() -> None:

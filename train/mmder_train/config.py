@@ -42,11 +42,27 @@ class TrainConfig:
     scale: Literal["window", "clip"] = "window"
     """Over what the values of a spectrogram are stretched to all colours."""
     encoder: str = "tiny"
-    """Size of the encoder."""
+    """A row of `encoders.ENCODERS`; empty for the one that the weights fit."""
     weights: str = "none"
     """Name of the file with the encoder's first weights, or none."""
     weights_sha256: str = ""
     """Hash of that file."""
+    weights_format: str = ""
+    """What was recognised in it."""
+    new_parts: tuple[str, ...] = ()
+    """Parts of the encoder that may start at random beside those weights."""
+    epsilon: float | None = None
+    """Of the encoder's LayerNorms; None for what the weights expect."""
+    pool: Literal["mean", "region"] | None = None
+    """Which tokens are averaged; None for what the weights expect."""
+    positions: bool | None = None
+    """Whether fixed positions are added; None for what the weights expect."""
+    statistics: str | None = None
+    """What pictures are normalised with; None for what the weights expect."""
+    compile: bool = False
+    """Compile the encoder's blocks; rounding differs."""
+    checkpoint_activations: bool = False
+    """Compute the inside of blocks again for the gradients."""
     tune: Literal["head", "full"] = "head"
     """Whether the encoder stays as it is."""
     labels: str
@@ -80,11 +96,23 @@ class TrainConfig:
         if not 0 < self.lr <= 1:
             msg = f"--lr {self.lr:g}: expected above 0 and at most 1"
             raise SettingsError(msg)
+        if self.epsilon is not None and not 0 < self.epsilon <= 1e-2:
+            msg = f"--epsilon {self.epsilon:g}: expected above 0 and at most 0.01"
+            raise SettingsError(msg)
         if not 0 <= self.weight_decay <= 1:
             msg = f"--weight-decay {self.weight_decay:g}: expected 0 to 1"
             raise SettingsError(msg)
         if not self.strategies or len(set(self.strategies)) < len(self.strategies):
             msg = f"--strategy {','.join(self.strategies)}: expected each strategy once"
+            raise SettingsError(msg)
+        if self.new_parts and self.weights == "none":
+            msg = "--new-parts: all parts are new without --weights. Leave it out."
+            raise SettingsError(msg)
+        if self.checkpoint_activations and self.tune == "head":
+            msg = (
+                "--checkpoint-activations: a frozen encoder keeps no activations. "
+                "Say --tune full, or leave it out."
+            )
             raise SettingsError(msg)
         if self.rfas_resample and self.tune == "head":
             msg = (
@@ -98,4 +126,5 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Give the form kept in results."""
-        return asdict(self) | {"strategies": list(self.strategies)}
+        lists = {"strategies": self.strategies, "new_parts": self.new_parts}
+        return asdict(self) | {name: list(value) for name, value in lists.items()}

@@ -20,22 +20,40 @@ from torch.nn import functional
 Pictures = UInt8[Tensor, "clip rgb frame height width"]
 Input = Float[Tensor, "clip 3 16 224 224"]
 Places = Int64[Tensor, "clip place"]
-Fuse = Callable[[Tensor | None, Tensor | None, Tensor], Tensor]
 
 PLACES = 16
 """Frames that the encoder takes."""
 SIDE_PX = 224
-MEAN_RGB = (0.485, 0.456, 0.406)
-STD_RGB = (0.229, 0.224, 0.225)
-"""Statistics of ImageNet, with which VideoMAE is pre-trained."""
 FLAT_DB = 1.0
 """A spectrogram that spans less than this is of one colour: silence stays flat
 instead of its rounding noise being stretched over all colours."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Statistics:
+    """What is taken from a colour in [0, 1], and what the rest is divided by."""
+
+    mean_rgb: tuple[float, float, float]
+    std_rgb: tuple[float, float, float]
+
+
+_IMAGENET_MEAN = (0.485, 0.456, 0.406)
+STATISTICS = {
+    # Of ImageNet, with which VideoMAE is pre-trained.
+    "imagenet": Statistics(mean_rgb=_IMAGENET_MEAN, std_rgb=(0.229, 0.224, 0.225)),
+    "half": Statistics(mean_rgb=(0.5, 0.5, 0.5), std_rgb=(0.5, 0.5, 0.5)),
+    "none": Statistics(mean_rgb=(0.0, 0.0, 0.0), std_rgb=(1.0, 1.0, 1.0)),
+    # Paper: nothing. Its release divides all three colours by the blue one's spread.
+    "release": Statistics(mean_rgb=_IMAGENET_MEAN, std_rgb=(0.225, 0.225, 0.225)),
+}
+
+
+Fuse = Callable[[Tensor | None, Tensor | None, Tensor, Statistics], Tensor]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """How a spectrogram becomes a picture."""
+    """How stored pictures and sound become what the encoder sees."""
 
     audio: Literal["mfcc", "stft"]
     """Which spectrogram it is."""
@@ -43,6 +61,8 @@ class Look:
     """What its values are painted with."""
     scale: Literal["window", "clip"]
     """Over what its values are stretched to the full range of colours."""
+    statistics: Statistics = STATISTICS["imagenet"]
+    """What all pictures are normalised with."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,11 +149,11 @@ def frame_pictures(
 
 
 def normalised(
-    pictures: Pictures,
+    pictures: Pictures, by: Statistics
 ) -> Float[Tensor, "clip rgb frame height width"]:
-    """Give floats: from [0, 255] to ImageNet's mean 0 and spread 1, by colour."""
-    std = pictures.new_tensor(STD_RGB, dtype=torch.float32).view(3, 1, 1, 1)
-    mean = pictures.new_tensor(MEAN_RGB, dtype=torch.float32).view(3, 1, 1, 1)
+    """Give floats: from [0, 255] to mean 0 and spread 1 where `by` is true of them."""
+    std = pictures.new_tensor(by.std_rgb, dtype=torch.float32).view(3, 1, 1, 1)
+    mean = pictures.new_tensor(by.mean_rgb, dtype=torch.float32).view(3, 1, 1, 1)
     return pictures.float().mul_(1 / (255 * std)).sub_(mean / std)
 
 
@@ -143,41 +163,43 @@ def _both(v: Tensor | None, a: Tensor | None) -> tuple[Tensor, Tensor]:
     return v, a
 
 
-def cfas(v: Pictures | None, a: Pictures | None, _: Places) -> Input:
+def cfas(v: Pictures | None, a: Pictures | None, _: Places, by: Statistics) -> Input:
     """X_i = Concat(V_i, A_i): the face above its spectrogram, 112 rows each."""
-    return normalised(torch.cat(_both(v, a), dim=3))
+    return normalised(torch.cat(_both(v, a), dim=3), by)
 
 
-def sfas(v: Pictures | None, a: Pictures | None, _: Places) -> Input:
+def sfas(v: Pictures | None, a: Pictures | None, _: Places, by: Statistics) -> Input:
     """X_i = Add(Norm(V_i), Norm(A_i)), in float.
 
     Paper: "will be normalized, and then directly added"; which norm is open. We take
-    the encoder's own (ImageNet's statistics) for both, and the plain sum.
+    the encoder's own (`Look.statistics`) for both, and the plain sum.
     """
     v, a = _both(v, a)
-    return normalised(v).add_(normalised(a))
+    return normalised(v, by).add_(normalised(a, by))
 
 
 def _sequence(v: Tensor | None, a: Tensor | None) -> Tensor:
     return torch.cat(_both(v, a), dim=2)
 
 
-def ffls(v: Pictures | None, a: Pictures | None, _: Places) -> Input:
+def ffls(v: Pictures | None, a: Pictures | None, _: Places, by: Statistics) -> Input:
     """X = Seq(V_1 .. V_8, A_1 .. A_8): all faces, then all spectrograms."""
-    return normalised(_sequence(v, a))
+    return normalised(_sequence(v, a), by)
 
 
-def fslf(v: Pictures | None, a: Pictures | None, _: Places) -> Input:
+def fslf(v: Pictures | None, a: Pictures | None, _: Places, by: Statistics) -> Input:
     """X = Seq(A_1 .. A_8, V_1 .. V_8): all spectrograms, then all faces."""
-    return normalised(_sequence(a, v))
+    return normalised(_sequence(a, v), by)
 
 
-def ofos(v: Pictures | None, a: Pictures | None, _: Places) -> Input:
+def ofos(v: Pictures | None, a: Pictures | None, _: Places, by: Statistics) -> Input:
     """X = Seq(V_1, A_1 .. V_8, A_8): a face and its spectrogram in turn."""
-    return normalised(torch.stack(_both(v, a), dim=3).flatten(2, 3))
+    return normalised(torch.stack(_both(v, a), dim=3).flatten(2, 3), by)
 
 
-def rfas(v: Pictures | None, a: Pictures | None, places: Places) -> Input:
+def rfas(
+    v: Pictures | None, a: Pictures | None, places: Places, by: Statistics
+) -> Input:
     """X = Rand(V_1 .. V_8, A_1 .. A_8): place p shows frame ``places[p]`` of FFLS.
 
     Paper: "randomly sorting" leaves open how often. We draw once a clip (`places_of`),
@@ -185,19 +207,19 @@ def rfas(v: Pictures | None, a: Pictures | None, places: Places) -> Input:
     """
     ordered = _sequence(v, a)
     clip = torch.arange(len(places), device=places.device)[:, None]
-    return normalised(ordered.transpose(1, 2)[clip, places].transpose(1, 2))
+    return normalised(ordered.transpose(1, 2)[clip, places].transpose(1, 2), by)
 
 
-def video(v: Pictures | None, _a: Pictures | None, _: Places) -> Input:
+def video(v: Pictures | None, _a: Pictures | None, _: Places, by: Statistics) -> Input:
     """X_i = V_i: the faces alone."""
     assert v is not None
-    return normalised(v)
+    return normalised(v, by)
 
 
-def audio(_v: Pictures | None, a: Pictures | None, _: Places) -> Input:
+def audio(_v: Pictures | None, a: Pictures | None, _: Places, by: Statistics) -> Input:
     """X_i = A_i: the spectrograms alone."""
     assert a is not None
-    return normalised(a)
+    return normalised(a, by)
 
 
 STRATEGIES = {
@@ -254,7 +276,7 @@ def fused(
         sound: Windows of the same instants, None where the strategy takes none.
         places: Order of the sixteen frames, used by RFAS alone.
         strategy: A row of `STRATEGIES`.
-        look: How spectrograms are painted.
+        look: How spectrograms are painted, and all pictures normalised.
     """
     height_px = strategy.height_px
     v = a = None
@@ -262,4 +284,4 @@ def fused(
         v = frame_pictures(frames, height_px=height_px)
     if sound is not None:
         a = spectrogram_pictures(sound, look=look, height_px=height_px)
-    return strategy.fuse(v, a, places)
+    return strategy.fuse(v, a, places, look.statistics)

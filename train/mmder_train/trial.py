@@ -12,8 +12,9 @@ from mmder_store.settings import digest
 from mmder_train import folds, weights
 from mmder_train.clips import Clips, left_out_text, usable
 from mmder_train.config import TrainConfig
+from mmder_train.encoders import ENCODERS, Encoder, build
 from mmder_train.fusion import STRATEGIES, Strategy
-from mmder_train.videomae import SIZES, Encoder
+from mmder_train.videomae import Readout
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,9 +62,14 @@ class Run:
     def first_encoder(self) -> Encoder:
         """Make the encoder that every fold starts from: the seed's, or the file's."""
         torch.manual_seed(self.config.seed)
-        encoder = Encoder(SIZES[self.config.encoder])
+        encoder = build(
+            self.config.encoder,
+            _readout(self.config),
+            compiled=self.config.compile,
+            checkpoint_activations=self.config.checkpoint_activations,
+        )
         if self.weights is not None:
-            weights.fill(encoder, self.weights)
+            weights.fill(encoder, self.weights, self.config.new_parts)
         return encoder.to(self.device)
 
 
@@ -80,13 +86,14 @@ def choose_device(name: str) -> str:
     return "cuda" if gpu and name != "cpu" else "cpu"
 
 
-def prepare(store: Store, config: TrainConfig, *, weights_file: Path | None) -> Run:
+def prepare(store: Store, config: TrainConfig) -> Run:
     """Check that the store and the weights can serve the settings.
 
     Args:
         store: A sealed store.
-        config: Settings; empty `labels` and `protocol` stand for the store's first.
-        weights_file: First weights of the encoder, None for random ones.
+        config: Settings; empty `labels` and `protocol` stand for the store's first,
+            an empty `encoder` and None for what the weights are made for. Its
+            `weights` are where they lie, and become their name.
 
     Raises:
         MmderError: If they cannot.
@@ -98,16 +105,13 @@ def prepare(store: Store, config: TrainConfig, *, weights_file: Path | None) -> 
         raise SettingsError(msg)
     speakers = [str(s) for s in store.columns["speaker"]]
     protocol = folds.choose(config.protocol, store.spec.protocols, speakers)
-    given = weights.load(weights_file) if weights_file else None
+    given = None if config.weights == "none" else weights.load(config.weights)
+    config = _settled(config, given)
+    with torch.device("meta"):
+        encoder = build(config.encoder, _readout(config))
     if given is not None:
-        weights.fill(Encoder(SIZES[config.encoder]), given)
-    config = replace(
-        config,
-        labels=labels.name,
-        protocol=protocol.name,
-        weights=given.name if given else "none",
-        weights_sha256=given.sha256 if given else "",
-    )
+        weights.check(encoder, given, config.new_parts)
+    config = replace(config, labels=labels.name, protocol=protocol.name)
     trials = []
     for name in config.strategies:
         clips = usable(store, strategy=STRATEGIES[name], labels=labels)
@@ -131,4 +135,32 @@ def prepare(store: Store, config: TrainConfig, *, weights_file: Path | None) -> 
         )
     return Run(
         config=config, store=store, labels=labels, weights=given, trials=tuple(trials)
+    )
+
+
+def _settled(config: TrainConfig, given: weights.Weights | None) -> TrainConfig:
+    """Settle what the user left to the weights, or to the encoder without any."""
+    name = config.encoder or (given.encoder if given else "") or "tiny"
+    usual = ENCODERS[name].readout if name in ENCODERS else Readout()
+    if given is not None and given.encoder == name:
+        usual = given.readout
+    return replace(
+        config,
+        encoder=name,
+        weights=given.name if given else "none",
+        weights_sha256=given.sha256 if given else "",
+        weights_format=given.format if given else "",
+        epsilon=usual.epsilon if config.epsilon is None else config.epsilon,
+        pool=usual.pool if config.pool is None else config.pool,
+        positions=usual.positions if config.positions is None else config.positions,
+        statistics=config.statistics or (given.statistics if given else "imagenet"),
+    )
+
+
+def _readout(config: TrainConfig) -> Readout:
+    usual = Readout()
+    return Readout(
+        epsilon=config.epsilon or usual.epsilon,
+        pool=config.pool or usual.pool,
+        positions=config.positions is not False,
     )

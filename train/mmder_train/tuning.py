@@ -12,12 +12,13 @@ from torch import Tensor
 
 from mmder_train import engine
 from mmder_train.clips import ClipData, Order, loader
+from mmder_train.encoders import Encoder
 from mmder_train.features import ENCODE_CLIPS, pooled, train_head
 from mmder_train.folds import Fold
-from mmder_train.fusion import Look, places_of
+from mmder_train.fusion import STATISTICS, Look, places_of
 from mmder_train.schedule import adamw, cosine
 from mmder_train.trial import Run, Trial
-from mmder_train.videomae import Classifier, Encoder, Head
+from mmder_train.videomae import Classifier, Head
 
 SPEAK_S = 10
 """Seconds between two lines about the same thing."""
@@ -162,7 +163,12 @@ def _inputs(
     return engine.inputs(
         batches,
         strategy=trial.strategy,
-        look=Look(audio=config.audio, colour=config.colour, scale=config.scale),
+        look=Look(
+            audio=config.audio,
+            colour=config.colour,
+            scale=config.scale,
+            statistics=STATISTICS[config.statistics or "imagenet"],
+        ),
         places=places_of(trial.clips.clip_id, seed=config.seed, epoch=epoch),
         device=run.device,
     )
