@@ -68,7 +68,7 @@ def test_the_right_encoder_is_named(tmp_path: Path) -> None:
     found = weights.load(tmp_path / "w")
     assert found.encoder == "tiny"
     with pytest.raises(WeightsError, match=r"Say --encoder tiny\.$"):
-        weights.check(weights.build_empty("base"), found)
+        weights.compare(weights.build_empty("base"), found).refuse("w")
 
 
 def test_tensors_without_a_place_are_refused(tmp_path: Path) -> None:
@@ -86,10 +86,23 @@ def test_a_truncated_file(tmp_path: Path) -> None:
         weights.load(path)
 
 
-def test_another_version_of_the_format(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        ('{"format": 9}', "mmder format 9, expected 1"),
+        ("[1]", "its mmder entry is damaged"),
+        ("{", "its mmder entry is damaged"),
+        ('{"format": 1, "config": {"epsilon": "x"}}', "epsilon is 'x'"),
+        ('{"format": 1, "config": {"statistics": "mine"}}', "statistics is 'mine'"),
+        ('{"format": 1, "config": {"pool": ["mean"]}}', "pool is"),
+    ],
+)
+def test_an_entry_that_says_something_else(
+    tmp_path: Path, entry: str, text: str
+) -> None:
     path = tmp_path / "w.safetensors"
-    save_file({"x": torch.zeros(2)}, path, metadata={"mmder": '{"format": 9}'})
-    with pytest.raises(WeightsError, match="mmder format 9, expected 1"):
+    save_file({"x": torch.zeros(2)}, path, metadata={"mmder": entry})
+    with pytest.raises(WeightsError, match=text):
         weights.load(path)
 
 
@@ -146,6 +159,16 @@ def test_what_is_told_of_a_file_that_fits_in_part(tmp_path: Path) -> None:
     done = told(path, "--encoder", "mae-dfer")
     assert done.exit_code == 1
     assert "Say --encoder tiny." in done.stderr
+
+
+def test_names_in_a_file_do_not_reach_the_terminal_as_orders(tmp_path: Path) -> None:
+    names = ("decoder.\x1b[31mred", "decoder.[bold]x[/b]", "decoder.two\nlines")
+    tensors = dict.fromkeys(names, torch.zeros(1))
+    torch.save({**build("tiny").state_dict(), **tensors}, tmp_path / "w")
+    done = told(tmp_path / "w")
+    assert done.exit_code == 0, done.output
+    for text in ("decoder.?[31mred", "decoder.[bold]x[/b]", "decoder.two?lines"):
+        assert text in " ".join(done.stdout.split())
 
 
 def test_names_of_statistics_are_the_same_everywhere() -> None:

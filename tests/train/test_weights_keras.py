@@ -224,6 +224,11 @@ def test_links_are_not_followed(tmp_path: Path, place: object, text: str) -> Non
         file[f"head/{names[0]}"] = place
     with pytest.raises(WeightsError, match=text):
         weights.load(tmp_path / "w.h5")
+    with h5py.File(tmp_path / "w.h5", "a") as file:
+        del file["head"]
+        file["head"] = place
+    with pytest.raises(WeightsError, match="'head' lies in another place"):
+        weights.load(tmp_path / "w.h5")
 
 
 def test_arrays_that_are_not_what_they_claim(tmp_path: Path) -> None:

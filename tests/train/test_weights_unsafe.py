@@ -1,9 +1,11 @@
 """Hostile and broken files: nothing runs, nothing large is made, one line is said."""
 
 import argparse
+import contextlib
 import io
 import os
 import pickle
+import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -11,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mmder_store.errors import WeightsError
 from mmder_train import weights
@@ -106,7 +110,10 @@ def test_a_zip_file_that_unpacks_to_more(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("held", "text"),
     [
-        ({"epoch": 3, "best": 0.5}, "a dict of epoch, best inside; expected tensors"),
+        (
+            {"epoch": 3, "best": 0.5},
+            "a dict of 'epoch', 'best' inside; expected tensors",
+        ),
         ([torch.zeros(2)], "a list inside"),
         ({}, "a dict of nothing inside"),
         ({"model": {"x": np.float64(1.0)}}, "which could run code"),
@@ -164,3 +171,28 @@ def test_folders(tmp_path: Path) -> None:
     refused(tmp_path, "no JSON object")
     (tmp_path / "model.safetensors.index.json").write_text("{}")
     refused(tmp_path, "no weight_map inside")
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    kind=st.sampled_from(["zip", "before torch 1.6", "safetensors"]),
+    seed=st.integers(0, 2**32 - 1),
+    changes=st.integers(1, 20),
+)
+def test_damaged_bytes_are_refused_or_read(kind: str, seed: int, changes: int) -> None:
+    """Never another error than ours, whatever bytes of the first half are others."""
+    tensors = Encoder(Size(dim=8, depth=1, heads=2)).state_dict()
+    draw = np.random.default_rng(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "w")
+        if kind == "safetensors":
+            weights.save(path, tensors, {"config": {"epsilon": 1e-6}})
+        else:
+            new = kind == "zip"
+            torch.save({"model": tensors}, path, _use_new_zipfile_serialization=new)
+        content = bytearray(path.read_bytes())
+        for place in draw.integers(4, 3000, changes):
+            content[place] = draw.integers(256)
+        path.write_bytes(content)
+        with contextlib.suppress(WeightsError):
+            weights.load(path)

@@ -304,10 +304,9 @@ def tell_weights(
 
     found = weights.load(source)
     name = encoder or found.encoder or "tiny"
-    empty = weights.build_empty(name)
-    fit = weights.compare(empty, found, new_parts)
+    fit = weights.compare(weights.build_empty(name), found, new_parts)
     print_fit(found, name, fit, Console())
-    weights.check(empty, found, new_parts)
+    fit.refuse(found.name)
 
 
 def main() -> None:

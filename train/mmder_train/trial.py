@@ -110,7 +110,7 @@ def prepare(store: Store, config: TrainConfig) -> Run:
     with torch.device("meta"):
         encoder = build(config.encoder, _readout(config))
     if given is not None:
-        weights.check(encoder, given, config.new_parts)
+        weights.compare(encoder, given, config.new_parts).refuse(given.name)
     config = replace(config, labels=labels.name, protocol=protocol.name)
     trials = []
     for name in config.strategies:

@@ -10,9 +10,8 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from mmder_store.errors import WeightsError
-from mmder_train.weights import keras, pickles
-from mmder_train.weights.held import Facts, Held
-from mmder_train.weights.own import FORMAT_VERSION, METADATA
+from mmder_train.weights import keras, own, pickles
+from mmder_train.weights.held import Held
 
 INDEX = ".index.json"
 WHOLE = (
@@ -128,7 +127,11 @@ def _parts(index: Path) -> Held:
             f"{lost[0]!r}. Get the parts again."
         )
         raise WeightsError(msg)
-    return Held(tensors=tensors, paths=tuple(index.parent / name for name in names))
+    return Held(
+        tensors=tensors,
+        paths=tuple(index.parent / name for name in names),
+        left_out={k: v for part in parts for k, v in part.left_out.items()},
+    )
 
 
 def _safetensors(path: Path) -> Held:
@@ -139,24 +142,11 @@ def _safetensors(path: Path) -> Held:
     except (SafetensorError, OSError) as error:
         msg = f"weights {path}: damaged or truncated ({error}); copy it again"
         raise WeightsError(msg) from error
-    if METADATA not in metadata:
+    if own.METADATA not in metadata:
         return Held(tensors=tensors, paths=(path,))
-    about = json.loads(metadata[METADATA])
-    if about.get("format") != FORMAT_VERSION:
-        msg = (
-            f"weights {path}: {METADATA} format {about.get('format')!r}, expected "
-            f"{FORMAT_VERSION}. Another version of mmder wrote it."
-        )
-        raise WeightsError(msg)
-    config = about.get("config") or {}
-    facts = Facts(
-        epsilon=config.get("epsilon"),
-        pool=config.get("pool"),
-        positions=config.get("positions"),
-        statistics=config.get("statistics"),
-    )
+    about, facts = own.told(path, metadata[own.METADATA])
     return Held(
-        tensors=tensors, paths=(path,), format=METADATA, facts=facts, about=about
+        tensors=tensors, paths=(path,), format=own.METADATA, facts=facts, about=about
     )
 
 

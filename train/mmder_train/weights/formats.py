@@ -8,14 +8,16 @@ was at hand.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from torch import Tensor
 
 from mmder_store.errors import WeightsError
+from mmder_train.weights import hugging
 from mmder_train.weights.attention import joined
-from mmder_train.weights.held import DECODER, Held
+from mmder_train.weights.held import DECODER, Facts, Held
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +37,8 @@ class Format:
     """Of its LayerNorms, where the file does not say."""
     statistics: str = "imagenet"
     """Of its pictures, where the file does not say."""
+    beside: Callable[[Path], Facts] | None = None
+    """Reads what lies in the folder beside the file."""
 
 
 LAST_NORM = "norm of the tokens in pre-training; the head norms their mean instead"
@@ -94,6 +98,7 @@ FORMATS = (
             (r"classifier\.", HEAD),
         ),
         epsilon=1e-12,
+        beside=hugging.facts,
     ),
     # ControlNet/MARLIN model/encoder.py and model/util.py: torch's LayerNorm as it is,
     # and pictures divided by 255.
@@ -159,7 +164,8 @@ def recognise(where: str, held: Held) -> tuple[Format, str]:
     known = ", ".join(sorted({form.patch for form in FORMATS}))
     msg = (
         f"weights {where}: no video transformer of a known kind: {len(held.tensors)} "
-        f"tensors ({', '.join(list(held.tensors)[:3])} ...), none of them {known}"
+        f"tensors ({', '.join(map(repr, list(held.tensors)[:3]))} ...), none of them "
+        f"{known}"
     )
     raise WeightsError(msg)
 

@@ -16,7 +16,7 @@ def facts(folder: Path) -> Facts:
         WeightsError: If they tell of another model.
     """
     config = _json(folder / "config.json")
-    if config.get("model_type", "videomae") != "videomae":
+    if config.get("model_type") != "videomae":
         config = {}
     act = config.get("hidden_act", "gelu")
     if act != "gelu":

@@ -44,7 +44,9 @@ def read(path: Path) -> Held:
             layers = [*_listed(file.attrs, "layer_names")]
             layers += [TOP] if TOP in file else []
             groups = {name: _weights(path, file, name) for name in layers}
-    except (OSError, KeyError, RuntimeError, UnicodeDecodeError) as error:
+    except WeightsError:
+        raise
+    except Exception as error:  # of a damaged file, h5py raises what it comes upon
         first = str(error).split("\n")[0][:120]
         msg = f"weights {path}: damaged, truncated or no weights of Keras ({first})"
         raise WeightsError(msg) from error
@@ -85,12 +87,12 @@ def _listed(attributes: Any, name: str) -> Iterator[str]:  # noqa: ANN401
 def _weights(path: Path, file: "h5py.File", layer: str) -> list[Named]:
     return [
         (name, _tensor(path, file, f"{layer}/{name}"))
-        for name in _listed(file[layer].attrs, "weight_names")
+        for name in _listed(_found(path, file, layer).attrs, "weight_names")
     ]
 
 
-def _tensor(path: Path, file: "h5py.File", name: str) -> Tensor:
-    """Read one array that lies in this very file, and as large as it claims."""
+def _found(path: Path, file: "h5py.File", name: str) -> Any:  # noqa: ANN401
+    """Find a group or an array, and follow no link out of its place."""
     import h5py
 
     place: Any = file
@@ -99,14 +101,22 @@ def _tensor(path: Path, file: "h5py.File", name: str) -> Tensor:
             msg = f"weights {path}: {name!r} lies in another place, not read"
             raise WeightsError(msg)
         place = place[part]
-    outside = not isinstance(place, h5py.Dataset) or place.is_virtual or place.external
-    if outside or place.nbytes > place.id.get_storage_size():
+    return place
+
+
+def _tensor(path: Path, file: "h5py.File", name: str) -> Tensor:
+    """Read one array that lies in this very file, and as large as it claims."""
+    import h5py
+
+    array = _found(path, file, name)
+    outside = not isinstance(array, h5py.Dataset) or array.is_virtual or array.external
+    if outside or array.nbytes > array.id.get_storage_size():
         msg = f"weights {path}: {name!r} claims more than the file holds, not read"
         raise WeightsError(msg)
-    if place.dtype.kind != "f":
-        msg = f"weights {path}: {name!r} is {place.dtype}, expected floats"
+    if array.dtype.kind != "f":
+        msg = f"weights {path}: {name!r} is {array.dtype}, expected floats"
         raise WeightsError(msg)
-    return torch.from_numpy(place[()])
+    return torch.from_numpy(array[()])
 
 
 def _kind(name: str) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mmder_train.encoders import ENCODERS
 from mmder_train.videomae import Readout
-from mmder_train.weights import files, hub, hugging, images
+from mmder_train.weights import files, hub, images
 from mmder_train.weights.fit import encoder_of
 from mmder_train.weights.formats import official
 from mmder_train.weights.held import Facts, Held, Weights
@@ -23,8 +23,8 @@ def load(spec: str | Path) -> Weights:
     name, held = _held(spec)
     form, tensors, left_out = official(name, held)
     facts = held.facts
-    if form.name == "Hugging Face VideoMAE":
-        facts = hugging.facts(held.paths[0].parent)
+    if form.beside is not None:
+        facts = form.beside(held.paths[0].parent)
     if facts.other_statistics:
         why = f"{facts.other_statistics} is none known here; {form.statistics} instead"
         left_out = {**left_out, "statistics of its pictures": why}
@@ -52,7 +52,7 @@ def _held(spec: str | Path) -> tuple[str, Held]:
     if text.startswith("hf:"):
         return text, files.read(hub.fetch(text.removeprefix("hf:")))
     path = Path(spec)
-    return path.resolve().name, files.read(path)
+    return path.absolute().name, files.read(path)
 
 
 def _readout(facts: Facts, asked: Readout, epsilon: float) -> Readout:

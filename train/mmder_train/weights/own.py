@@ -4,7 +4,7 @@ One metadata entry, ``mmder``, says what it holds.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,19 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mmder_store.errors import WeightsError
+from mmder_train.fusion import STATISTICS
 from mmder_train.videomae import Head
+from mmder_train.weights.held import Facts
 
 FORMAT_VERSION = 1
 METADATA = "mmder"
+READ_OUT: dict[str, Callable[[Any], bool]] = {
+    "epsilon": lambda value: isinstance(value, float) and 0 < value < 1,
+    "pool": lambda value: value in ("mean", "region"),
+    "positions": lambda value: isinstance(value, bool),
+    "statistics": lambda value: isinstance(value, str) and value in STATISTICS,
+}
+"""What of a run's settings belongs to its weights, and what it can be."""
 
 
 def flat(encoder: nn.Module, head: Head) -> dict[str, Tensor]:
@@ -37,3 +46,31 @@ def save(path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]) ->
     except SafetensorError as error:
         msg = f"weights {path}: cannot be written ({error})"
         raise WeightsError(msg) from error
+
+
+def told(path: Path, text: str) -> tuple[dict[str, Any], Facts]:
+    """Read what such a file says of itself, and of how it is read out.
+
+    Raises:
+        WeightsError: If it is of another version, or damaged.
+    """
+    try:
+        about = json.loads(text)
+        version, config = about.get("format"), about.get("config") or {}
+        if version != FORMAT_VERSION:
+            msg = (
+                f"weights {path}: {METADATA} format {version!r}, expected "
+                f"{FORMAT_VERSION}. Another version of mmder wrote it."
+            )
+            raise WeightsError(msg)
+        read_out: dict[str, Any] = {name: config.get(name) for name in READ_OUT}
+        odd = [n for n, v in read_out.items() if v is not None and not READ_OUT[n](v)]
+    except (json.JSONDecodeError, AttributeError, RecursionError) as error:
+        msg = (
+            f"weights {path}: its {METADATA} entry is damaged ({error}); copy it again"
+        )
+        raise WeightsError(msg) from error
+    if odd:
+        msg = f"weights {path}: {odd[0]} is {read_out[odd[0]]!r}; copy it again"
+        raise WeightsError(msg)
+    return about, Facts(**read_out)

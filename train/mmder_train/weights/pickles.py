@@ -49,7 +49,7 @@ def read(path: Path) -> Held:
         else:
             left_out[str(name)] = f"a {type(value).__name__}, no tensor"
     if under:
-        for name in found.keys() - {under}:
+        for name in (key for key in found if key != under):
             left_out[str(name)] = f"beside the model, which lies under {under!r}"
     return Held(tensors=tensors, paths=(path,), facts=_facts(found), left_out=left_out)
 
@@ -98,7 +98,7 @@ def _model(path: Path, found: object) -> tuple[Mapping[Any, Any], str]:
                 isinstance(value, Tensor) for value in inner.values()
             ):
                 return inner, key
-        held = "a dict of " + (", ".join(map(str, list(found)[:6])) or "nothing")
+        held = "a dict of " + (", ".join(map(repr, list(found)[:6])) or "nothing")
     else:
         held = f"a {type(found).__name__}"
     msg = (

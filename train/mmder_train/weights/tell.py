@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from mmder_train.report import PLAIN_WIDTH
 from mmder_train.weights.fit import POSITIONS, Fit
@@ -35,8 +36,8 @@ def print_fit(weights: Weights, encoder: str, fit: Fit, console: Console) -> Non
     table.add_column("what", no_wrap=True)
     table.add_column("found", overflow="fold")
     for what, found in _rows(weights, encoder, fit):
-        table.add_row(what, found)
-    console.print(table, markup=False)
+        table.add_row(what, _plain(found))
+    console.print(table)
 
 
 def _rows(weights: Weights, encoder: str, fit: Fit) -> Iterator[tuple[str, str]]:
@@ -79,3 +80,8 @@ def _rows(weights: Weights, encoder: str, fit: Fit) -> Iterator[tuple[str, str]]
 def _some(names: list[str]) -> str:
     more = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+
+
+def _plain(text: str) -> Text:
+    """Give names of a file without what a terminal would obey."""
+    return Text("".join(c if c.isprintable() else "?" for c in text))
