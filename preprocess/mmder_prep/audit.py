@@ -81,7 +81,9 @@ def balances(store: Store) -> list[Balance]:
                     label[usable & [place in place_of.get(s, ()) for s in speakers]],
                     len(labels.classes),
                 )
-                for place in sorted(set().union(*place_of.values()))
+                for place in sorted(
+                    set().union(*place_of.values()), key=lambda p: (len(p), p)
+                )
             },
         )
         for name, place_of in named or [("", {s: {"all"} for s in speakers})]

@@ -11,13 +11,14 @@ Measured with the thresholds below, copies against other takes:
 - Sound: 1,200 takes of 20 speakers of RAVDESS, where each sentence is spoken twice in
   each way, all 719,400 pairs; 100 copies each as MP3 (64 and 24 kb/s), AAC (64) and
   Opus (32). Copies are at least 0.97 alike, other takes at most 0.85; with half the
-  step 0.95 and 0.90; with the steps spread 0.96 and 0.88, but for one or two MP3s in
-  a hundred whose length is another (0.67). The one take that these files hold twice,
+  step 0.94 and 0.90; with the steps spread 0.96 and 0.88, but for MP3s whose length
+  is another (down to 0.67). The one take that these files hold twice,
   03-01-03-01-02-01-07 and 03-01-03-01-02-02-07, is 1.00 alike.
-- Picture: 19 real clips of 5 corpora, re-encoded as H.264 of two qualities and of half
-  the size, and as MPEG-4. Copies are at least 0.81 alike but for one of ten pictures a
-  second (0.39, its face was found elsewhere); other clips at most 0.45, other takes
-  of one sentence by one speaker 0.36, other parts of the same take 0.73.
+- Picture: 19 real clips, 14 of them of four corpora, encoded anew as H.264 of two
+  qualities and of half the size, and as MPEG-4. Copies are at least 0.81 alike but
+  for one of ten pictures a second (0.39, its face was found elsewhere); other clips at
+  most 0.45, other takes of one sentence by one speaker 0.36, other parts of the same
+  take 0.73.
 
 A copy whose sound is shifted by 10 ms or more, or whose crop is another, is not found.
 """

@@ -22,6 +22,7 @@ from synth import Synth, write
 
 PROC = Path("/proc")
 MAX_WORKER_BYTES = 1_200_000_000
+"""Resident, with the pages of libraries that workers share."""
 SEED = 3
 REAL = os.environ.get("MMDER_REAL_CLIPS", "")
 SMALL = {
