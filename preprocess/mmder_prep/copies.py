@@ -79,13 +79,16 @@ def _by_file(store: Store) -> Iterator[tuple[str, Iterable[Pair]]]:
     columns = store.columns
     good = columns["status"] != "failed"
     heard = good & (columns["silence"] < 1)
+    sound_file = columns["sound_sha256"]
+    # Two turns of one recording may begin at once; each then has a sound of its own.
+    both = columns["source_sha256"] + sound_file
     for way, name, kept in (
-        ("file", "source_sha256", good),
-        ("sound file", "sound_sha256", heard),
+        ("file", both, good & (columns["source_sha256"] != "")),
+        ("sound file", sound_file, heard & (sound_file != "")),
     ):
         of_file: dict[str, list[int]] = defaultdict(list)
-        for row in np.flatnonzero(kept & (columns[name] != "")):
-            of_file[columns[name][row]].append(int(row))
+        for row in np.flatnonzero(kept):
+            of_file[name[row]].append(int(row))
         yield way, _near(of_file.values(), columns["start_s"])
 
 

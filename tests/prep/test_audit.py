@@ -415,3 +415,15 @@ def test_no_two_takes_of_real_speech_sound_the_same(step: float) -> None:
         prints.append(sound_print(row.arrays["stft_16"], settings))
     assert all(p is not None for p in prints)
     assert list(alike(prints, SOUND_ALIKE)) == []
+
+
+def test_turns_of_one_recording_may_begin_at_once(tmp_path: Path) -> None:
+    """Two speakers, two halves of the picture: each with a sound file of its own."""
+    store = make_store(tmp_path / "s", clips=4)
+    columns = store.columns
+    columns["start_s"][:2] = 7.0
+    columns["source_sha256"][:2] = "dialog"
+    columns["sound_sha256"][:2] = ["one", "other"]
+    assert [f for f in findings(store) if f.kind == "copies"] == []
+    columns["sound_sha256"][:2] = ""
+    assert len([f for f in findings(store) if f.kind == "copies"]) == 1
