@@ -65,11 +65,11 @@ def _rows(weights: Weights, encoder: str, fit: Fit) -> Iterator[tuple[str, str]]
     parts = ["the head of every fold"] + ([_some([*fit.new])] if fit.new else [])
     yield "new", "; ".join(parts)
     if fit.other:
-        yield "differs", "; ".join(fit.other)
+        yield "differs", _some([*fit.other], "; ")
     if fit.homeless:
-        yield "no place for", ", ".join(fit.homeless)
+        yield "no place for", _some([*fit.homeless])
     if fit.missing:
-        yield "missing", ", ".join(fit.missing)
+        yield "missing", _some([*fit.missing])
     yield "pictures", f"{weights.statistics}: {STATISTICS[weights.statistics]}"
     asked = weights.readout
     yield "LayerNorm", f"epsilon {asked.epsilon:g}"
@@ -77,9 +77,9 @@ def _rows(weights: Weights, encoder: str, fit: Fit) -> Iterator[tuple[str, str]]
     yield "positions", "fixed sine-cosine" if asked.positions else "none"
 
 
-def _some(names: list[str]) -> str:
+def _some(names: list[str], between: str = ", ") -> str:
     more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    return between.join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _plain(text: str) -> Text:
