@@ -198,8 +198,8 @@ def test_what_is_twice_of_one_speaker_is_a_warning(found: list[Finding]) -> None
     one = "cut from one file at one time, with the same pictures"
     assert lines(found, "copies") == [
         f"a3, a3-again: {one}, with the same sound, all of speaker a",
-        f"b1, hush1: {one}, all of speaker b",
-        f"b2, hush2: {one}, all of speaker b",
+        "b1, hush1: with the same pictures, all of speaker b",
+        "b2, hush2: with the same pictures, all of speaker b",
     ]
 
 
