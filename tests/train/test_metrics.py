@@ -1,9 +1,12 @@
 """WAR and UAR against scikit-learn."""
 
+from itertools import product
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
 
 from mmder_train import metrics
@@ -45,3 +48,66 @@ def test_no_clips() -> None:
         metrics.war(none)
     with pytest.raises(ValueError, match="no clips"):
         metrics.uar(none)
+
+
+def by_speaker(
+    seed: int, *, repeats: int, speakers: int, classes: int, clips: int
+) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    skill = rng.uniform(0.2, 0.9, speakers)
+    counts = np.zeros((repeats, speakers, classes, classes), dtype=np.int64)
+    true = rng.integers(classes, size=(speakers, clips))
+    for repeat, speaker in product(range(repeats), range(speakers)):
+        guess = rng.integers(classes, size=clips)
+        right = rng.random(clips) < skill[speaker]
+        predicted = np.where(right, true[speaker], guess)
+        counts[repeat, speaker] = metrics.confusion(
+            true[speaker], predicted, classes=classes
+        )
+    return counts
+
+
+def test_intervals_are_those_of_scipy() -> None:
+    counts = by_speaker(1, repeats=1, speakers=20, classes=5, clips=40)
+
+    def score(of: object) -> object:
+        def statistic(index: np.ndarray) -> float:
+            drawn = counts[0, index].sum(axis=0)
+            return metrics.war(drawn) if of == "war" else metrics.uar(drawn)
+
+        found = stats.bootstrap(
+            (np.arange(20),),
+            statistic,
+            n_resamples=4000,
+            vectorized=False,
+            method="percentile",
+            rng=np.random.default_rng(7),
+        )
+        return found.confidence_interval
+
+    war, uar = metrics.intervals(counts, seed=0, draws=4000)
+    for ours, theirs in ((war, score("war")), (uar, score("uar"))):
+        assert ours == pytest.approx(theirs, abs=0.01)
+        assert ours[1] - ours[0] > 0.05
+
+
+def test_intervals_of_three_speakers_are_quantiles_of_all_27_draws() -> None:
+    counts = by_speaker(2, repeats=2, speakers=3, classes=3, clips=15)
+    every = [
+        np.mean([metrics.uar(run[list(who)].sum(axis=0)) for run in counts])
+        for who in product(range(3), repeat=3)
+    ]
+    _, uar = metrics.intervals(counts, seed=0, draws=20_000, level=0.5)
+    exact = np.quantile(every, (0.25, 0.75), method="inverted_cdf")
+    assert uar == pytest.approx(tuple(exact))
+
+
+def test_intervals_say_how_sure_one_is() -> None:
+    one = by_speaker(3, repeats=1, speakers=1, classes=4, clips=30)
+    same = np.repeat(one, 6, axis=1)
+    scores = metrics.war(one[0, 0]), metrics.uar(one[0, 0])
+    for (low, high), score in zip(metrics.intervals(same, seed=0), scores, strict=True):
+        assert low == pytest.approx(score)
+        assert high == pytest.approx(score)
+    with pytest.raises(ValueError, match="over 1 speakers: expected two or more"):
+        metrics.intervals(one, seed=0)

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from mmder_train import commands
+
 STRATEGIES = ("cfas", "sfas", "ffls", "fslf", "ofos", "rfas", "video", "audio")
 ENCODERS = ("tiny", "small", "base", "large", "huge", "giant", "mae-dfer")
 STATISTICS = ("imagenet", "half", "none", "release")
@@ -307,6 +309,10 @@ def tell_weights(
     fit = weights.compare(weights.build_empty(name), found, new_parts)
     print_fit(found, name, fit, Console())
     fit.refuse(found.name)
+
+
+cli.add_command(commands.baseline)
+cli.add_command(commands.report)
 
 
 def main() -> None:

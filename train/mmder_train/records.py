@@ -18,6 +18,9 @@ from jaxtyping import Int64
 from mmder_store.errors import SettingsError
 from mmder_store.files import beside, write_json
 
+PREDICTION = ("clip_id", "speaker", "fold", "true", "predicted")
+"""Columns of a table of predictions, before those of the classes' shares."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoldRecord:
@@ -32,6 +35,8 @@ class FoldRecord:
     """Mean loss of the last epoch."""
     clip_id: tuple[str, ...]
     """The clips tested."""
+    speaker: tuple[str, ...]
+    """Who speaks in each."""
     label: tuple[int, ...]
     """Their true classes."""
     probability: tuple[tuple[float, ...], ...]
@@ -75,12 +80,15 @@ class RunFolder:
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
-            found: dict[str, Any] = json.loads(path.read_text())
+            found = json.loads(path.read_text())
         except FileNotFoundError:
             return None
         except ValueError as error:
             msg = f"{path}: no JSON ({error}). Delete it and run again."
             raise SettingsError(msg) from error
+        if not isinstance(found, dict):
+            msg = f"{path}: not written by mmder-train. Delete it and run again."
+            raise SettingsError(msg)
         return found
 
     def _fold(self, strategy: str, fold: int) -> Path:
@@ -95,16 +103,22 @@ class RunFolder:
         found = self._read(self._fold(strategy, fold))
         if found is None:
             return None
-        return FoldRecord(
-            strategy=found["strategy"],
-            fold=found["fold"],
-            speakers=tuple(found["speakers"]),
-            train_clips=found["train_clips"],
-            train_loss=found["train_loss"],
-            clip_id=tuple(found["clip_id"]),
-            label=tuple(found["label"]),
-            probability=tuple(map(tuple, found["probability"])),
-        )
+        try:
+            return FoldRecord(
+                strategy=found["strategy"],
+                fold=found["fold"],
+                speakers=tuple(found["speakers"]),
+                train_clips=found["train_clips"],
+                train_loss=found["train_loss"],
+                clip_id=tuple(found["clip_id"]),
+                speaker=tuple(found["speaker"]),
+                label=tuple(found["label"]),
+                probability=tuple(map(tuple, found["probability"])),
+            )
+        except KeyError as error:
+            path = self._fold(strategy, fold)
+            msg = f"{path}: lacks {error}, of another version. Choose another --out."
+            raise SettingsError(msg) from error
 
     def finish_fold(self, record: FoldRecord) -> None:
         """Declare a fold finished."""
@@ -122,20 +136,30 @@ class RunFolder:
         """Name the picture of a strategy's confusion matrix."""
         return self.path / f"confusion-{strategy}.png"
 
+    def predictions(self, strategy: str) -> Path:
+        """Name the table of what was predicted of every tested clip."""
+        return self.path / f"predictions-{strategy}.csv"
+
     def write_predictions(
         self, strategy: str, records: Iterable[FoldRecord], classes: Sequence[str]
     ) -> None:
         """Write what was predicted of every tested clip as CSV."""
-        head = ["clip_id", "fold", "true", "predicted", *(f"p_{c}" for c in classes)]
+        head = [*PREDICTION, *(f"p_{c}" for c in classes)]
         rows = (
-            [clip, r.fold, classes[true], classes[best], *(f"{p:.6f}" for p in share)]
+            [clip, who, r.fold, classes[true], classes[best]]
+            + [f"{p:.6f}" for p in share]
             for r in records
-            for clip, true, best, share in zip(
-                r.clip_id, r.label, r.predicted(), r.probability, strict=True
+            for clip, who, true, best, share in zip(
+                r.clip_id,
+                r.speaker,
+                r.label,
+                r.predicted(),
+                r.probability,
+                strict=True,
             )
         )
         with (
-            beside(self.path / f"predictions-{strategy}.csv") as draft,
+            beside(self.predictions(strategy)) as draft,
             draft.open("w", newline="", encoding="utf-8") as file,
         ):
             csv.writer(file).writerows([head, *rows])

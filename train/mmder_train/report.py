@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -12,6 +12,9 @@ from rich.table import Table
 
 from mmder_train import metrics
 from mmder_train.records import RunFolder
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 PLAIN_WIDTH = 100
 """Columns of a table in a log file."""
@@ -110,11 +113,23 @@ def _names(speakers: Sequence[str]) -> str:
 def draw_confusion(
     path: Path, name: str, found: Mapping[str, Any], classes: Sequence[str]
 ) -> None:
-    """Draw the pooled confusion matrix: colour is recall, numbers are clips."""
+    """Draw the pooled confusion matrix as PNG."""
+    pooled = found["pooled"]
+    title = (
+        f"{name}: WAR {pooled['war']:.1%}, UAR {pooled['uar']:.1%}\n"
+        f"{pooled['clips']} clips of {len(found['folds'])} test folds"
+    )
+    figure = confusion_figure(np.array(pooled["confusion"]), classes, title)
+    figure.savefig(path, format="png", dpi=130)
+
+
+def confusion_figure(
+    counts: Int64[np.ndarray, "class class"], classes: Sequence[str], title: str
+) -> "Figure":
+    """Draw a confusion matrix: colour is recall, numbers are clips."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    counts = np.array(found["pooled"]["confusion"])
     share = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     figure = Figure(figsize=(1.6 + 0.9 * len(classes), 1.7 + 0.8 * len(classes)))
     FigureCanvasAgg(figure)
@@ -136,14 +151,9 @@ def draw_confusion(
     axes.set_ylabel("true")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
-    pooled = found["pooled"]
-    axes.set_title(
-        f"{name}: WAR {pooled['war']:.1%}, UAR {pooled['uar']:.1%}\n"
-        f"{pooled['clips']} clips of {len(found['folds'])} test folds",
-        fontsize=11,
-    )
+    axes.set_title(title, fontsize=11)
     bar = figure.colorbar(picture, ax=axes, fraction=0.046, pad=0.03)
     bar.set_label("share of the true class")
     bar.outline.set_visible(False)
     figure.tight_layout()
-    figure.savefig(path, format="png", dpi=130)
+    return figure

@@ -119,6 +119,7 @@ def _record(trial: Trial, outcome: Outcome) -> FoldRecord:
         train_clips=len(fold.train),
         train_loss=outcome.loss,
         clip_id=tuple(clips.clip_id[i] for i in fold.test),
+        speaker=tuple(clips.speaker[i] for i in fold.test),
         label=tuple(clips.label[fold.test].tolist()),
         probability=tuple(map(tuple, outcome.logits.double().softmax(1).tolist())),
     )

@@ -1,0 +1,225 @@
+"""What others report: the rows of the paper's Tables I to III, and of later work.
+
+Each with its source, its number of classes and whether its protocol keeps the speakers
+it tests out of training. Numbers are percent, as printed. A row whose classes were not
+confirmed stands in no ranking.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+Independent = Literal["yes", "no", "claimed", "not checked"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setting:
+    """How a number came about, shared by the rows of one work."""
+
+    labels: str | None
+    """Name of the label set with the same classes, None where not confirmed."""
+    classes: int | None
+    independent: Independent
+    """Whether no speaker is trained and tested on: as shown by published code or
+    splits, only claimed, or not checked."""
+    remark: str
+    """What one must know to compare."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """One published result."""
+
+    corpus: str
+    """As in a store."""
+    method: str
+    modality: Literal["A", "V", "A+V"]
+    war: float
+    uar: float | None
+    source: str
+    """Where the number stands."""
+    setting: Setting
+
+
+UNKNOWN = Setting(
+    labels=None,
+    classes=None,
+    independent="not checked",
+    remark="classes and split not stated where the number is quoted",
+)
+PAPER_RAVDESS = Setting(
+    labels="ravdess-7",
+    classes=7,
+    independent="claimed",
+    remark="one split, where the text says 6 folds of speakers: the released notebook "
+    "prints the FSLF row from one test set of 360 clips, and its 1080 + 720 + 360 "
+    "clips are more than the corpus' 1440",
+)
+PAPER_CREMAD = Setting(
+    labels="cremad-6",
+    classes=6,
+    independent="claimed",
+    remark="said to be 5 folds of speakers; no code or split was published",
+)
+PAPER_IEMOCAP = Setting(
+    labels="iemocap-4",
+    classes=4,
+    independent="claimed",
+    remark="said to be 5 folds; no code or split was published",
+)
+MSAF = Setting(
+    labels="ravdess-8",
+    classes=8,
+    independent="yes",
+    remark="6 folds of consecutive actors; best epoch on the test fold",
+)
+AVT = Setting(
+    labels="ravdess-8",
+    classes=8,
+    independent="yes",
+    remark="one split: tests actors 5, 10, 16, 19, validates on four others",
+)
+CFN_SR = Setting(
+    labels=None,
+    classes=None,
+    independent="yes",
+    remark="5 folds over actors 1 to 20; 21 to 24 are never tested (default of the "
+    "published code); printed as SFN-SR",
+)
+VQ_RAVDESS = Setting(
+    labels="ravdess-8",
+    classes=8,
+    independent="yes",
+    remark="5 folds of 4 actors drawn without a seed; best epoch on the test fold",
+)
+VQ_CREMAD = Setting(
+    labels="cremad-6",
+    classes=6,
+    independent="yes",
+    remark="folds of actors drawn without a seed; best epoch on the test fold",
+)
+AV_SUPERB = Setting(
+    labels="iemocap-4",
+    classes=4,
+    independent="yes",
+    remark="leave one session out, frozen encoder, pictures not cropped",
+)
+PEER_RAVDESS = Setting(
+    labels="ravdess-8",
+    classes=8,
+    independent="yes",
+    remark="6 folds of consecutive actors; no validation speakers, and whether the "
+    "last or the best test epoch is printed is not said",
+)
+PEER_CREMAD = Setting(
+    labels="cremad-6",
+    classes=6,
+    independent="yes",
+    remark="5 folds of consecutive actors; no validation speakers, and whether the "
+    "last or the best test epoch is printed is not said",
+)
+PEER_IEMOCAP = Setting(
+    labels="iemocap-4",
+    classes=4,
+    independent="yes",
+    remark="leave one session out; a validation list that was not published",
+)
+
+OWN = "MultiMAE-DER"
+HICMAE = "Sun et al., HiCMAE, 2024"
+AVF = "Wu et al., AVF-MAE++, CVPR 2025, main table"
+VQ_OWN = "Sadok et al., VQ-MAE-AV, best head"
+
+# Method, modality, UAR, WAR, setting: the paper's columns, in the paper's order.
+_Row = tuple[str, Literal["A", "V", "A+V"], float | None, float, Setting]
+TABLE_1: tuple[_Row, ...] = (
+    ("AV-LSTM", "A+V", None, 65.80, UNKNOWN),
+    ("AV-Gating", "A+V", None, 67.70, UNKNOWN),
+    ("MCBP", "A+V", None, 71.32, UNKNOWN),
+    ("MMTM", "A+V", None, 73.12, UNKNOWN),
+    ("ERANNs", "A+V", None, 74.80, UNKNOWN),
+    ("MSAF", "A+V", None, 74.86, MSAF),
+    ("CFN-SR", "A+V", None, 75.76, CFN_SR),
+    ("MATER", "A+V", None, 76.30, UNKNOWN),
+    ("MulT", "A+V", None, 76.60, UNKNOWN),
+    ("AVT", "A+V", None, 79.20, AVT),
+    ("VQ-MAE-AV", "A+V", None, 83.20, VQ_RAVDESS),
+    (OWN, "V", None, 74.13, PAPER_RAVDESS),
+    (OWN, "A", None, 80.55, PAPER_RAVDESS),
+    (f"{OWN}-RFAS", "A+V", 75.97, 75.44, PAPER_RAVDESS),
+    (f"{OWN}-SFAS", "A+V", 75.79, 76.94, PAPER_RAVDESS),
+    (f"{OWN}-OFOS", "A+V", 77.78, 78.61, PAPER_RAVDESS),
+    (f"{OWN}-CFAS", "A+V", 80.65, 81.39, PAPER_RAVDESS),
+    (f"{OWN}-FFLS", "A+V", 82.27, 83.56, PAPER_RAVDESS),
+    (f"{OWN}-FSLF", "A+V", 83.23, 83.61, PAPER_RAVDESS),
+)
+TABLE_2: tuple[_Row, ...] = (
+    ("EF-GRU", "A+V", None, 57.06, UNKNOWN),
+    ("LF-GRU", "A+V", None, 58.53, UNKNOWN),
+    ("TFN", "A+V", None, 63.09, UNKNOWN),
+    ("MATER", "A+V", None, 67.20, UNKNOWN),
+    ("AuxFormer", "A+V", None, 71.70, UNKNOWN),
+    ("AV-LSTM", "A+V", None, 72.90, UNKNOWN),
+    ("AV-Gating", "A+V", None, 74.00, UNKNOWN),
+    ("RAVER", "A+V", None, 77.30, UNKNOWN),
+    ("VQ-MAE-AV", "A+V", None, 78.40, VQ_CREMAD),
+    (OWN, "V", None, 77.83, PAPER_CREMAD),
+    (OWN, "A", None, 78.45, PAPER_CREMAD),
+    (f"{OWN}-RFAS", "A+V", 74.62, 74.90, PAPER_CREMAD),
+    (f"{OWN}-SFAS", "A+V", 75.73, 75.48, PAPER_CREMAD),
+    (f"{OWN}-OFOS", "A+V", 76.88, 76.54, PAPER_CREMAD),
+    (f"{OWN}-CFAS", "A+V", 78.24, 78.16, PAPER_CREMAD),
+    (f"{OWN}-FFLS", "A+V", 78.59, 78.83, PAPER_CREMAD),
+    (f"{OWN}-FSLF", "A+V", 79.12, 79.36, PAPER_CREMAD),
+)
+TABLE_3: tuple[_Row, ...] = (
+    ("AV-HuBERT", "A+V", None, 46.45, AV_SUPERB),
+    ("MAViL", "A+V", None, 54.94, AV_SUPERB),
+    ("AVBERT", "A+V", None, 61.87, AV_SUPERB),
+    (OWN, "V", None, 56.13, PAPER_IEMOCAP),
+    (OWN, "A", None, 58.69, PAPER_IEMOCAP),
+    (f"{OWN}-RFAS", "A+V", 58.62, 59.98, PAPER_IEMOCAP),
+    (f"{OWN}-SFAS", "A+V", 60.39, 60.17, PAPER_IEMOCAP),
+    (f"{OWN}-OFOS", "A+V", 61.87, 61.12, PAPER_IEMOCAP),
+    (f"{OWN}-CFAS", "A+V", 61.98, 62.25, PAPER_IEMOCAP),
+    (f"{OWN}-FFLS", "A+V", 62.92, 63.43, PAPER_IEMOCAP),
+    (f"{OWN}-FSLF", "A+V", 63.21, 63.73, PAPER_IEMOCAP),
+)
+PEERS: tuple[tuple[str, str, _Row], ...] = (
+    ("ravdess", AVF, ("MAE-DFER", "V", 75.91, 75.56, PEER_RAVDESS)),
+    ("ravdess", VQ_OWN, ("VQ-MAE-AV", "A+V", None, 84.80, VQ_RAVDESS)),
+    ("ravdess", AVF, ("AVF-MAE++", "A+V", 87.44, 87.57, PEER_RAVDESS)),
+    ("ravdess", HICMAE, ("HiCMAE-B", "A+V", 87.96, 87.99, PEER_RAVDESS)),
+    ("cremad", AVF, ("HuBERT-B", "A", 72.72, 72.57, PEER_CREMAD)),
+    ("cremad", AVF, ("SVFAP", "V", 77.31, 77.37, PEER_CREMAD)),
+    ("cremad", AVF, ("MAE-DFER", "V", 77.33, 77.38, PEER_CREMAD)),
+    ("cremad", VQ_OWN, ("VQ-MAE-AV", "A+V", None, 80.40, VQ_CREMAD)),
+    ("cremad", HICMAE, ("HiCMAE-B", "A+V", 84.91, 84.89, PEER_CREMAD)),
+    ("cremad", AVF, ("AVF-MAE++ H", "A+V", 86.02, 85.95, PEER_CREMAD)),
+    ("iemocap", HICMAE, ("HiCMAE-B", "A+V", 68.21, 68.36, PEER_IEMOCAP)),
+    ("iemocap", AVF, ("AVF-MAE++ H", "A+V", 72.71, 73.83, PEER_IEMOCAP)),
+)
+
+
+def _published(corpus: str, source: str, row: _Row) -> Published:
+    method, modality, uar, war, setting = row
+    return Published(
+        corpus=corpus,
+        method=method,
+        modality=modality,
+        war=war,
+        uar=uar,
+        source=source,
+        setting=setting,
+    )
+
+
+ROWS = tuple(
+    _published(corpus, f"Xiang et al. 2024, Table {number}", row)
+    for corpus, number, table in (
+        ("ravdess", "I", TABLE_1),
+        ("cremad", "II", TABLE_2),
+        ("iemocap", "III", TABLE_3),
+    )
+    for row in table
+) + tuple(_published(*peer) for peer in PEERS)
+"""Every row known here."""
