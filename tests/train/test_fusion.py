@@ -1,5 +1,7 @@
 """Laws of the strategies: what lies where, whoever else is in the batch."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -83,7 +85,7 @@ def test_places_differ_between_clips_seeds_and_epochs() -> None:
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-@pytest.mark.parametrize("audio", ["mfcc", "stft"])
+@pytest.mark.parametrize("audio", fusion.STORED)
 def test_every_strategy_fills_the_encoder_from_what_a_store_holds(
     name: str, audio: str
 ) -> None:
@@ -94,7 +96,7 @@ def test_every_strategy_fills_the_encoder_from_what_a_store_holds(
             0, 256, (2, one.frames, 224, 224, 3), dtype=torch.uint8, generator=DRAWN
         )
     if one.windows:
-        bands, times = 257 if audio == "stft" else 40, 41 if one.windows == 16 else 81
+        bands, times = 40 if audio == "mfcc" else 257, 41 if one.windows == 16 else 81
         sound = torch.randn((2, one.windows, bands, times), generator=DRAWN)
         sound = (sound * 20 - 40).half()
     look = Look(audio=audio, colour="viridis", scale="window")  # type: ignore[arg-type]
@@ -132,10 +134,23 @@ def test_time_runs_from_left_to_right() -> None:
 def test_scale_per_window_and_per_clip() -> None:
     sound = torch.zeros(1, 16, 257, 41)
     sound[:, 0, 0], sound[:, 1, 0] = 20.0, 40.0
-    per_window = fusion.scaled(sound, "window")
-    per_clip = fusion.scaled(sound, "clip")
+    looks = {s: replace(LOOK, audio="stft", scale=s) for s in ("window", "clip")}
+    per_window = fusion.scaled(sound, look=looks["window"])
+    per_clip = fusion.scaled(sound, look=looks["clip"])
     assert per_window[0, 0].max() == per_window[0, 1].max() == 1
     assert per_clip[0, 0].max() == 0.5
+
+
+@pytest.mark.parametrize("audio", fusion.FIXED_DB)
+def test_on_the_fixed_scale_equal_sound_has_equal_colours(audio: str) -> None:
+    look = Look(audio=audio, colour="grey", scale="fixed")  # type: ignore[arg-type]
+    first, last = fusion.FIXED_DB[audio]
+    level = torch.linspace(first - 20, last + 20, 41).expand(1, 2, 40, 41)
+    values = fusion.scaled(level, look=look)
+    assert (values.diff() >= 0).all()
+    assert values[0, 0, 0, [0, 20, -1]].tolist() == pytest.approx([0, 0.5, 1])
+    louder = torch.cat([level, torch.full_like(level, 100.0)], dim=1)
+    assert torch.equal(fusion.scaled(louder, look=look)[:, :2], values)
 
 
 def test_silence_is_flat_and_its_rounding_noise_is_not_stretched() -> None:
@@ -150,6 +165,21 @@ def test_the_mfcc_picture_leaves_loudness_out() -> None:
     loud[:, :, 0] += 500
     painted = [fusion.spectrogram_pictures(s, look=LOOK) for s in (quiet, loud)]
     assert torch.equal(*painted)
+
+
+@pytest.mark.parametrize("rate_hz", [16_000, 22_050])
+def test_mel_bands_are_librosas(rate_hz: int) -> None:
+    import librosa
+
+    theirs = librosa.filters.mel(sr=rate_hz, n_fft=512, n_mels=fusion.MELS, norm=1)
+    bands = fusion.mel_bands(257, rate_hz)
+    np.testing.assert_allclose(bands, theirs, atol=1e-5)
+
+
+def test_an_even_spectrum_is_even_in_mel() -> None:
+    level = torch.linspace(-80, 20, 41).expand(1, 2, 257, 41)
+    found = fusion.mel(level, sample_rate_hz=16_000)
+    torch.testing.assert_close(found, level[:, :, : fusion.MELS], atol=1e-3, rtol=1e-4)
 
 
 def test_viridis_is_matplotlibs() -> None:

@@ -155,6 +155,29 @@ def test_logits_equal_those_of_transformers(name: str) -> None:
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
 
 
+def test_a_step_drops_tokens_and_a_test_sees_all() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(Size(dim=24, depth=1, heads=1, patch_px=56))
+    clips = torch.randn(2, 3, 16, 224, 224)
+    whole = encoder.tokens(clips)
+    encoder.drop_tokens = 0.75
+    assert encoder.tokens(clips).shape == (2, 32, 24)
+    assert not torch.equal(encoder(clips), encoder(clips))
+    assert torch.equal(encoder.eval().tokens(clips), whole)
+
+
+def test_tokens_that_stay_keep_their_places() -> None:
+    torch.manual_seed(0)
+    encoder = Encoder(Size(dim=24, depth=0, heads=1, patch_px=56))
+    clips = torch.randn(2, 3, 16, 224, 224)
+    whole = encoder.tokens(clips)
+    encoder.drop_tokens = 0.5
+    for some, all_ in zip(encoder.tokens(clips), whole, strict=True):
+        found = torch.cdist(some, all_).argmin(dim=1)
+        torch.testing.assert_close(some, all_[found])
+        assert (found.diff() > 0).all()
+
+
 # Published for the fine-tuned models (VideoMAE, NeurIPS 2022; V2, CVPR 2023). They
 # round to these only with a head of 1000 classes, what the official code builds when
 # nobody says how many; with Kinetics' 400 the large one would have 304 million.

@@ -13,7 +13,7 @@ import click
 from mmder_train import commands
 
 STRATEGIES = ("cfas", "sfas", "ffls", "fslf", "ofos", "rfas", "video", "audio")
-ENCODERS = ("tiny", "small", "base", "large", "huge", "giant", "mae-dfer")
+ENCODERS = ("tiny", "tiny-56", "small", "base", "large", "huge", "giant", "mae-dfer")
 STATISTICS = ("imagenet", "half", "none", "release")
 
 
@@ -135,7 +135,7 @@ _new_parts = click.option(
 )
 @click.option(
     "--audio",
-    type=click.Choice(("mfcc", "stft")),
+    type=click.Choice(("mfcc", "stft", "mel")),
     default="mfcc",
     help="Spectrogram that stands for the sound.",
 )
@@ -147,7 +147,7 @@ _new_parts = click.option(
 )
 @click.option(
     "--scale",
-    type=click.Choice(("window", "clip")),
+    type=click.Choice(("window", "clip", "fixed")),
     default="window",
     help="Over what a spectrogram is stretched to all colours.",
 )
@@ -201,6 +201,18 @@ _new_parts = click.option(
     "--lr", type=float, help="Rate of AdamW.  [default: head 1e-2, full 1e-3]"
 )
 @click.option("--weight-decay", type=float, default=0.05, help="Weight decay of AdamW.")
+@click.option(
+    "--label-smoothing",
+    type=float,
+    default=0.0,
+    help="Share of a target spread over all classes.",
+)
+@click.option(
+    "--drop-tokens",
+    type=float,
+    default=0.0,
+    help="Share of a clip's tokens that a training step leaves out.",
+)
 @click.option("--seed", type=int, default=0, help="Seed of all that is drawn.")
 @click.option("--rfas-resample", is_flag=True, help="Draw RFAS anew each epoch.")
 @click.option(

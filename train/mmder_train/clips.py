@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mmder_store import LabelSet, Store
 from mmder_store.errors import SettingsError
-from mmder_train.fusion import Strategy
+from mmder_train.fusion import STORED, Strategy
 
 HOLD_BYTES = 1 << 30
 """Clips that take less than this are held in memory where they are read often."""
@@ -95,7 +95,7 @@ class ClipData(Dataset[dict[str, Tensor]]):
         self.store = store
         self.rows = clips.row
         self.frames = strategy.frames
-        self.sound = f"{audio}_{strategy.windows}" if strategy.windows else None
+        self.sound = f"{STORED[audio]}_{strategy.windows}" if strategy.windows else None
         self._held: list[dict[str, Tensor]] | None = None
 
     def __len__(self) -> int:

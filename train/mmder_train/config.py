@@ -35,11 +35,11 @@ class TrainConfig:
 
     strategies: tuple[str, ...]
     """What the encoder sees, one cross-validation each."""
-    audio: Literal["mfcc", "stft"] = "mfcc"
+    audio: Literal["mfcc", "stft", "mel"] = "mfcc"
     """Which spectrogram stands for the sound."""
     colour: Literal["viridis", "grey"] = "viridis"
     """What spectrograms are painted with."""
-    scale: Literal["window", "clip"] = "window"
+    scale: Literal["window", "clip", "fixed"] = "window"
     """Over what the values of a spectrogram are stretched to all colours."""
     encoder: str = "tiny"
     """A row of `encoders.ENCODERS`; empty for the one that the weights fit."""
@@ -79,6 +79,11 @@ class TrainConfig:
     """Learning rate of AdamW; its highest where it follows a cosine."""
     weight_decay: float = 0.05
     """Weight decay of AdamW (paper IV-B3); none on biases and norms."""
+    label_smoothing: float = 0.0
+    """Share of each target that is spread over all classes (0.1 in VideoMAE)."""
+    drop_tokens: float = 0.0
+    """Share of a clip's tokens that a training step of `full` leaves out, drawn anew
+    each time (PatchDropout, arXiv 2208.07220); a test sees all."""
     seed: int = 0
     """Draws first weights, the order of clips and the places of RFAS."""
     rfas_resample: bool = False
@@ -102,6 +107,18 @@ class TrainConfig:
         if not 0 <= self.weight_decay <= 1:
             msg = f"--weight-decay {self.weight_decay:g}: expected 0 to 1"
             raise SettingsError(msg)
+        for name in ("label_smoothing", "drop_tokens"):
+            value = getattr(self, name)
+            if not 0 <= value < 1:
+                option = f"--{name.replace('_', '-')}"
+                msg = f"{option} {value:g}: expected 0 to below 1"
+                raise SettingsError(msg)
+            if value and self.tune == "head":
+                msg = (
+                    f"--{name.replace('_', '-')}: trains the encoder another way, and "
+                    "--tune head leaves it as it is. Say --tune full, or leave it out."
+                )
+                raise SettingsError(msg)
         if not self.strategies or len(set(self.strategies)) < len(self.strategies):
             msg = f"--strategy {','.join(self.strategies)}: expected each strategy once"
             raise SettingsError(msg)

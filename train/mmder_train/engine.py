@@ -63,6 +63,7 @@ def train_one_epoch(
     optimiser: optim.Optimizer,
     set_rate: Callable[[int], None],
     first_step: int,
+    label_smoothing: float = 0.0,
 ) -> float:
     """Take one step a batch; give the mean loss of all clips.
 
@@ -75,6 +76,7 @@ def train_one_epoch(
         optimiser: Over the model's parameters.
         set_rate: Called with the number of each step, counted over all epochs.
         first_step: Steps taken before this epoch.
+        label_smoothing: Share of each target that is spread over all classes.
 
     Raises:
         MmderError: If the loss is no number any more.
@@ -85,7 +87,11 @@ def train_one_epoch(
         set_rate(step)
         with mixed_precision(labels.device):
             logits = model(batch)
-        loss = functional.cross_entropy(logits.float(), labels[index.to(labels.device)])
+        loss = functional.cross_entropy(
+            logits.float(),
+            labels[index.to(labels.device)],
+            label_smoothing=label_smoothing,
+        )
         value = loss.item()
         if not math.isfinite(value):
             msg = (

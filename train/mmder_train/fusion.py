@@ -27,6 +27,13 @@ SIDE_PX = 224
 FLAT_DB = 1.0
 """A spectrogram that spans less than this is of one colour: silence stays flat
 instead of its rounding noise being stretched over all colours."""
+FIXED_DB = {"stft": (-65.0, 35.0), "mel": (-65.0, 35.0), "mfcc": (-60.0, 60.0)}
+"""What takes the first and the last colour where the scale is fixed. The loudest of
+RAVDESS' takes has 35 dB, and the quiet half of all values, under -65, is silence; of
+the cepstral coefficients 1 % lie above."""
+STORED = {"stft": "stft", "mel": "stft", "mfcc": "mfcc"}
+"""Which array of the store a spectrogram is painted from."""
+MELS = 64
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,14 +62,16 @@ Fuse = Callable[[Tensor | None, Tensor | None, Tensor, Statistics], Tensor]
 class Look:
     """How stored pictures and sound become what the encoder sees."""
 
-    audio: Literal["mfcc", "stft"]
+    audio: Literal["mfcc", "stft", "mel"]
     """Which spectrogram it is."""
     colour: Literal["viridis", "grey"]
     """What its values are painted with."""
-    scale: Literal["window", "clip"]
+    scale: Literal["window", "clip", "fixed"]
     """Over what its values are stretched to the full range of colours."""
     statistics: Statistics = STATISTICS["imagenet"]
     """What all pictures are normalised with."""
+    sample_rate_hz: int = 16_000
+    """Rate of the sound; the mel scale wants it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,17 +102,54 @@ def colour_table(colour: str) -> UInt8[Tensor, "3 256"]:
 
 
 def scaled(
-    sound: Float[Tensor, "clip window frequency time"], scale: str
+    sound: Float[Tensor, "clip window frequency time"], *, look: Look
 ) -> Float[Tensor, "clip window frequency time"]:
-    """Stretch decibels to [0, 1], per window or per clip.
+    """Stretch decibels to [0, 1], per window, per clip or all alike.
 
-    Paper: figure 4 says "normalised" and no more. We take the smallest and the
-    largest value of each window, so that loud and quiet clips look alike.
+    Paper: figure 4 says "normalised" and no more. Taken from the smallest to the
+    largest value of each window, loud and quiet clips look alike; on the fixed scale
+    equal sound has equal colours, and an stft shows loudness.
     """
-    over = (2, 3) if scale == "window" else (1, 2, 3)
+    if look.scale == "fixed":
+        first, last = FIXED_DB[look.audio]
+        return ((sound - first) / (last - first)).clamp(0, 1)
+    over = (2, 3) if look.scale == "window" else (1, 2, 3)
     low = sound.amin(over, keepdim=True)
     span = (sound.amax(over, keepdim=True) - low).clamp_min(FLAT_DB)
     return (sound - low) / span
+
+
+@cache
+def mel_bands(bins: int, sample_rate_hz: int) -> Float[Tensor, "mel bin"]:
+    """Give the weight of every bin of an STFT in each of 64 mel bands; they sum to 1.
+
+    Triangles on Slaney's scale (Auditory Toolbox, 1998): straight up to 1 kHz, then
+    27 steps for each factor of 6.4. A band's power is thus the mean of its bins'.
+    """
+    top_hz = sample_rate_hz / 2
+    step, corner_hz, corner = 200 / 3, 1000.0, 15.0
+    factor = np.log(6.4) / 27
+    top = (
+        top_hz / step
+        if top_hz < corner_hz
+        else corner + np.log(top_hz / corner_hz) / factor
+    )
+    mel = np.linspace(0, top, MELS + 2)
+    high = corner_hz * np.exp(factor * (mel - corner))
+    edge_hz = np.where(mel < corner, mel * step, high)
+    low, mid, last = edge_hz[:-2, None], edge_hz[1:-1, None], edge_hz[2:, None]
+    bin_hz = np.linspace(0, top_hz, bins)
+    sides = (bin_hz - low) / (mid - low), (last - bin_hz) / (last - mid)
+    weight = np.minimum(*sides).clip(min=0)
+    return torch.from_numpy(weight / weight.sum(axis=1, keepdims=True)).float()
+
+
+def mel(
+    stft: Float[Tensor, "clip window bin time"], *, sample_rate_hz: int
+) -> Float[Tensor, "clip window mel time"]:
+    """Give the mel spectrogram of an STFT, both in decibels."""
+    bands = mel_bands(stft.shape[2], sample_rate_hz).to(stft.device)
+    return (bands @ torch.pow(10.0, stft / 10)).log10() * 10
 
 
 def spectrogram_pictures(
@@ -121,7 +167,9 @@ def spectrogram_pictures(
     values = sound.float()
     if look.audio == "mfcc":
         values = values[:, :, 1:]
-    values = scaled(values, look.scale).flip(2)
+    if look.audio == "mel":
+        values = mel(values, sample_rate_hz=look.sample_rate_hz)
+    values = scaled(values, look=look).flip(2)
     size = (height_px, SIDE_PX)
     # Resized before it is painted: one plane to resize instead of three.
     value = functional.interpolate(values, size=size, mode="bilinear")

@@ -106,6 +106,7 @@ def full(
     for fold in todo:
         start = time.monotonic()
         encoder = run.first_encoder()
+        encoder.drop_tokens = config.drop_tokens
         head = Head(encoder.dim, len(run.labels.classes)).to(run.device)
         model = Classifier(encoder, head)
         optimiser = adamw(model, lr=config.lr, weight_decay=config.weight_decay)
@@ -122,6 +123,7 @@ def full(
                 optimiser=optimiser,
                 set_rate=set_rate,
                 first_step=epoch * len(batches),
+                label_smoothing=config.label_smoothing,
             )
             if time.monotonic() - spoken > SPEAK_S:
                 spoken = time.monotonic()
@@ -168,6 +170,7 @@ def _inputs(
             colour=config.colour,
             scale=config.scale,
             statistics=STATISTICS[config.statistics or "imagenet"],
+            sample_rate_hz=run.store.spec.settings.sample_rate_hz,
         ),
         places=places_of(trial.clips.clip_id, seed=config.seed, epoch=epoch),
         device=run.device,
