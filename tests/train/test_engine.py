@@ -45,6 +45,19 @@ def test_biases_and_norms_do_not_decay() -> None:
     assert by_decay == {0.0: 8 + 8 + 2, 0.05: 16}
 
 
+def test_the_projection_of_patches_takes_its_share_of_the_rate() -> None:
+    model = Classifier(Encoder(Size(dim=24, depth=1, heads=1)), Head(24, 2))
+    optimiser = schedule.adamw(model, lr=0.1, weight_decay=0.05, patch_rate=0.01)
+    set_rate = schedule.cosine(optimiser, steps=100)
+    set_rate(40)
+    names = {id(p): n for n, p in model.named_parameters()}
+    rates = {names[id(p)]: g["lr"] for g in optimiser.param_groups for p in g["params"]}
+    assert rates.keys() == set(names.values())
+    whole = rates.pop("head.head.weight")
+    assert rates.pop("encoder.patch_embed.proj.weight") == pytest.approx(whole / 100)
+    assert set(rates.values()) == {whole}
+
+
 def test_region_tokens_do_not_decay() -> None:
     encoder = mae_dfer.Encoder(Readout(pool="region"), depth=1)
     model = Classifier(encoder, Head(encoder.dim, 2))
@@ -149,7 +162,12 @@ def test_a_loss_that_is_no_number_stops_and_names_the_step() -> None:
         ({"weight_decay": 2.0}, "--weight-decay 2: expected 0 to 1"),
         ({"tune": "full", "drop_tokens": 1.0}, "--drop-tokens 1: expected 0 to below"),
         ({"label_smoothing": -0.1}, "--label-smoothing -0.1: expected 0 to below 1"),
-        ({"drop_tokens": 0.5}, "--drop-tokens: .* Say --tune full"),
+        ({"drop_tokens": 0.5}, "--drop-tokens: --tune head has none. Say --tune full"),
+        ({"patch_rate": 1.5}, "--patch-rate 1.5: expected 0 to 1"),
+        ({"patch_rate": 0.5}, "--patch-rate: --tune head has none"),
+        ({"label_smoothing": 0.1}, "--label-smoothing: --tune head has none"),
+        ({"augment": "sound"}, "--augment: --tune head has none"),
+        ({"augment": "sound", "tune": "full"}, "Say --audio stft or --audio mel"),
         ({"strategies": ("cfas", "cfas")}, "expected each strategy once"),
         ({"rfas_resample": True}, "Say --tune full"),
         ({"rfas_resample": True, "tune": "full"}, "no rfas among cfas"),

@@ -202,6 +202,18 @@ _new_parts = click.option(
 )
 @click.option("--weight-decay", type=float, default=0.05, help="Weight decay of AdamW.")
 @click.option(
+    "--patch-rate",
+    type=float,
+    default=1.0,
+    help="Share of the rate for the projection of patches.",
+)
+@click.option(
+    "--augment",
+    type=click.Choice(("none", "sound")),
+    default="none",
+    help="Vary each clip's loudness and pitch at every step.",
+)
+@click.option(
     "--label-smoothing",
     type=float,
     default=0.0,

@@ -79,6 +79,10 @@ class TrainConfig:
     """Learning rate of AdamW; its highest where it follows a cosine."""
     weight_decay: float = 0.05
     """Weight decay of AdamW (paper IV-B3); none on biases and norms."""
+    patch_rate: float = 1.0
+    """Share of the rate that the projection of patches takes in `full`."""
+    augment: Literal["none", "sound"] = "none"
+    """What a training step of `full` varies: each clip's loudness and pitch."""
     label_smoothing: float = 0.0
     """Share of each target that is spread over all classes (0.1 in VideoMAE)."""
     drop_tokens: float = 0.0
@@ -108,17 +112,18 @@ class TrainConfig:
             msg = f"--weight-decay {self.weight_decay:g}: expected 0 to 1"
             raise SettingsError(msg)
         for name in ("label_smoothing", "drop_tokens"):
-            value = getattr(self, name)
-            if not 0 <= value < 1:
+            if not 0 <= getattr(self, name) < 1:
                 option = f"--{name.replace('_', '-')}"
-                msg = f"{option} {value:g}: expected 0 to below 1"
+                msg = f"{option} {getattr(self, name):g}: expected 0 to below 1"
                 raise SettingsError(msg)
-            if value and self.tune == "head":
-                msg = (
-                    f"--{name.replace('_', '-')}: trains the encoder another way, and "
-                    "--tune head leaves it as it is. Say --tune full, or leave it out."
-                )
-                raise SettingsError(msg)
+        if not 0 <= self.patch_rate <= 1:
+            msg = f"--patch-rate {self.patch_rate:g}: expected 0 to 1"
+            raise SettingsError(msg)
+        if self.tune == "head":
+            self._refuse_what_only_full_takes()
+        if self.augment == "sound" and self.audio == "mfcc":
+            msg = "--augment sound: varies an STFT. Say --audio stft or --audio mel."
+            raise SettingsError(msg)
         if not self.strategies or len(set(self.strategies)) < len(self.strategies):
             msg = f"--strategy {','.join(self.strategies)}: expected each strategy once"
             raise SettingsError(msg)
@@ -139,6 +144,17 @@ class TrainConfig:
             raise SettingsError(msg)
         if self.rfas_resample and "rfas" not in self.strategies:
             msg = f"--rfas-resample: no rfas among {', '.join(self.strategies)}"
+            raise SettingsError(msg)
+
+    def _refuse_what_only_full_takes(self) -> None:
+        given = {
+            "--augment": self.augment != "none",
+            "--drop-tokens": self.drop_tokens,
+            "--label-smoothing": self.label_smoothing,
+            "--patch-rate": self.patch_rate != 1,
+        }
+        for option in (name for name, value in given.items() if value):
+            msg = f"{option}: --tune head has none. Say --tune full, or leave it out."
             raise SettingsError(msg)
 
     def to_json(self) -> dict[str, Any]:

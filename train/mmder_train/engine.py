@@ -31,6 +31,7 @@ def inputs(
     look: Look,
     places: Int64[Tensor, "all 16"],
     device: torch.device,
+    vary_sound: Callable[[Tensor], Tensor] | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Bring stored clips to the device as they are, and fuse them there.
 
@@ -40,9 +41,12 @@ def inputs(
         look: How sound is painted.
         places: Order of RFAS of every clip.
         device: Where the model is.
+        vary_sound: Augments sound before it is painted.
     """
     for batch in batches:
         there = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
+        if vary_sound and "sound" in there:
+            there["sound"] = vary_sound(there["sound"])
         yield (
             batch["clip"],
             fused(

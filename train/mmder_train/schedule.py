@@ -10,10 +10,24 @@ WARM_UP = 0.1
 """Share of all steps in which the rate climbs."""
 
 
-def adamw(model: nn.Module, *, lr: float, weight_decay: float) -> optim.AdamW:
+PATCHES = "patch_embed.proj.weight"
+
+
+def adamw(
+    model: nn.Module, *, lr: float, weight_decay: float, patch_rate: float = 1.0
+) -> optim.AdamW:
     """Give AdamW over what of the model learns.
 
     Biases and norms do not decay, nor what a module names in `no_weight_decay`.
+
+    Args:
+        model: An encoder, a head or both.
+        lr: Highest rate.
+        weight_decay: Of all others.
+        patch_rate: Share of the rate that the projection of patches takes. A step of
+            Adam moves each weight alike, and so the sum over a patch by as much as
+            the patch has pixels that are alike: large smooth patches want far less.
+            The scheduler of timm multiplies by it.
     """
     kept = {
         f"{name}.{parameter}" if name else parameter
@@ -22,6 +36,18 @@ def adamw(model: nn.Module, *, lr: float, weight_decay: float) -> optim.AdamW:
         for parameter in module.no_weight_decay()
     }
     groups = param_groups_weight_decay(model, weight_decay, no_weight_decay_list=kept)
+    if patch_rate != 1:
+        slow = {id(p) for n, p in model.named_parameters() if n.endswith(PATCHES)}
+        groups = [
+            {
+                **group,
+                "params": [p for p in group["params"] if (id(p) in slow) == scaled],
+                "lr_scale": patch_rate if scaled else 1.0,
+            }
+            for group in groups
+            for scaled in (False, True)
+        ]
+        groups = [group for group in groups if group["params"]]
     return optim.AdamW(groups, lr=lr, fused=True)
 
 

@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmder_train import engine
+from mmder_train.augment import varied
 from mmder_train.clips import ClipData, Order, loader
 from mmder_train.encoders import Encoder
 from mmder_train.features import ENCODE_CLIPS, pooled, train_head
@@ -109,7 +110,12 @@ def full(
         encoder.drop_tokens = config.drop_tokens
         head = Head(encoder.dim, len(run.labels.classes)).to(run.device)
         model = Classifier(encoder, head)
-        optimiser = adamw(model, lr=config.lr, weight_decay=config.weight_decay)
+        optimiser = adamw(
+            model,
+            lr=config.lr,
+            weight_decay=config.weight_decay,
+            patch_rate=config.patch_rate,
+        )
         order = Order(fold.train, seed=config.seed)
         batches = loader(data, order, batch=config.batch, workers=workers, pin=pin)
         set_rate = cosine(optimiser, steps=config.epochs * len(batches))
@@ -118,7 +124,7 @@ def full(
             order.epoch = epoch
             loss = engine.train_one_epoch(
                 model,
-                _inputs(run, trial, batches, epoch=epoch),
+                _inputs(run, trial, batches, epoch=epoch, augment=config.augment),
                 labels,
                 optimiser=optimiser,
                 set_rate=set_rate,
@@ -158,7 +164,12 @@ def _data(run: Run, trial: Trial) -> ClipData:
 
 
 def _inputs(
-    run: Run, trial: Trial, batches: Iterable[engine.Batch], *, epoch: int = 0
+    run: Run,
+    trial: Trial,
+    batches: Iterable[engine.Batch],
+    *,
+    epoch: int = 0,
+    augment: str = "none",
 ) -> engine.Inputs:
     config = run.config
     epoch = epoch if config.rfas_resample else 0
@@ -174,6 +185,7 @@ def _inputs(
         ),
         places=places_of(trial.clips.clip_id, seed=config.seed, epoch=epoch),
         device=run.device,
+        vary_sound=varied if augment == "sound" else None,
     )
 
 

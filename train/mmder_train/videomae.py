@@ -96,9 +96,14 @@ class PatchEmbedding(nn.Module):
         clip, rgb, frame, height, width = clips.shape
         t, h, w = self.proj.weight.shape[2:]
         parts = clips.reshape(clip, rgb, frame // t, t, height // h, h, width // w, w)
-        tubelets = parts.permute(0, 2, 4, 6, 1, 3, 5, 7).flatten(4).flatten(1, 3)
-        if kept is not None:
-            tubelets = chosen(tubelets, kept)
+        tubelets = parts.permute(0, 2, 4, 6, 1, 3, 5, 7)
+        if kept is None:
+            tubelets = tubelets.flatten(4).flatten(1, 3)
+        else:
+            # Straight from the clips: what is left out is not even copied.
+            place = torch.unravel_index(kept, tubelets.shape[1:4])
+            own = torch.arange(clip, device=kept.device)[:, None]
+            tubelets = tubelets[(own, *place)].flatten(2)
         return functional.linear(tubelets, self.proj.weight.flatten(1), self.proj.bias)
 
 
