@@ -37,6 +37,12 @@ def test_every_encoder_takes_the_stores_clips(name: str) -> None:
     assert pooled.shape == (2, encoder.dim)
 
 
+def test_tokens_are_left_out_where_they_can_be() -> None:
+    assert build("tiny", drop_tokens=0.5).drop_tokens == 0.5
+    with pytest.raises(SettingsError, match="the encoder mae-dfer needs all of them"):
+        build("mae-dfer", drop_tokens=0.5)
+
+
 def test_first_weights_are_the_seeds() -> None:
     def drawn(seed: int) -> Tensor:
         torch.manual_seed(seed)
@@ -47,7 +53,9 @@ def test_first_weights_are_the_seeds() -> None:
 
 
 def test_unknown_encoder() -> None:
-    with pytest.raises(SettingsError, match=r"--encoder vast: expected one of tiny, s"):
+    with pytest.raises(
+        SettingsError, match=r"--encoder vast: expected one of tiny, tiny-56, s"
+    ):
         build("vast")
 
 

@@ -124,6 +124,9 @@ class TrainConfig:
         if self.augment == "sound" and self.audio == "mfcc":
             msg = "--augment sound: varies an STFT. Say --audio stft or --audio mel."
             raise SettingsError(msg)
+        if self.augment == "sound" and self.strategies == ("video",):
+            msg = "--augment sound: --strategy video has no sound"
+            raise SettingsError(msg)
         if not self.strategies or len(set(self.strategies)) < len(self.strategies):
             msg = f"--strategy {','.join(self.strategies)}: expected each strategy once"
             raise SettingsError(msg)

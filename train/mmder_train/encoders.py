@@ -25,6 +25,8 @@ class Kind:
     """What its authors do when they fine-tune it."""
     pools: tuple[Literal["mean", "region"], ...] = ("mean",)
     """Which tokens can be averaged."""
+    drops_tokens: bool = True
+    """Whether a training step can leave tokens out."""
 
 
 ENCODERS: dict[str, Kind] = {
@@ -36,6 +38,7 @@ ENCODERS: dict[str, Kind] = {
         make=mae_dfer.Encoder,
         readout=Readout(pool="region"),
         pools=("mean", "region"),
+        drops_tokens=False,  # its regions need every place
     ),
 }
 
@@ -46,6 +49,7 @@ def build(
     *,
     compiled: bool = False,
     checkpoint_activations: bool = False,
+    drop_tokens: float = 0.0,
 ) -> Encoder:
     """Make an encoder with random weights from torch's global generator.
 
@@ -57,10 +61,11 @@ def build(
             first of all equal blocks pays for the others.
         checkpoint_activations: Whether the inside of a block is computed again for
             the gradients instead of being kept.
+        drop_tokens: Share of a clip's tokens that a training step leaves out.
 
     Raises:
-        SettingsError: If there is none of this name, or it has no such read-out, or
-            there is nothing to compile with.
+        SettingsError: If there is none of this name, it has no such read-out or needs
+            all tokens, or there is nothing to compile with.
     """
     kind = ENCODERS.get(name)
     if kind is None:
@@ -73,8 +78,13 @@ def build(
             f"Say --pool {' or '.join(kind.pools)}."
         )
         raise SettingsError(msg)
+    if drop_tokens and not kind.drops_tokens:
+        msg = f"--drop-tokens: the encoder {name} needs all of them; leave it out"
+        raise SettingsError(msg)
     encoder = kind.make(readout)
     encoder.checkpoint_activations = checkpoint_activations
+    if isinstance(encoder, videomae.Encoder):
+        encoder.drop_tokens = drop_tokens
     if compiled:
         _need_compiler()
         for block in encoder.blocks:

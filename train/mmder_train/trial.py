@@ -67,6 +67,7 @@ class Run:
             _readout(self.config),
             compiled=self.config.compile,
             checkpoint_activations=self.config.checkpoint_activations,
+            drop_tokens=self.config.drop_tokens,
         )
         if self.weights is not None:
             weights.fill(encoder, self.weights, self.config.new_parts)
@@ -108,7 +109,12 @@ def prepare(store: Store, config: TrainConfig) -> Run:
     given = None if config.weights == "none" else weights.load(config.weights)
     config = _settled(config, given)
     with torch.device("meta"):
-        encoder = build(config.encoder, _readout(config))
+        encoder = build(
+            config.encoder,
+            _readout(config),
+            compiled=config.compile,
+            drop_tokens=config.drop_tokens,
+        )
     if given is not None:
         weights.compare(encoder, given, config.new_parts).refuse(given.name)
     config = replace(config, labels=labels.name, protocol=protocol.name)

@@ -107,7 +107,6 @@ def full(
     for fold in todo:
         start = time.monotonic()
         encoder = run.first_encoder()
-        encoder.drop_tokens = config.drop_tokens
         head = Head(encoder.dim, len(run.labels.classes)).to(run.device)
         model = Classifier(encoder, head)
         optimiser = adamw(
