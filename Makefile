@@ -33,7 +33,7 @@ demo: env
 	$(BIN)/mmder-train --store $(DEMO)/store --strategy cfas --encoder tiny --out $(DEMO)/run
 
 test: env
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest
 
 test-slow: env
 	$(BIN)/python -m pytest -m slow --timeout 3600

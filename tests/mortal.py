@@ -1,7 +1,6 @@
 """Jobs that end their worker, on which attempt is written beforehand."""
 
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,15 +25,8 @@ def live_or_die(job: Mortal, tick: Callable[[str], None]) -> None:
     attempt = job.attempts()
     Path(job.folder, f"{job.shard}-{attempt}").touch()
     if attempt < job.deaths:
-        time.sleep(1)  # one that dies while it starts may have no follower
         os._exit(9)
     tick("ok")
-
-
-def wait(job: Mortal, tick: Callable[[str], None]) -> None:
-    """Take longer than any test."""
-    Path(job.folder, "begun").touch()
-    time.sleep(600)
 
 
 def die_at(job: ShardJob, clip_id: str) -> ShardDone:

@@ -1,23 +1,18 @@
 """Dask, and only here: jobs out to workers, in any order."""
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from threading import Event, Thread
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import dask
 from distributed import Client, LocalCluster, as_completed, get_worker
 from distributed.scheduler import KilledWorker
 
-from mmder_store.errors import SettingsError, StoreIncompleteError
+from mmder_store.errors import SettingsError
 
 TOPIC = "mmder-clips"
-LONELY_S = 60.0
-"""Without any worker for so long, a run ends. A worker that dies is followed by another
-within seconds; one that dies in the very moment it starts may have no follower."""
 ALLOWED_FAILURES = 4
 """Deaths of its worker after which the scheduler gives a job up: one more than the
 shard needs to find the clip and leave it out."""
@@ -81,8 +76,7 @@ class Cluster:
             tick: Called here with what the workers' calls were given.
 
         Raises:
-            MmderError: The first that a job raises, or that no worker is left; the
-                other jobs are then dropped.
+            MmderError: The first that a job raises; the other jobs are then dropped.
         """
 
         def hear(event: tuple[Any, Any]) -> None:
@@ -94,32 +88,13 @@ class Cluster:
             self.client.submit(_on_worker, function, job, key=key, pure=False)
             for key, job in jobs_of.items()
         ]
-        ended, lonely = Event(), Event()
-
-        def watch() -> None:
-            seen = time.monotonic()
-            while not ended.wait(LONELY_S / 10):
-                if self.client.scheduler_info(n_workers=-1)["workers"]:
-                    seen = time.monotonic()
-                elif time.monotonic() - seen > LONELY_S:
-                    lonely.set()
-                    self.client.cancel(futures, force=True)
-                    return
-
-        watcher = Thread(target=watch, daemon=True)
-        watcher.start()
         try:
             for future in as_completed(futures):
-                if lonely.is_set():
-                    msg = "no worker is left; run the same command again: it goes on"
-                    raise StoreIncompleteError(msg)
                 error = future.exception() if future.status == "error" else None
                 if error is not None and not isinstance(error, KilledWorker):
                     raise error
                 yield jobs_of[future.key], error is None
         finally:
-            ended.set()
-            watcher.join()
             self.client.cancel(futures, force=True)
             self.client.unsubscribe_topic(TOPIC)
 

@@ -1,16 +1,11 @@
 """Jobs come back whatever happens to the workers that do them."""
 
-import time
 from pathlib import Path
-from threading import Thread
 
-import pytest
 from distributed import LocalCluster
 
-from mmder_prep import cluster as clusters
 from mmder_prep.cluster import open_cluster
-from mmder_store.errors import StoreIncompleteError
-from mortal import Mortal, live_or_die, wait
+from mortal import Mortal, live_or_die
 
 
 def test_a_job_outlives_its_workers_and_a_deadly_one_is_given_up(
@@ -42,24 +37,3 @@ def test_a_running_cluster_is_joined_and_left_running(tmp_path: Path) -> None:
                 done = dict(joined.run(live_or_die, jobs, tick=lambda _: None))
             assert done == dict.fromkeys(jobs, True)
     assert [job.attempts() for job in jobs] == [2, 2, 2]
-
-
-def test_a_run_without_workers_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Where all die and none follows, the run says so instead of waiting for ever."""
-    monkeypatch.setattr(clusters, "LONELY_S", 2.0)
-    job = Mortal(shard=0, deaths=0, folder=str(tmp_path))
-    with LocalCluster(n_workers=1, threads_per_worker=1, host="127.0.0.1") as running:
-
-        def leave() -> None:
-            while not (tmp_path / "begun").exists():
-                time.sleep(0.1)
-            running.scale(0)
-
-        Thread(target=leave, daemon=True).start()
-        with (
-            open_cluster(workers=1, scheduler=running.scheduler_address) as joined,
-            pytest.raises(StoreIncompleteError, match="no worker is left"),
-        ):
-            list(joined.run(wait, [job], tick=lambda _: None))
