@@ -1,16 +1,21 @@
 """Which clips serve, and that batches hold what the store holds."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from handmade import make_store
 from mmder_store import Store
 from mmder_store.emotions import LABEL_SETS, label_set
 from mmder_store.errors import SettingsError
 from mmder_train import clips
+from mmder_train.clips import Order
+from mmder_train.distributed import Group
 from mmder_train.fusion import STRATEGIES
 
 SEVEN = LABEL_SETS["ravdess-7"]
@@ -91,21 +96,50 @@ def test_too_many_clips_are_not_held(
 
 
 def test_order_is_new_each_epoch_and_whole() -> None:
-    order = clips.Order(np.arange(10, 40), seed=3)
+    order = Order(np.arange(10, 40), batch=7, seed=3)
     first = list(order)
     assert list(order) == first
+    assert len(first) == len(order) == 5
     order.epoch = 1
     assert list(order) != first
-    assert sorted(order) == sorted(first) == list(range(10, 40))
+    assert (
+        sorted(itertools.chain(*order))
+        == sorted(itertools.chain(*first))
+        == list(range(10, 40))
+    )
+
+
+def test_an_epoch_goes_on_after_some_batches() -> None:
+    order = Order(np.arange(30), batch=7, seed=3)
+    whole = list(order)
+    order.skip = 2
+    assert list(order) == whole[2:]
+    assert order.sizes() == [7, 7, 2]
+
+
+@given(clips=st.integers(1, 40), batch=st.integers(1, 9), size=st.integers(1, 5))
+def test_processes_share_every_batch(clips: int, batch: int, size: int) -> None:
+    index = np.arange(clips)
+    whole = list(Order(index, batch=batch, seed=1))
+    groups = [Group(rank=rank, size=size) for rank in range(size)]
+    parts = [list(Order(index, batch=batch, seed=1, group=g)) for g in groups]
+    for number, found in enumerate(whole):
+        own = [
+            positions[number]
+            for positions, group in zip(parts, groups, strict=True)
+            if group.counts(len(found))
+        ]
+        assert all(positions[number] for positions in parts)
+        assert sorted(itertools.chain(*own)) == sorted(found)
 
 
 def test_batches_are_the_same_whoever_reads(store: Store) -> None:
     one = STRATEGIES["audio"]
     found = clips.usable(store, strategy=one, labels=SEVEN)
     data = clips.ClipData(store, clips=found, strategy=one, audio="mfcc")
-    order = clips.Order(np.arange(len(found.row)), seed=0)
+    order = Order(np.arange(len(found.row)), batch=3, seed=0)
     here, there = (
-        list(clips.loader(data, order, batch=3, workers=n, pin=False)) for n in (0, 1)
+        list(clips.loader(data, order, workers=n, pin=False)) for n in (0, 1)
     )
     assert [len(b["clip"]) for b in here] == [3, 3, 2]
     for a, b in zip(here, there, strict=True):

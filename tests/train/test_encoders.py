@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmder_store.errors import SettingsError
-from mmder_train import cli, mae_dfer, videomae
+from mmder_train import mae_dfer, options, videomae
 from mmder_train.encoders import ENCODERS, Encoder, build
 from mmder_train.videomae import Readout, Size
 
@@ -26,7 +26,7 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
 
 
 def test_the_command_line_names_every_encoder() -> None:
-    assert tuple(ENCODERS) == cli.ENCODERS
+    assert tuple(ENCODERS) == options.ENCODERS
 
 
 @pytest.mark.parametrize("name", ENCODERS)

@@ -1,15 +1,23 @@
 """Steps, rates and losses."""
 
+import re
+from collections.abc import Iterator
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 
 from mmder_store.errors import MmderError, SettingsError
 from mmder_train import engine, mae_dfer, schedule
-from mmder_train.config import TUNES, TrainConfig
+from mmder_train.config import TrainConfig
 from mmder_train.features import pooled, train_head
+from mmder_train.folds import Fold
+from mmder_train.learner import Learner, Part
+from mmder_train.progress import silent
+from mmder_train.recipes import TUNES
 from mmder_train.videomae import Classifier, Encoder, Head, Readout, Size
 
 CONFIG = {
@@ -24,7 +32,7 @@ CONFIG = {
 
 def test_cosine_climbs_and_falls() -> None:
     optimiser = schedule.adamw(Head(8, 2), lr=0.1, weight_decay=0.05)
-    set_rate = schedule.cosine(optimiser, steps=100)
+    set_rate = schedule.cosine(optimiser, steps=100, warm_up=0.1)
     rates = []
     for step in range(100):
         set_rate(step)
@@ -48,7 +56,7 @@ def test_biases_and_norms_do_not_decay() -> None:
 def test_the_projection_of_patches_takes_its_share_of_the_rate() -> None:
     model = Classifier(Encoder(Size(dim=24, depth=1, heads=1)), Head(24, 2))
     optimiser = schedule.adamw(model, lr=0.1, weight_decay=0.05, patch_rate=0.01)
-    set_rate = schedule.cosine(optimiser, steps=100)
+    set_rate = schedule.cosine(optimiser, steps=100, warm_up=0.1)
     set_rate(40)
     names = {id(p): n for n, p in model.named_parameters()}
     rates = {names[id(p)]: g["lr"] for g in optimiser.param_groups for p in g["params"]}
@@ -90,29 +98,42 @@ def test_a_frozen_encoder_learns_nothing_and_keeps_nothing() -> None:
         torch.testing.assert_close(features, encoder(clips))
     config = TrainConfig(**(CONFIG | {"epochs": 3}))  # type: ignore[arg-type]
     labels = torch.tensor([0, 1, 0, 1])
-    train_head(features, labels, train=np.arange(4), classes=2, config=config)
+    train_head(
+        features,
+        labels,
+        fold=Fold(number=1, speakers=(), train=np.arange(4), test=np.arange(0)),
+        classes=2,
+        config=config,
+        clip_ids=["a", "b", "c", "d"],
+        progress=silent(),
+    )
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is None
         assert torch.equal(parameter, before[name])
 
 
+def learner_of(model: torch.nn.Module, lr: float = 1e-2, **more: Any) -> Learner:
+    return Learner(
+        model=model,
+        optimiser=schedule.adamw(model, lr=lr, weight_decay=0.05),
+        set_rate=schedule.constant,
+        device=torch.device("cpu"),
+        **more,
+    )
+
+
+def parts_of(x: torch.Tensor, target: torch.Tensor, number: int = 1) -> Iterator[Part]:
+    for some, wanted in zip(x.chunk(number), target.chunk(number), strict=True):
+        yield Part(x=some, target=wanted)
+
+
 def test_steps_on_few_clips_drive_the_loss_down() -> None:
     torch.manual_seed(0)
     features, labels = torch.randn(4, 8), torch.tensor([0, 1, 2, 0])
-    head = Head(8, 3)
-    optimiser = schedule.adamw(head, lr=1e-2, weight_decay=0.05)
-    losses = [
-        engine.train_one_epoch(
-            head,
-            [(torch.arange(4), features)],
-            labels,
-            optimiser=optimiser,
-            set_rate=schedule.constant,
-            first_step=step,
-        )
-        for step in range(60)
-    ]
+    learner = learner_of(Head(8, 3))
+    losses = [learner.take(parts_of(features, labels), clips=4) for _ in range(60)]
     assert losses[-1] < 0.1 < losses[0]
+    assert learner.step == 60
 
 
 def test_steps_through_the_encoder_drive_the_loss_down() -> None:
@@ -120,35 +141,139 @@ def test_steps_through_the_encoder_drive_the_loss_down() -> None:
     model = Classifier(Encoder(Size(dim=24, depth=1, heads=1)), Head(24, 2))
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     clips = torch.stack([torch.zeros(3, 16, 224, 224), torch.ones(3, 16, 224, 224)])
-    losses = [
-        engine.train_one_epoch(
-            model,
-            [(torch.arange(2), clips)],
-            torch.tensor([0, 1]),
-            optimiser=optimiser,
-            set_rate=schedule.constant,
-            first_step=0,
-        )
-        for optimiser in [schedule.adamw(model, lr=1e-2, weight_decay=0.0)]
-        for _ in range(12)
-    ]
+    learner = learner_of(model)
+    labels = torch.tensor([0, 1])
+    losses = [learner.take(parts_of(clips, labels), clips=2) for _ in range(12)]
     assert losses[-1] < losses[0] / 2
     still = [n for n, p in model.named_parameters() if torch.equal(p, before[n])]
     assert still == []
 
 
-def test_a_loss_that_is_no_number_stops_and_names_the_step() -> None:
+def test_a_step_in_parts_is_the_step_of_all() -> None:
+    x, labels = torch.randn(6, 8), torch.tensor([0, 1, 2, 0, 1, 1])
+    weights = []
+    for number in (1, 2, 3, 6):
+        torch.manual_seed(0)
+        learner = learner_of(Head(8, 3), label_smoothing=0.1)
+        loss = [learner.take(parts_of(x, labels, number), clips=6) for _ in range(5)]
+        weights.append((loss, learner.model.state_dict()))
+    for loss, state in weights[1:]:
+        assert loss == pytest.approx(weights[0][0], rel=1e-5)
+        for name, tensor in state.items():
+            torch.testing.assert_close(tensor, weights[0][1][name])
+
+
+def test_no_gradient_is_longer_than_asked_for() -> None:
+    x, labels = 100 * torch.randn(4, 8), torch.tensor([0, 1, 2, 0])
+    learner = learner_of(Head(8, 3), clip_norm=0.01)
+    learner.take(parts_of(x, labels), clips=4)
+    grads = [p.grad for p in learner.model.parameters() if p.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in grads]))
+    assert norm.item() == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_mean_of_weights_is_what_is_tested() -> None:
+    torch.manual_seed(0)
     head = Head(8, 3)
-    features = torch.full((2, 8), float("nan"))
-    with pytest.raises(MmderError, match=r"step 12: the loss is nan. A smaller --lr"):
-        engine.train_one_epoch(
-            head,
-            [(torch.arange(2), features)],
-            torch.tensor([0, 1]),
-            optimiser=schedule.adamw(head, lr=1e-2, weight_decay=0.05),
-            set_rate=schedule.constant,
-            first_step=11,
-        )
+    average = ModelEmaV3(head, decay=0.5)
+    learner = learner_of(head, average=average)
+    x, labels = torch.randn(4, 8), torch.tensor([0, 1, 2, 0])
+    mean = head.head.weight.detach().clone()
+    for step in range(5):
+        learner.take(parts_of(x, labels), clips=4)
+        # The mean begins with the second step, not with the random first weights.
+        share = 0.5 if step > 1 else 0.0
+        mean = share * mean + (1 - share) * head.head.weight.detach()
+    assert isinstance(learner.tested, Head)
+    torch.testing.assert_close(learner.tested.head.weight, mean)
+    assert not torch.equal(mean, head.head.weight)
+
+
+def course_of(x: torch.Tensor, labels: torch.Tensor, **more: Any) -> engine.Course:
+    def lessons(_: int, done: int) -> Iterator[engine.Lesson]:
+        for k in range(2 * done, len(x), 2):
+            index = torch.arange(k, k + 2)
+            yield engine.Lesson(
+                index=index,
+                clips=2,
+                parts=lambda n, i=index: parts_of(x[i], labels[i], n),  # type: ignore[misc]
+            )
+
+    names = [f"clip-{i}" for i in range(len(x))]
+    return engine.Course(lessons=lessons, steps=len(x) // 2, clip_ids=names, **more)
+
+
+def test_a_loss_that_is_no_number_stops_and_names_the_step_and_the_clips() -> None:
+    x, labels = torch.randn(6, 8), torch.tensor([0, 1, 2, 0, 1, 1])
+    x[3] = float("nan")
+    learner = learner_of(Head(8, 3))
+    course = course_of(x, labels, epochs=2)
+    text = r"step 2: the loss is nan, with clips clip-2, clip-3\. A smaller --lr"
+    with pytest.raises(MmderError, match=text):
+        engine.learn(learner, course, progress=silent())
+    assert all(p.isfinite().all() for p in learner.model.parameters())
+
+
+class Hungry(torch.nn.Module):
+    """A model that takes as many clips at once as it can, and no more."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__()
+        self.most, self.head = most, Head(8, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if len(x) > self.most:
+            torch.empty(
+                2**62, dtype=torch.uint8
+            )  # what torch raises when there is none
+        return self.head(x)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("most", "text"),
+    [
+        (1, "out of memory: 2 clips at once do not fit, 1 do. Say --accumulate 2."),
+        (0, "2 clips at once do not fit, nor does one. Say --checkpoint-activations"),
+    ],
+)
+def test_out_of_memory_says_what_would_fit(most: int, text: str) -> None:
+    x, labels = torch.randn(6, 8), torch.tensor([0, 1, 2, 0, 1, 1])
+    course = course_of(x, labels, epochs=1)
+    with pytest.raises(MmderError, match=re.escape(text)):
+        engine.learn(learner_of(Hungry(most)), course, progress=silent())
+
+
+def test_validation_chooses_the_epoch_and_patience_ends_it() -> None:
+    x, labels = torch.randn(6, 8), torch.tensor([0, 1, 2, 0, 1, 1])
+    told = iter([0.2, 0.5, 0.5, 0.4, 0.9])
+    seen = []
+
+    def judge(model: torch.nn.Module) -> dict[str, float]:
+        seen.append({k: t.clone() for k, t in model.state_dict().items()})
+        return {"val_uar": next(told)}
+
+    learner = learner_of(Head(8, 3))
+    course = course_of(x, labels, epochs=5, judge=judge, patience=2)
+    engine.learn(learner, course, progress=silent())
+    assert [row["val_uar"] for row in learner.history] == [0.2, 0.5, 0.5, 0.4]
+    for name, tensor in learner.tested.state_dict().items():
+        assert torch.equal(tensor, seen[1][name])
+
+
+def test_layers_below_take_less_of_the_rate() -> None:
+    model = Classifier(Encoder(Size(dim=24, depth=2, heads=1)), Head(24, 2))
+    optimiser = schedule.adamw(model, lr=0.1, weight_decay=0.05, layer_decay=0.5)
+    schedule.cosine(optimiser, steps=100, warm_up=0.0)(0)
+    names = {id(p): n for n, p in model.named_parameters()}
+    rates = {names[id(p)]: g["lr"] for g in optimiser.param_groups for p in g["params"]}
+    assert rates.keys() == set(names.values())
+    top = rates["head.head.weight"]
+    for name, share in {
+        "encoder.blocks.1.mlp.fc1.weight": 1 / 2,
+        "encoder.blocks.0.mlp.fc1.bias": 1 / 4,
+        "encoder.patch_embed.proj.weight": 1 / 8,
+    }.items():
+        assert rates[name] == pytest.approx(top * share)
 
 
 @pytest.mark.parametrize(
@@ -162,7 +287,10 @@ def test_a_loss_that_is_no_number_stops_and_names_the_step() -> None:
         ({"weight_decay": 2.0}, "--weight-decay 2: expected 0 to 1"),
         ({"tune": "full", "drop_tokens": 1.0}, "--drop-tokens 1: expected 0 to below"),
         ({"label_smoothing": -0.1}, "--label-smoothing -0.1: expected 0 to below 1"),
-        ({"drop_tokens": 0.5}, "--drop-tokens: --tune head has none. Say --tune full"),
+        (
+            {"drop_tokens": 0.5},
+            "--drop-tokens: --tune head has none, its encoder is frozen",
+        ),
         ({"patch_rate": 1.5}, "--patch-rate 1.5: expected 0 to 1"),
         ({"patch_rate": 0.5}, "--patch-rate: --tune head has none"),
         ({"label_smoothing": 0.1}, "--label-smoothing: --tune head has none"),
@@ -179,5 +307,5 @@ def test_settings_out_of_range(change: dict[str, object], text: str) -> None:
 
 
 def test_the_papers_numbers_are_the_defaults() -> None:
-    assert TUNES["head"].lr == 1e-2
+    assert TUNES["head"]["lr"] == 1e-2
     assert TrainConfig(**CONFIG).weight_decay == 0.05  # type: ignore[arg-type]

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmder_train import cli, fusion
+from mmder_train import fusion, options
 from mmder_train.fusion import STRATEGIES, Look, fused, places_of
 
 LOOK = Look(audio="mfcc", colour="viridis", scale="window")
@@ -199,4 +199,4 @@ def test_half_height_averages_pairs_of_rows() -> None:
 
 
 def test_the_command_line_names_every_strategy() -> None:
-    assert tuple(STRATEGIES) == cli.STRATEGIES
+    assert tuple(STRATEGIES) == options.STRATEGIES

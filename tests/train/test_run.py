@@ -128,6 +128,7 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(
     before = kept.stat().st_mtime_ns
     assert sorted(f.name for f in Path("parts").rglob("*.*")) == [
         "audio-1.json",
+        "log.txt",
         "run.json",
     ]
     done = train(*words, "--out", "parts")

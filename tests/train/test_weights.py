@@ -10,9 +10,10 @@ from safetensors.torch import save_file
 
 from mmder_store.errors import WeightsError
 from mmder_train import weights
-from mmder_train.cli import STATISTICS, cli
+from mmder_train.cli import cli
 from mmder_train.encoders import build
 from mmder_train.fusion import STATISTICS as ROWS
+from mmder_train.options import STATISTICS
 from mmder_train.videomae import Encoder, Head, Readout, Size
 from mmder_train.weights import tell
 

@@ -6,7 +6,7 @@ What an encoder must beat before it has shown anything.
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
@@ -274,7 +274,8 @@ def _tested(baseline: Baseline, sample: Sample) -> Iterator[tuple[FoldRecord, st
             fold=fold.number,
             speakers=fold.speakers,
             train_clips=len(fold.train),
-            train_loss=float(loss),
+            validated=(),
+            history=({"epoch": 1, "loss": float(loss)},),
             clip_id=tuple(clips.clip_id[i] for i in fold.test),
             speaker=tuple(clips.speaker[i] for i in fold.test),
             label=tuple(clips.label[fold.test].tolist()),
@@ -301,8 +302,14 @@ def _results(
 ) -> dict[str, Any]:
     identity, store = baseline.identity(), baseline.store
     classes = len(baseline.labels.classes)
-    kept = ("speakers", "train_clips", "train_loss")
-    more = {r.fold: {k: v for k, v in asdict(r).items() if k in kept} for r in records}
+    more = {
+        r.fold: {
+            "speakers": list(r.speakers),
+            "train_clips": r.train_clips,
+            "train_loss": r.history[0]["loss"],
+        }
+        for r in records
+    }
     return {
         "format": RESULTS_VERSION,
         "config": identity["config"],

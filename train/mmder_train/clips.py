@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from mmder_store import LabelSet, Store
 from mmder_store.errors import SettingsError
+from mmder_train.distributed import ALONE, Group
 from mmder_train.fusion import STORED, Strategy
 
 HOLD_BYTES = 1 << 30
@@ -134,38 +135,63 @@ def shuffled(
     return np.random.default_rng([seed, epoch]).permutation(index)
 
 
-class Order(Sampler[int], Sized):
-    """Positions of clips, in a new order each epoch if a seed is given."""
+class Order(Sampler[list[int]], Sized):
+    """Batches of positions, in a new order each epoch if a seed is given.
+
+    Order and batches are the same for any number of readers and of processes that
+    train together; each process gets its part of every batch.
+    """
 
     def __init__(
-        self, index: Int64[np.ndarray, " clip"], *, seed: int | None = None
+        self,
+        index: Int64[np.ndarray, " clip"],
+        *,
+        batch: int,
+        seed: int | None = None,
+        group: Group = ALONE,
     ) -> None:
-        """Take the positions as they come, or shuffle them all by seed and epoch."""
-        self.index = index
-        self.seed = seed
-        self.epoch = 0
+        """Take the positions as they come, or shuffle them all by seed and epoch.
 
-    def __iter__(self) -> Iterator[int]:
-        """Go once over the positions."""
+        Args:
+            index: Positions of the clips.
+            batch: Clips in a batch, in all processes.
+            seed: None for the order of `index`.
+            group: The processes that share each batch.
+        """
+        self.index = index
+        self.batch = batch
+        self.seed = seed
+        self.group = group
+        self.epoch = 0
+        self.skip = 0
+        """Batches at the beginning that are left out."""
+
+    def sizes(self) -> list[int]:
+        """Count the clips of each batch that is not left out, in all processes."""
+        starts = range(self.skip * self.batch, len(self.index), self.batch)
+        return [min(self.batch, len(self.index) - start) for start in starts]
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Go once over the batches; a part may be empty, and none is repeated."""
         order = self.index
         if self.seed is not None:
             order = shuffled(self.index, seed=self.seed, epoch=self.epoch)
-        return iter(order.tolist())
+        for start in range(self.skip * self.batch, len(order), self.batch):
+            yield self.group.part(order[start : start + self.batch].tolist())
 
     def __len__(self) -> int:
-        """Count the positions."""
-        return len(self.index)
+        """Count the batches of an epoch."""
+        return -(-len(self.index) // self.batch)
 
 
 def loader(
-    data: ClipData, order: Order, *, batch: int, workers: int, pin: bool
+    data: ClipData, order: Order, *, workers: int, pin: bool
 ) -> DataLoader[dict[str, Tensor]]:
     """Give batches in this order; the last may be smaller, and none is repeated.
 
     Args:
         data: What is read.
         order: Which clips, when.
-        batch: Clips in a batch.
         workers: Processes that read; 0 reads in this one.
         pin: Whether batches lie in memory that a GPU copies from directly.
     """
@@ -177,10 +203,11 @@ def loader(
     )
     return DataLoader(
         data,
-        batch_size=batch,
-        sampler=order,
+        batch_sampler=order,
         num_workers=workers,
         pin_memory=pin,
+        # Its own, or each pass would draw from the one that the model draws from.
+        generator=torch.Generator(),
         **more,
     )
 

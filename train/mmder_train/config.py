@@ -4,28 +4,78 @@ How many processes read, where results go and how loud the program is are not in
 here: two runs with equal settings over equal stores give equal numbers.
 """
 
-from dataclasses import asdict, dataclass
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 from mmder_store.errors import SettingsError
 
+OF_FULL = (
+    "accumulate",
+    "augment",
+    "checkpoint_activations",
+    "clip_norm",
+    "cutmix",
+    "drop_path",
+    "drop_tokens",
+    "ema",
+    "label_smoothing",
+    "layer_decay",
+    "mask",
+    "mixup",
+    "patch_rate",
+    "rfas_resample",
+    "warm_up",
+)
+"""Settings that a head on a frozen encoder has no use for."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TuneDefaults:
-    """What a way of tuning takes where the user names nothing."""
+class Range:
+    """The values that a setting may have."""
 
-    epochs: int
-    batch: int
-    lr: float
+    low: float
+    high: float = math.inf
+    above: bool = False
+    """Whether the lowest one is left out."""
+    below: bool = False
+    """Whether the highest one is left out."""
+
+    def holds(self, value: float) -> bool:
+        """Tell if a value is one of them; no number is in no range."""
+        over = value > self.low if self.above else value >= self.low
+        return over and (value < self.high if self.below else value <= self.high)
+
+    def __str__(self) -> str:
+        """Say what is expected."""
+        if self.high == math.inf:
+            return f"{self.low:g} or more"
+        if self.above:
+            return f"above {self.low:g} and at most {self.high:g}"
+        return f"{self.low:g} to {'below ' if self.below else ''}{self.high:g}"
 
 
-TUNES = {
-    # Paper: IV-B3, "base learning rate of 1e-2"; epochs and batch are open and are
-    # the release's. Constant, as in the release.
-    "head": TuneDefaults(epochs=100, batch=16, lr=1e-2),
-    # Paper: nothing. For an encoder that starts from random weights; one that was
-    # trained before wants about a tenth of this rate.
-    "full": TuneDefaults(epochs=30, batch=8, lr=1e-3),
+RANGES = {
+    "epochs": Range(low=1),
+    "batch": Range(low=1),
+    "seed": Range(low=0),
+    "accumulate": Range(low=1),
+    "patience": Range(low=0),
+    "lr": Range(low=0, high=1, above=True),
+    "epsilon": Range(low=0, high=1e-2, above=True),
+    "weight_decay": Range(low=0, high=1),
+    "warm_up": Range(low=0, high=1),
+    "layer_decay": Range(low=0, high=1, above=True),
+    "patch_rate": Range(low=0, high=1),
+    "drop_path": Range(low=0, high=1, below=True),
+    "drop_tokens": Range(low=0, high=1, below=True),
+    "label_smoothing": Range(low=0, high=1, below=True),
+    "mask": Range(low=0, high=1, below=True),
+    "mixup": Range(low=0, high=10),
+    "cutmix": Range(low=0, high=10),
+    "clip_norm": Range(low=0),
+    "ema": Range(low=0, high=1, below=True),
 }
 
 
@@ -33,6 +83,8 @@ TUNES = {
 class TrainConfig:
     """Settings of a run."""
 
+    recipe: str = "none"
+    """The preset whose settings hold where none was named; see `recipes.RECIPES`."""
     strategies: tuple[str, ...]
     """What the encoder sees, one cross-validation each."""
     audio: Literal["mfcc", "stft", "mel"] = "mfcc"
@@ -72,22 +124,49 @@ class TrainConfig:
     fold: int | None = None
     """The one fold that is tested, None for all."""
     epochs: int
-    """Passes over the training side; the last one is tested, never the best."""
+    """Passes over the training side; without `val` the last one is tested."""
     batch: int
-    """Clips a step of the optimiser."""
+    """Clips a step of the optimiser, in all processes."""
+    accumulate: int = 1
+    """Parts that a step's clips pass in, their gradients summed."""
     lr: float
     """Learning rate of AdamW; its highest where it follows a cosine."""
+    warm_up: float = 0.1
+    """Share of all steps of `full` in which the rate climbs."""
+    layer_decay: float = 1.0
+    """Share of the rate of the layer above that each layer takes in `full`."""
     weight_decay: float = 0.05
     """Weight decay of AdamW (paper IV-B3); none on biases and norms."""
     patch_rate: float = 1.0
     """Share of the rate that the projection of patches takes in `full`."""
-    augment: Literal["none", "sound"] = "none"
-    """What a training step of `full` varies: each clip's loudness and pitch."""
+    augment: Literal["none", "sound", "picture", "all"] = "none"
+    """What a training step of `full` varies in each clip."""
+    mask: float = 0.0
+    """Share of a spectrogram that is masked, in frequency and in time."""
+    mixup: float = 0.0
+    """Alpha of Mixup (arXiv 1710.09412); 0 for none."""
+    cutmix: float = 0.0
+    """Alpha of CutMix (arXiv 1905.04899); 0 for none."""
     label_smoothing: float = 0.0
     """Share of each target that is spread over all classes (0.1 in VideoMAE)."""
+    drop_path: float = 0.0
+    """Share of clips that pass the last block by; it grows from 0 at the first."""
     drop_tokens: float = 0.0
     """Share of a clip's tokens that a training step of `full` leaves out, drawn anew
     each time (PatchDropout, arXiv 2208.07220); a test sees all."""
+    clip_norm: float = 0.0
+    """Longest gradient of `full`; 0 for any."""
+    ema: float = 0.0
+    """Decay of the mean of weights that is tested in their place; 0 for none."""
+    val: Literal["none", "speakers"] = "none"
+    """Who chooses the epoch that is tested: nobody, so the last, or a fifth of the
+    train side's speakers, who are not trained on."""
+    patience: int = 0
+    """Epochs without a better UAR in validation after which a fold ends; 0 for none."""
+    peer_style: bool = False
+    """Score the test side after each epoch as well, as most papers do."""
+    processes: int = 1
+    """That train together; the sum of their gradients is rounded differently."""
     seed: int = 0
     """Draws first weights, the order of clips and the places of RFAS."""
     rfas_resample: bool = False
@@ -97,28 +176,11 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         """Refuse values out of range, and combinations that cannot be."""
-        least = {"epochs": 1, "batch": 1, "seed": 0}
-        for name, low in least.items():
-            if getattr(self, name) < low:
-                msg = f"--{name} {getattr(self, name)}: expected {low} or more"
+        for name, allowed in RANGES.items():
+            value = getattr(self, name)
+            if value is not None and not allowed.holds(value):
+                msg = f"{_option(name)} {value:g}: expected {allowed}"
                 raise SettingsError(msg)
-        if not 0 < self.lr <= 1:
-            msg = f"--lr {self.lr:g}: expected above 0 and at most 1"
-            raise SettingsError(msg)
-        if self.epsilon is not None and not 0 < self.epsilon <= 1e-2:
-            msg = f"--epsilon {self.epsilon:g}: expected above 0 and at most 0.01"
-            raise SettingsError(msg)
-        if not 0 <= self.weight_decay <= 1:
-            msg = f"--weight-decay {self.weight_decay:g}: expected 0 to 1"
-            raise SettingsError(msg)
-        for name in ("label_smoothing", "drop_tokens"):
-            if not 0 <= getattr(self, name) < 1:
-                option = f"--{name.replace('_', '-')}"
-                msg = f"{option} {getattr(self, name):g}: expected 0 to below 1"
-                raise SettingsError(msg)
-        if not 0 <= self.patch_rate <= 1:
-            msg = f"--patch-rate {self.patch_rate:g}: expected 0 to 1"
-            raise SettingsError(msg)
         if self.tune == "head":
             self._refuse_what_only_full_takes()
         if self.augment == "sound" and self.audio == "mfcc":
@@ -133,34 +195,42 @@ class TrainConfig:
         if self.new_parts and self.weights == "none":
             msg = "--new-parts: all parts are new without --weights. Leave it out."
             raise SettingsError(msg)
-        if self.checkpoint_activations and self.tune == "head":
-            msg = (
-                "--checkpoint-activations: a frozen encoder keeps no activations. "
-                "Say --tune full, or leave it out."
-            )
-            raise SettingsError(msg)
-        if self.rfas_resample and self.tune == "head":
-            msg = (
-                "--rfas-resample: a frozen encoder sees every clip once, so there is "
-                "no epoch to draw anew for. Say --tune full, or leave it out."
-            )
+        if self.patience and self.val == "none":
+            msg = "--patience: needs --val speakers, or nothing tells when to stop"
             raise SettingsError(msg)
         if self.rfas_resample and "rfas" not in self.strategies:
             msg = f"--rfas-resample: no rfas among {', '.join(self.strategies)}"
             raise SettingsError(msg)
 
     def _refuse_what_only_full_takes(self) -> None:
-        given = {
-            "--augment": self.augment != "none",
-            "--drop-tokens": self.drop_tokens,
-            "--label-smoothing": self.label_smoothing,
-            "--patch-rate": self.patch_rate != 1,
-        }
-        for option in (name for name, value in given.items() if value):
-            msg = f"{option}: --tune head has none. Say --tune full, or leave it out."
-            raise SettingsError(msg)
+        usual = {f.name: f.default for f in fields(self)}
+        for name in OF_FULL:
+            if getattr(self, name) != usual[name]:
+                msg = (
+                    f"{_option(name)}: --tune head has none, its encoder is frozen. "
+                    "Say --tune full, or leave it out."
+                )
+                raise SettingsError(msg)
 
     def to_json(self) -> dict[str, Any]:
         """Give the form kept in results."""
         lists = {"strategies": self.strategies, "new_parts": self.new_parts}
         return asdict(self) | {name: list(value) for name, value in lists.items()}
+
+    @staticmethod
+    def from_json(found: Mapping[str, Any]) -> "TrainConfig":
+        """Give what `to_json` told.
+
+        Raises:
+            SettingsError: If it is of another version, or out of range.
+        """
+        lists = {k: tuple(v) for k, v in found.items() if isinstance(v, list)}
+        try:
+            return TrainConfig(**(dict(found) | lists))
+        except TypeError as error:
+            msg = f"settings of another version of mmder-train ({error})"
+            raise SettingsError(msg) from error
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from timm.layers import DropPath  # type: ignore[attr-defined]
+
 from mmder_store.errors import SettingsError
 from mmder_train import mae_dfer, videomae
 from mmder_train.videomae import SIZES, Readout
@@ -27,6 +29,8 @@ class Kind:
     """Which tokens can be averaged."""
     drops_tokens: bool = True
     """Whether a training step can leave tokens out."""
+    residuals: tuple[str, ...] = ("drop_path1", "drop_path2")
+    """Modules of a block through which its residuals pass."""
 
 
 ENCODERS: dict[str, Kind] = {
@@ -39,6 +43,7 @@ ENCODERS: dict[str, Kind] = {
         readout=Readout(pool="region"),
         pools=("mean", "region"),
         drops_tokens=False,  # its regions need every place
+        residuals=("drop_path",),
     ),
 }
 
@@ -50,6 +55,7 @@ def build(
     compiled: bool = False,
     checkpoint_activations: bool = False,
     drop_tokens: float = 0.0,
+    drop_path: float = 0.0,
 ) -> Encoder:
     """Make an encoder with random weights from torch's global generator.
 
@@ -62,6 +68,8 @@ def build(
         checkpoint_activations: Whether the inside of a block is computed again for
             the gradients instead of being kept.
         drop_tokens: Share of a clip's tokens that a training step leaves out.
+        drop_path: Share of clips that pass the last block by in a training step; it
+            grows evenly from 0 at the first (stochastic depth, arXiv 1603.09382).
 
     Raises:
         SettingsError: If there is none of this name, it has no such read-out or needs
@@ -85,6 +93,11 @@ def build(
     encoder.checkpoint_activations = checkpoint_activations
     if isinstance(encoder, videomae.Encoder):
         encoder.drop_tokens = drop_tokens
+    for number, block in enumerate(encoder.blocks):
+        rate = drop_path * number / max(1, len(encoder.blocks) - 1)
+        if rate:
+            for name in kind.residuals:
+                setattr(block, name, DropPath(rate))
     if compiled:
         _need_compiler()
         for block in encoder.blocks:

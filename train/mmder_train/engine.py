@@ -1,125 +1,164 @@
-"""One pass over clips, learning or not. No files, no options."""
+"""Clips pass a model: epochs of learning, and one pass without. No options here."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor, nn, optim
-from torch.nn import functional
+from torch import Tensor, nn
 
 from mmder_store.errors import MmderError
-from mmder_train.fusion import Look, Strategy, fused
+from mmder_train.checkpoint import Checkpoint
+from mmder_train.distributed import ALONE, Group
+from mmder_train.learner import Learner, NotANumberError, Part, mixed_precision
+from mmder_train.memory import is_out_of_memory
+from mmder_train.progress import Progress
 
-Batch = Mapping[str, Tensor]
 Inputs = Iterable[tuple[Tensor, Tensor]]
 """Positions of a batch's clips, and what the model takes of them."""
 
-
-def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
-    """Give bfloat16 on a GPU; elsewhere it saves nothing."""
-    return torch.autocast(
-        device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"
-    )
+NAMED = 8
+"""Clips of a step that a message names."""
 
 
-def inputs(
-    batches: Iterable[Batch],
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Lesson:
+    """One step's clips, as far as this process has them."""
+
+    index: Int64[Tensor, " clip"]
+    """Positions of the clips."""
+    clips: int
+    """Clips of the step in all processes."""
+    parts: Callable[[int], Iterator[Part]]
+    """Gives them in as many parts as asked for, made one after the other."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Course:
+    """What is learnt in one fold, and when it ends."""
+
+    lessons: Callable[[int, int], Iterable[Lesson]]
+    """Gives the steps of an epoch, from 0, after so many of them."""
+    steps: int
+    """Steps of an epoch."""
+    epochs: int
+    parts: int = 1
+    """A step's clips pass in so many parts."""
+    judge: Callable[[nn.Module], Mapping[str, float]] = lambda _: {}
+    """Gives ``val_uar`` and whatever else is worth a row's column."""
+    patience: int = 0
+    """Epochs without a better ``val_uar`` after which it ends; 0 for none."""
+    clip_ids: Sequence[str]
+
+
+def learn(
+    learner: Learner,
+    course: Course,
     *,
-    strategy: Strategy,
-    look: Look,
-    places: Int64[Tensor, "all 16"],
-    device: torch.device,
-    vary_sound: Callable[[Tensor], Tensor] | None = None,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Bring stored clips to the device as they are, and fuse them there.
+    progress: Progress,
+    checkpoint: Checkpoint | None = None,
+) -> None:
+    """Learn to the end, from wherever the learner is.
 
-    Args:
-        batches: From `clips.loader`.
-        strategy: How they are fused.
-        look: How sound is painted.
-        places: Order of RFAS of every clip.
-        device: Where the model is.
-        vary_sound: Augments sound before it is painted.
-    """
-    for batch in batches:
-        there = {k: v.to(device, non_blocking=True) for k, v in batch.items()}
-        if vary_sound and "sound" in there:
-            there["sound"] = vary_sound(there["sound"])
-        yield (
-            batch["clip"],
-            fused(
-                there.get("frames"),
-                there.get("sound"),
-                places.to(device)[there["clip"]],
-                strategy=strategy,
-                look=look,
-            ),
-        )
-
-
-def train_one_epoch(
-    model: nn.Module,
-    batches: Inputs,
-    labels: Int64[Tensor, " all"],
-    *,
-    optimiser: optim.Optimizer,
-    set_rate: Callable[[int], None],
-    first_step: int,
-    label_smoothing: float = 0.0,
-) -> float:
-    """Take one step a batch; give the mean loss of all clips.
-
-    Paper: IV-B3, "sparse categorical cross-entropy".
-
-    Args:
-        model: Gives logits.
-        batches: Made with `inputs`, or stored features.
-        labels: Label of every clip, on the model's device.
-        optimiser: Over the model's parameters.
-        set_rate: Called with the number of each step, counted over all epochs.
-        first_step: Steps taken before this epoch.
-        label_smoothing: Share of each target that is spread over all classes.
+    With validation, the weights of the epoch with the best ``val_uar`` are those that
+    the learner has in the end; the first of equal ones. Else the last epoch's.
 
     Raises:
-        MmderError: If the loss is no number any more.
+        MmderError: If the loss is no number any more, or memory does not suffice.
+        StoppedError: If the run was asked to stop.
     """
-    model.train()
-    total, clips = 0.0, 0
-    for step, (index, batch) in enumerate(batches, start=first_step):
-        set_rate(step)
-        with mixed_precision(labels.device):
-            logits = model(batch)
-        loss = functional.cross_entropy(
-            logits.float(),
-            labels[index.to(labels.device)],
-            label_smoothing=label_smoothing,
+    if checkpoint is not None and checkpoint.load(learner):
+        progress.say(f"goes on after epoch {len(learner.history)}, step {learner.step}")
+    while len(learner.history) < course.epochs and not _tired(learner, course):
+        epoch = len(learner.history)
+        waiting = time.monotonic()
+        for lesson in course.lessons(epoch, learner.step - epoch * course.steps):
+            waited_s = time.monotonic() - waiting
+            loss = _take(learner, lesson, course)
+            progress.step(clips=lesson.clips, loss=loss, waited_s=waited_s)
+            if checkpoint is not None:
+                checkpoint.after_step(learner)
+            waiting = time.monotonic()
+        row: dict[str, Any] = {"epoch": epoch + 1, "loss": learner.end_epoch()}
+        row |= course.judge(learner.tested)
+        if "val_uar" in row and row["val_uar"] > _best(learner.history):
+            learner.keep_best()
+        learner.history.append(row)
+        progress.epoch(row, rate=learner.optimiser.param_groups[-1]["lr"])
+    learner.return_to_best()
+
+
+def _best(history: Sequence[Mapping[str, float]]) -> float:
+    return max((row["val_uar"] for row in history), default=-math.inf)
+
+
+def _tired(learner: Learner, course: Course) -> bool:
+    rows = learner.history
+    if not course.patience or not rows:
+        return False
+    best = max(range(len(rows)), key=lambda i: (rows[i]["val_uar"], -i))
+    return len(rows) - 1 - best >= course.patience
+
+
+def _take(learner: Learner, lesson: Lesson, course: Course) -> float:
+    try:
+        return learner.take(lesson.parts(course.parts), clips=lesson.clips)
+    except NotANumberError as error:
+        names = [course.clip_ids[i] for i in lesson.index.tolist()]
+        more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+        msg = (
+            f"step {learner.step + 1}: {error}, with clips {', '.join(names[:NAMED])}"
+            f"{more}. A smaller --lr may help; if not, look at the store with "
+            "mmder-prep verify."
         )
-        value = loss.item()
-        if not math.isfinite(value):
-            msg = (
-                f"step {step + 1}: the loss is {value}. A smaller --lr may help; if "
-                "not, look at the store with mmder-prep verify."
+        raise MmderError(msg) from error
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    # Outside of `except`, whose error would keep the memory.
+    raise MmderError(_what_fits(learner, lesson, course))
+
+
+def _what_fits(learner: Learner, lesson: Lesson, course: Course) -> str:
+    """Try smaller parts of the step that did not fit, and say which do."""
+    own = len(lesson.index)
+    at_once = math.ceil(own / course.parts)
+    said = f"out of memory: {at_once} clips at once do not fit"
+    parts = course.parts * 2
+    while parts < 2 * own and learner.group.size == 1:
+        if learner.fits(lesson.parts(min(parts, own)), clips=lesson.clips):
+            return (
+                f"{said}, {math.ceil(own / min(parts, own))} do. "
+                f"Say --accumulate {min(parts, own)}."
             )
-            raise MmderError(msg)
-        optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
-        optimiser.step()
-        total, clips = total + value * len(index), clips + len(index)
-    return total / clips
+        parts *= 2
+    tried = ", nor does one" if learner.group.size == 1 and own > 1 else ""
+    return (
+        f"{said}{tried}. Say --checkpoint-activations, a larger --accumulate, or a "
+        "smaller --encoder."
+    )
 
 
 @torch.inference_mode()
 def apply(
-    model: nn.Module, batches: Inputs, *, device: torch.device
+    model: nn.Module,
+    batches: Inputs,
+    *,
+    device: torch.device,
+    group: Group = ALONE,
 ) -> tuple[Int64[Tensor, " clip"], Float[Tensor, "clip out"]]:
-    """Give the positions of all clips and what the model makes of them, on the CPU."""
+    """Give the positions of all clips and what the model makes of them, on the CPU.
+
+    Of several processes, each applies the model to its own batches, and all get all.
+    """
     model.eval()
-    index, out = [], []
+    found = []
     for positions, batch in batches:
         with mixed_precision(device):
             result = model(batch)
-        index.append(positions)
-        out.append(result.float().cpu())
-    return torch.cat(index), torch.cat(out)
+        found.append((positions, result.float().cpu()))
+    every = [pair for own in group.gathered(found) for pair in own]
+    return torch.cat([i for i, _ in every]), torch.cat([out for _, out in every])

@@ -5,7 +5,7 @@ A fold tests some speakers and trains on all others: no speaker is ever on both 
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from jaxtyping import Int64
@@ -16,6 +16,10 @@ from mmder_store.protocols import FoldProtocol
 SPEAKER_FOLDS = 5
 SPEAKERS = f"speakers-{SPEAKER_FOLDS}"
 """Name of the protocol that any store can serve."""
+
+
+def _nobody() -> Int64[np.ndarray, "0"]:
+    return np.array([], dtype=np.int64)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +34,10 @@ class Fold:
     """Positions of the clips trained on, ascending."""
     test: Int64[np.ndarray, " test"]
     """Positions of the clips tested, ascending."""
+    validated: tuple[str, ...] = ()
+    """Who of the train side is kept for choosing the epoch."""
+    val: Int64[np.ndarray, " val"] = field(default_factory=_nobody)
+    """Positions of their clips, ascending; not trained on."""
 
 
 def contiguous(speakers: Sequence[str]) -> FoldProtocol:
@@ -132,6 +140,39 @@ def pick(
         )
         raise SettingsError(msg)
     return found
+
+
+def validated(fold: Fold, speakers: Sequence[str], *, seed: int) -> Fold:
+    """Keep a fifth of the train side's speakers, one at least, for validation.
+
+    Who they are is drawn from the seed and the fold's number. The test side is as it
+    was, and tells nothing of when to stop.
+
+    Args:
+        fold: From `split`.
+        speakers: Speaker of every clip.
+        seed: The run's.
+
+    Raises:
+        SettingsError: If nobody would be left to train on.
+    """
+    names = sorted({speakers[i] for i in fold.train})
+    if len(names) < 2:
+        msg = (
+            f"--val speakers: fold {fold.number} trains on speaker {names[0]!r} alone; "
+            "at least two are needed. Leave it out."
+        )
+        raise SettingsError(msg)
+    kept = max(1, round(len(names) / SPEAKER_FOLDS))
+    drawn = np.random.default_rng([seed, fold.number]).permutation(len(names))[:kept]
+    who = {names[i] for i in drawn}
+    inside = np.array([speakers[i] in who for i in fold.train])
+    return replace(
+        fold,
+        train=fold.train[~inside],
+        val=fold.train[inside],
+        validated=tuple(sorted(who)),
+    )
 
 
 def notes(

@@ -96,6 +96,7 @@ class Block(nn.Module):
         self.third_attn = Attention(dim, heads)
         self.norm2 = nn.LayerNorm(dim, eps=epsilon)
         self.mlp = Mlp(dim)
+        self.drop_path: nn.Module = nn.Identity()
 
     def forward(
         self, tokens: Float[Tensor, "clip region token dim"]
@@ -103,17 +104,18 @@ class Block(nn.Module):
         """Give tokens of the same shape."""
         # Within each region, all tokens and its region token.
         within = self.first_attn_norm0(tokens).flatten(0, 1)
-        tokens = tokens + self.first_attn(within, within).view_as(tokens)
+        taken = self.first_attn(within, within).view_as(tokens)
+        tokens = tokens + self.drop_path(taken)
         regions, local = tokens[:, :, 0], tokens[:, :, 1:]
         # Among the region tokens.
         among = self.second_attn_norm0(regions)
-        regions = regions + self.second_attn(among, among)
+        regions = regions + self.drop_path(self.second_attn(among, among))
         # From the region tokens of the whole clip to every other token.
         asking = self.third_attn_norm0(local).flatten(1, 2)
         taken = self.third_attn(asking, self.third_attn_norm1(regions))
-        local = local + taken.view_as(local)
+        local = local + self.drop_path(taken.view_as(local))
         tokens = torch.cat((regions[:, :, None], local), dim=2)
-        out: Tensor = tokens + self.mlp(self.norm2(tokens))
+        out: Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
         return out
 
 

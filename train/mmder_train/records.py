@@ -31,8 +31,10 @@ class FoldRecord:
     speakers: tuple[str, ...]
     """Who was tested."""
     train_clips: int
-    train_loss: float
-    """Mean loss of the last epoch."""
+    validated: tuple[str, ...]
+    """Who of the train side was kept for choosing the epoch."""
+    history: tuple[Mapping[str, float], ...]
+    """One row an epoch: its mean loss, and what was scored after it."""
     clip_id: tuple[str, ...]
     """The clips tested."""
     speaker: tuple[str, ...]
@@ -41,6 +43,13 @@ class FoldRecord:
     """Their true classes."""
     probability: tuple[tuple[float, ...], ...]
     """Softmax of their logits."""
+
+    def epoch(self) -> int:
+        """Tell which epoch was tested: the best in validation, else the last."""
+        rows = self.history
+        if "val_uar" not in rows[0]:
+            return len(rows)
+        return max(range(len(rows)), key=lambda i: (rows[i]["val_uar"], -i)) + 1
 
     def predicted(self) -> Int64[np.ndarray, " clip"]:
         """Give the most probable class of each clip."""
@@ -109,7 +118,8 @@ class RunFolder:
                 fold=found["fold"],
                 speakers=tuple(found["speakers"]),
                 train_clips=found["train_clips"],
-                train_loss=found["train_loss"],
+                validated=tuple(found["validated"]),
+                history=tuple(found["history"]),
                 clip_id=tuple(found["clip_id"]),
                 speaker=tuple(found["speaker"]),
                 label=tuple(found["label"]),
@@ -131,6 +141,28 @@ class RunFolder:
     def finish(self, results: Mapping[str, Any]) -> None:
         """Declare the run finished."""
         write_json(self.path / "results.json", results)
+
+    @property
+    def checkpoints(self) -> Path:
+        """Folder of folds that are not finished."""
+        return self.path / "checkpoints"
+
+    @property
+    def log(self) -> Path:
+        """Name the file that keeps what was said."""
+        return self.path / "log.txt"
+
+    def config(self) -> dict[str, Any]:
+        """Read the settings of the run that was begun here.
+
+        Raises:
+            SettingsError: If there is none.
+        """
+        found = self._read(self.path / "run.json")
+        if found is None or not isinstance(found.get("config"), dict):
+            msg = f"run folder {self.path}: no run in it; expected one that was begun"
+            raise SettingsError(msg)
+        return dict(found["config"])
 
     def confusion(self, strategy: str) -> Path:
         """Name the picture of a strategy's confusion matrix."""

@@ -97,6 +97,10 @@ def _table(name: str, found: Mapping[str, Any]) -> Table:
         )
         pooled = found["pooled"]
         table.add_row("pooled", "all clips", str(pooled["clips"]), *_cells(pooled))
+    if "peer_style" in found:
+        table.add_row(
+            "peers", "best test epoch: no result", "", *_cells(found["peer_style"])
+        )
     table.add_row("chance", "always the largest class", "", *_cells(found["chance"]))
     return table
 

@@ -5,7 +5,7 @@ A fold that is finished is never trained again.
 
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
@@ -15,10 +15,12 @@ from jaxtyping import Int64
 
 from mmder_store.files import beside
 from mmder_train import metrics, report, weights
+from mmder_train.config import TrainConfig
 from mmder_train.folds import Fold
+from mmder_train.memory import keep_freed
 from mmder_train.records import FoldRecord, RunFolder
 from mmder_train.trial import Run, Trial
-from mmder_train.tuning import TUNING, Outcome
+from mmder_train.tuning import TUNING, Means, Outcome
 
 RESULTS_VERSION = 1
 READERS = 8
@@ -27,55 +29,60 @@ PACKAGES = ("mmder", "numpy", "torch", "timm", "zarr")
 
 
 def cross_validate(
-    run: Run,
-    folder: RunFolder,
-    *,
-    workers: int | None,
-    save_weights: bool,
-    say: Callable[[str], None],
+    run: Run, folder: RunFolder, *, save_weights: bool, means: Means
 ) -> dict[str, Any]:
     """Train and test every fold that is not finished; give the results.
 
+    Of several processes all train, and the first one writes.
+
     Args:
         run: From `trial.prepare`.
-        folder: Where results go; what is finished there is not done again.
-        workers: Processes that read the store; None for a fitting number.
+        folder: Where results go, opened; what is finished there is not done again.
         save_weights: Whether each fold's weights are kept.
-        say: Takes a line for the user.
+        means: Readers, processes, and where progress goes.
     """
-    folder.open(run.identity())
     todo = [_unfinished(t, folder, save_weights=save_weights) for t in run.trials]
     recorded = folder.results()
+    # Nobody writes before all have seen what is there.
+    means.group.gathered(None)
     if recorded is not None and not any(todo):
         return recorded
+    say, leads = means.progress.say, means.group.leads
     if run.weights is None and run.config.tune == "head":
         say("the frozen encoder has random weights: for trying, not for results")
-    gpu = run.device.type == "cuda"
-    if gpu:
+    if run.device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
-    if workers is None:
-        workers = min(READERS, os.cpu_count() or 1) if gpu else 0
+    else:
+        keep_freed()
     for trial, folds in zip(run.trials, todo, strict=True):
         for note in trial.notes:
             say(f"{trial.strategy.name}: {note}")
         if not folds:
             continue
-        tune = TUNING[run.config.tune]
-        for outcome in tune(run, trial, folds, workers=workers, say=say):
-            if save_weights:
-                _save(run, trial, outcome, folder=folder)
+        for outcome in TUNING[run.config.tune](run, trial, folds, means):
             record = _record(trial, outcome)
-            folder.finish_fold(record)
+            if leads:
+                if save_weights:
+                    _save(run, trial, outcome, folder=folder)
+                folder.finish_fold(record)
             say(_line(record, outcome, classes=len(run.labels.classes)))
+    means.group.gathered(None)
     records = {t.strategy.name: _finished(t, folder) for t in run.trials}
     results = _results(run, records)
-    for name, found in results["strategies"].items():
-        folder.write_predictions(name, records[name], run.labels.classes)
-        with beside(folder.confusion(name)) as draft:
-            report.draw_confusion(draft, name, found, run.labels.classes)
-    folder.finish(results)
+    if leads:
+        for name, found in results["strategies"].items():
+            folder.write_predictions(name, records[name], run.labels.classes)
+            with beside(folder.confusion(name)) as draft:
+                report.draw_confusion(draft, name, found, run.labels.classes)
+        folder.finish(results)
     return results
+
+
+def readers(config: TrainConfig) -> int:
+    """Give a fitting number of processes that read: none on a CPU, which is busy."""
+    gpu = config.device == "cuda"
+    return min(READERS, os.cpu_count() or 1) if gpu else 0
 
 
 def _unfinished(
@@ -117,7 +124,8 @@ def _record(trial: Trial, outcome: Outcome) -> FoldRecord:
         fold=fold.number,
         speakers=fold.speakers,
         train_clips=len(fold.train),
-        train_loss=outcome.loss,
+        validated=fold.validated,
+        history=tuple(outcome.history),
         clip_id=tuple(clips.clip_id[i] for i in fold.test),
         speaker=tuple(clips.speaker[i] for i in fold.test),
         label=tuple(clips.label[fold.test].tolist()),
@@ -130,7 +138,7 @@ def _line(record: FoldRecord, outcome: Outcome, *, classes: int) -> str:
     return (
         f"{record.strategy} fold {record.fold}: WAR {metrics.war(counts):.1%}, UAR "
         f"{metrics.uar(counts):.1%}, trained on {record.train_clips} clips, tested on "
-        f"{len(record.label)}, {outcome.seconds:.1f} s"
+        f"{len(record.label)}, epoch {record.epoch()}, {outcome.seconds:.1f} s"
     )
 
 
@@ -171,7 +179,9 @@ def _result(trial: Trial, records: Sequence[FoldRecord], run: Run) -> dict[str, 
         r.fold: {
             "speakers": list(r.speakers),
             "train_clips": r.train_clips,
-            "train_loss": r.train_loss,
+            "validated": list(r.validated),
+            "epoch": r.epoch(),
+            "train_loss": r.history[r.epoch() - 1]["loss"],
         }
         for r in records
     }
@@ -181,4 +191,24 @@ def _result(trial: Trial, records: Sequence[FoldRecord], run: Run) -> dict[str, 
         "left_out": trial.clips.left_out,
         "notes": trial.notes,
         **report.summary(counts, more),
+        **_peer_style(records),
+    }
+
+
+def _peer_style(records: Sequence[FoldRecord]) -> dict[str, Any]:
+    """Give what a choice of each fold's epoch by its test side would tell.
+
+    Most papers report it. It is not a result: the test side took part in training.
+    """
+    if not records or "test_war" not in records[0].history[0]:
+        return {}
+    best = [max(r.history, key=lambda row: row["test_war"]) for r in records]
+    return {
+        "peer_style": {
+            "epochs": [int(row["epoch"]) for row in best],
+            **{
+                name: float(np.mean([row[f"test_{name}"] for row in best]))
+                for name in ("war", "uar")
+            },
+        }
     }

@@ -1,20 +1,25 @@
 """The optimiser and its learning rate as a function of the step (pure)."""
 
 from collections.abc import Callable
+from typing import Any
 
-from timm.optim import param_groups_weight_decay  # type: ignore[attr-defined]
+from timm.optim import (  # type: ignore[attr-defined]
+    param_groups_layer_decay,
+    param_groups_weight_decay,
+)
 from timm.scheduler.cosine_lr import CosineLRScheduler
 from torch import nn, optim
-
-WARM_UP = 0.1
-"""Share of all steps in which the rate climbs."""
-
 
 PATCHES = "patch_embed.proj.weight"
 
 
 def adamw(
-    model: nn.Module, *, lr: float, weight_decay: float, patch_rate: float = 1.0
+    model: nn.Module,
+    *,
+    lr: float,
+    weight_decay: float,
+    patch_rate: float = 1.0,
+    layer_decay: float = 1.0,
 ) -> optim.AdamW:
     """Give AdamW over what of the model learns.
 
@@ -28,6 +33,8 @@ def adamw(
             Adam moves each weight alike, and so the sum over a patch by as much as
             the patch has pixels that are alike: large smooth patches want far less.
             The scheduler of timm multiplies by it.
+        layer_decay: Share of the rate of the layer above that each layer takes, from
+            the head (1) down to the patches (BEiT, arXiv 2106.08254).
     """
     kept = {
         f"{name}.{parameter}" if name else parameter
@@ -35,14 +42,22 @@ def adamw(
         if hasattr(module, "no_weight_decay")
         for parameter in module.no_weight_decay()
     }
-    groups = param_groups_weight_decay(model, weight_decay, no_weight_decay_list=kept)
+    groups: list[dict[str, Any]]
+    if layer_decay == 1:
+        groups = param_groups_weight_decay(
+            model, weight_decay, no_weight_decay_list=kept
+        )
+    else:
+        groups = param_groups_layer_decay(
+            model, weight_decay, no_weight_decay_list=kept, layer_decay=layer_decay
+        )
     if patch_rate != 1:
         slow = {id(p) for n, p in model.named_parameters() if n.endswith(PATCHES)}
         groups = [
             {
                 **group,
                 "params": [p for p in group["params"] if (id(p) in slow) == scaled],
-                "lr_scale": patch_rate if scaled else 1.0,
+                "lr_scale": group.get("lr_scale", 1.0) * (patch_rate if scaled else 1),
             }
             for group in groups
             for scaled in (False, True)
@@ -55,18 +70,20 @@ def constant(_: int) -> None:
     """Leave the rate as it is."""
 
 
-def cosine(optimiser: optim.Optimizer, *, steps: int) -> Callable[[int], None]:
+def cosine(
+    optimiser: optim.Optimizer, *, steps: int, warm_up: float
+) -> Callable[[int], None]:
     """Give what sets the rate before a step: a straight climb, then half a cosine.
 
     Args:
         optimiser: Its rate is the highest.
         steps: Steps of the whole run.
+        warm_up: Share of them in which the rate climbs.
     """
-    warm_up = int(steps * WARM_UP)
     scheduler = CosineLRScheduler(
         optimiser,
         t_initial=steps,
-        warmup_t=warm_up,
+        warmup_t=int(steps * warm_up),
         warmup_lr_init=0.0,
         t_in_epochs=False,
     )

@@ -40,7 +40,9 @@ class Run:
 
     @property
     def device(self) -> torch.device:
-        """Where the encoder computes."""
+        """Where the encoder computes; on the GPU that torchrun gave this process."""
+        if self.config.device == "cuda":
+            return torch.device("cuda", torch.cuda.current_device())
         return torch.device(self.config.device)
 
     @property
@@ -68,6 +70,7 @@ class Run:
             compiled=self.config.compile,
             checkpoint_activations=self.config.checkpoint_activations,
             drop_tokens=self.config.drop_tokens,
+            drop_path=self.config.drop_path,
         )
         if self.weights is not None:
             weights.fill(encoder, self.weights, self.config.new_parts)
@@ -135,13 +138,23 @@ def prepare(store: Store, config: TrainConfig) -> Run:
             Trial(
                 strategy=STRATEGIES[name],
                 clips=clips,
-                folds=folds.pick(split, config.fold, protocol),
+                folds=_validated(
+                    folds.pick(split, config.fold, protocol), clips, config
+                ),
                 notes=notes,
             )
         )
     return Run(
         config=config, store=store, labels=labels, weights=given, trials=tuple(trials)
     )
+
+
+def _validated(
+    split: tuple[folds.Fold, ...], clips: Clips, config: TrainConfig
+) -> tuple[folds.Fold, ...]:
+    if config.val == "none":
+        return split
+    return tuple(folds.validated(f, clips.speaker, seed=config.seed) for f in split)
 
 
 def _settled(config: TrainConfig, given: weights.Weights | None) -> TrainConfig:

@@ -1,30 +1,43 @@
 """The ways to tune: each takes folds and gives what became of them, one by one."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Protocol, cast
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
+from jaxtyping import Float, Int64
+from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
+from torch import Tensor, nn
 
 from mmder_train import engine
-from mmder_train.augment import varied
-from mmder_train.clips import ClipData, Order, loader
+from mmder_train.checkpoint import Checkpoint, asked_to_stop
+from mmder_train.clips import Order, loader
+from mmder_train.distributed import Group
 from mmder_train.encoders import Encoder
 from mmder_train.features import ENCODE_CLIPS, pooled, train_head
 from mmder_train.folds import Fold
-from mmder_train.fusion import STATISTICS, Look, places_of
+from mmder_train.judging import judged
+from mmder_train.learner import Learner
+from mmder_train.lessons import Batch, Lessons, inputs, stored
+from mmder_train.progress import Progress
 from mmder_train.schedule import adamw, cosine
 from mmder_train.trial import Run, Trial
 from mmder_train.videomae import Classifier, Head
 
-SPEAK_S = 10
-"""Seconds between two lines about the same thing."""
 
-Say = Callable[[str], None]
+@dataclass(frozen=True, kw_only=True)
+class Means:
+    """What a run is done with; no number depends on it."""
+
+    progress: Progress
+    checkpoints: Path
+    """Folder of folds that are not finished."""
+    workers: int = 0
+    """Processes that read the store."""
+    group: Group = field(default_factory=Group)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +47,8 @@ class Outcome:
     fold: Fold
     logits: Float[Tensor, "test class"]
     """In the order of the fold's test clips."""
-    loss: float
-    """Mean of the last epoch."""
+    history: Sequence[Mapping[str, float]]
+    """One row an epoch."""
     encoder: Encoder
     head: Head
     seconds: float
@@ -45,7 +58,7 @@ class Tune(Protocol):
     """A way to tune."""
 
     def __call__(
-        self, run: Run, trial: Trial, todo: Sequence[Fold], *, workers: int, say: Say
+        self, run: Run, trial: Trial, todo: Sequence[Fold], means: Means
     ) -> Iterator[Outcome]:
         """Train and test each fold.
 
@@ -53,43 +66,46 @@ class Tune(Protocol):
             run: Settings, store and weights.
             trial: The strategy and its clips.
             todo: The folds.
-            workers: Processes that read the store.
-            say: Takes a line for the user.
+            means: Readers, processes, and where progress goes.
         """
 
 
 def heads(
-    run: Run, trial: Trial, todo: Sequence[Fold], *, workers: int, say: Say
+    run: Run, trial: Trial, todo: Sequence[Fold], means: Means
 ) -> Iterator[Outcome]:
     """Encode every clip once, then train a head for each fold."""
     name, start = trial.strategy.name, time.monotonic()
     encoder = run.first_encoder()
     batches = loader(
-        _data(run, trial),
-        Order(np.arange(len(trial.clips.row))),
-        batch=ENCODE_CLIPS[run.device.type],
-        workers=workers,
+        stored(run, trial),
+        Order(np.arange(len(trial.clips.row)), batch=ENCODE_CLIPS[run.device.type]),
+        workers=means.workers,
         pin=run.device.type == "cuda",
     )
-    paced = _paced(batches, len(trial.clips.row), f"{name}: encoded", say)
-    features = pooled(encoder, _inputs(run, trial, paced), device=run.device)
+    means.progress.begin(f"{name}: encoding", clips=len(trial.clips.row))
+    paced = _paced(batches, means.progress)
+    features = pooled(encoder, inputs(run, trial, paced), device=run.device)
     labels = torch.from_numpy(trial.clips.label)
-    say(f"{name}: {len(labels)} clips encoded in {time.monotonic() - start:.1f} s")
+    means.progress.say(
+        f"{name}: {len(labels)} clips encoded in {time.monotonic() - start:.1f} s"
+    )
     for fold in todo:
         start = time.monotonic()
-        head, loss = train_head(
+        head, history = train_head(
             features,
             labels,
-            train=fold.train,
+            fold=fold,
             classes=len(run.labels.classes),
             config=run.config,
+            clip_ids=trial.clips.clip_id,
+            progress=means.progress,
         )
         test = torch.from_numpy(fold.test)
         _, logits = engine.apply(head, [(test, features[test])], device=labels.device)
         yield Outcome(
             fold=fold,
             logits=logits,
-            loss=loss,
+            history=history,
             encoder=encoder,
             head=head,
             seconds=time.monotonic() - start,
@@ -97,109 +113,106 @@ def heads(
 
 
 def full(
-    run: Run, trial: Trial, todo: Sequence[Fold], *, workers: int, say: Say
+    run: Run, trial: Trial, todo: Sequence[Fold], means: Means
 ) -> Iterator[Outcome]:
     """Train the encoder and a head anew for each fold."""
-    config, data = run.config, _data(run, trial)
-    labels = torch.from_numpy(trial.clips.label).to(run.device)
-    workers = 0 if data.hold() else workers
+    config, data, group = run.config, stored(run, trial), means.group
+    labels = torch.from_numpy(trial.clips.label)
+    workers = 0 if data.hold() else means.workers
     pin = run.device.type == "cuda"
+
+    def side(model: nn.Module, index: Int64[np.ndarray, " clip"]) -> Tensor:
+        """Give the logits of one side of a fold, in the order of `index`."""
+        order = Order(index, batch=config.batch, group=group)
+        batches = loader(data, order, workers=workers, pin=pin)
+        found, logits = engine.apply(
+            model, inputs(run, trial, batches), device=run.device, group=group
+        )
+        place = {int(clip): i for i, clip in enumerate(found)}
+        return logits[[place[int(clip)] for clip in index]]
+
     for fold in todo:
         start = time.monotonic()
         encoder = run.first_encoder()
         head = Head(encoder.dim, len(run.labels.classes)).to(run.device)
         model = Classifier(encoder, head)
-        optimiser = adamw(
-            model,
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            patch_rate=config.patch_rate,
+        # Each process draws its own tokens and noise, after all drew the same weights.
+        torch.manual_seed(config.seed + group.rank * 1_000_003)
+        order = Order(fold.train, batch=config.batch, seed=config.seed, group=group)
+        batches = loader(data, order, workers=workers, pin=pin)
+        learner = _learner(run, model, steps=len(order), group=group)
+        lessons = Lessons(run=run, trial=trial, batches=batches, order=order)
+        name = f"{trial.strategy.name} fold {fold.number}"
+        means.progress.begin(name, clips=config.epochs * len(fold.train))
+
+        def judge(module: nn.Module, fold: Fold = fold) -> dict[str, float]:
+            return judged(config, fold, labels, lambda index: side(module, index))
+
+        course = engine.Course(
+            lessons=lessons,
+            steps=len(order),
+            epochs=config.epochs,
+            parts=config.accumulate,
+            judge=judge,
+            patience=config.patience,
+            clip_ids=trial.clips.clip_id,
         )
-        order = Order(fold.train, seed=config.seed)
-        batches = loader(data, order, batch=config.batch, workers=workers, pin=pin)
-        set_rate = cosine(optimiser, steps=config.epochs * len(batches))
-        loss, spoken = 0.0, start
-        for epoch in range(config.epochs):
-            order.epoch = epoch
-            loss = engine.train_one_epoch(
-                model,
-                _inputs(run, trial, batches, epoch=epoch, augment=config.augment),
-                labels,
-                optimiser=optimiser,
-                set_rate=set_rate,
-                first_step=epoch * len(batches),
-                label_smoothing=config.label_smoothing,
+        with asked_to_stop() as asked:
+            checkpoint = Checkpoint(
+                path=means.checkpoints / f"{trial.strategy.name}-{fold.number}",
+                identity=run.identity(),
+                asked=asked,
+                group=group,
             )
-            if time.monotonic() - spoken > SPEAK_S:
-                spoken = time.monotonic()
-                rate = (epoch + 1) * len(order) / (spoken - start)
-                left_s = (config.epochs - epoch - 1) * len(order) / rate
-                say(
-                    f"{trial.strategy.name} fold {fold.number}: epoch {epoch + 1} of "
-                    f"{config.epochs}, loss {loss:.3f}, {rate:.1f} clips/s, "
-                    f"{left_s:.0f} s left"
-                )
-        tests = loader(
-            data, Order(fold.test), batch=config.batch, workers=workers, pin=pin
-        )
-        _, logits = engine.apply(model, _inputs(run, trial, tests), device=run.device)
+            engine.learn(
+                learner, course, progress=means.progress, checkpoint=checkpoint
+            )
+        tested = learner.tested
+        assert isinstance(tested, Classifier)
         yield Outcome(
             fold=fold,
-            logits=logits,
-            loss=loss,
-            encoder=encoder,
-            head=head,
+            logits=side(tested, fold.test),
+            history=learner.history,
+            encoder=cast("Encoder", tested.encoder),
+            head=tested.head,
             seconds=time.monotonic() - start,
         )
+        checkpoint.drop()
 
 
 TUNING: dict[str, Tune] = {"head": heads, "full": full}
 
 
-def _data(run: Run, trial: Trial) -> ClipData:
-    return ClipData(
-        run.store, clips=trial.clips, strategy=trial.strategy, audio=run.config.audio
-    )
-
-
-def _inputs(
-    run: Run,
-    trial: Trial,
-    batches: Iterable[engine.Batch],
-    *,
-    epoch: int = 0,
-    augment: str = "none",
-) -> engine.Inputs:
+def _learner(run: Run, model: Classifier, *, steps: int, group: Group) -> Learner:
     config = run.config
-    epoch = epoch if config.rfas_resample else 0
-    return engine.inputs(
-        batches,
-        strategy=trial.strategy,
-        look=Look(
-            audio=config.audio,
-            colour=config.colour,
-            scale=config.scale,
-            statistics=STATISTICS[config.statistics or "imagenet"],
-            sample_rate_hz=run.store.spec.settings.sample_rate_hz,
-        ),
-        places=places_of(trial.clips.clip_id, seed=config.seed, epoch=epoch),
+    optimiser = adamw(
+        model,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        patch_rate=config.patch_rate,
+        layer_decay=config.layer_decay,
+    )
+    average = None
+    if config.ema:
+        # Warmed up, or the first random weights would stay in it for long.
+        average = ModelEmaV3(model, decay=config.ema, use_warmup=True)
+    return Learner(
+        model=model,
+        optimiser=optimiser,
+        set_rate=cosine(optimiser, steps=config.epochs * steps, warm_up=config.warm_up),
         device=run.device,
-        vary_sound=varied if augment == "sound" else None,
+        group=group,
+        label_smoothing=config.label_smoothing,
+        clip_norm=config.clip_norm,
+        average=average,
     )
 
 
-def _paced(
-    batches: Iterable[engine.Batch], total: int, what: str, say: Say
-) -> Iterator[engine.Batch]:
-    """Pass batches on, with a line about the rate now and then."""
-    start = spoken = time.monotonic()
-    clips = 0
+def _paced(batches: Iterable[Batch], progress: Progress) -> Iterator[Batch]:
+    """Pass batches on, and count them."""
+    waiting = time.monotonic()
     for batch in batches:
+        waited_s = time.monotonic() - waiting
         yield batch
-        clips += len(batch["clip"])
-        now = time.monotonic()
-        if now - spoken > SPEAK_S:
-            spoken = now
-            rate = clips / (now - start)
-            left_s = (total - clips) / rate
-            say(f"{what} {clips} of {total}, {rate:.1f} clips/s, {left_s:.0f} s left")
+        progress.step(clips=len(batch["clip"]), waited_s=waited_s)
+        waiting = time.monotonic()

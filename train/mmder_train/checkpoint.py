@@ -1,0 +1,174 @@
+"""A fold that is not finished, on disk: it goes on where it was, to the last digit."""
+
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from mmder_store.errors import MmderError, SettingsError
+from mmder_store.files import beside, write_json
+from mmder_store.settings import digest
+from mmder_train.distributed import ALONE, Group
+from mmder_train.learner import Learner
+
+SAVE_EVERY_S = 300.0
+
+
+class StoppedError(MmderError):
+    """The user or the machine asked to stop, and what was learnt is saved."""
+
+    signal: int = signal.SIGTERM
+
+
+@dataclass(kw_only=True, slots=True)
+class Checkpoint:
+    """Where one fold is kept while it is learnt.
+
+    A JSON file says how far the fold is and which file holds its tensors; it is renamed
+    into place after them, so that the two always belong together. Each process of a
+    group keeps its own: their random numbers differ.
+    """
+
+    path: Path
+    """Of the JSON, without its ending."""
+    identity: dict[str, Any]
+    """What the run is of; a checkpoint of another one is refused."""
+    every_s: float = SAVE_EVERY_S
+    asked: "Asked"
+    group: Group = ALONE
+    _saved: float = field(default_factory=time.monotonic)
+
+    @property
+    def _name(self) -> Path:
+        rank = f"-{self.group.rank}" if self.group.size > 1 else ""
+        return self.path.with_name(f"{self.path.name}{rank}.json")
+
+    def load(self, learner: Learner) -> bool:
+        """Let the learner go on where it was; tell if there was anything.
+
+        Raises:
+            SettingsError: If what is there is not of this run, or damaged.
+        """
+        found = self._read()
+        # All go on, or all begin: a kill may fall between two of their files.
+        steps = self.group.gathered(found[1]["step"] if found else -1)
+        if found is None or len(set(steps)) > 1:
+            return False
+        try:
+            learner.restore(*found)
+        except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+            what = f"is of another model ({_short(error)})"
+            raise self._bad(what) from error
+        return True
+
+    def _read(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+        try:
+            told = json.loads(self._name.read_text(encoding="utf-8"))
+            file = str(told["tensors"])
+            int(told["step"])
+            wrong = ""
+            if Path(file).name != file:
+                wrong = f"names a file elsewhere ({file})"
+            elif told["of"] != digest(self.identity):
+                wrong = "is of a run with other settings"
+            if not wrong:
+                return load_file(self._name.with_name(file)), told
+        except FileNotFoundError as error:
+            if error.filename and Path(error.filename) == self._name:
+                return None
+            wrong = "lacks its tensors"
+        except (ValueError, KeyError, TypeError, SafetensorError) as error:
+            wrong = f"cannot be read ({_short(error)})"
+        raise self._bad(wrong)
+
+    def _bad(self, what: str) -> SettingsError:
+        return SettingsError(
+            f"checkpoint {self._name}: {what}. Delete it to learn this fold anew."
+        )
+
+    def after_step(self, learner: Learner) -> None:
+        """Save if it is time to.
+
+        Raises:
+            StoppedError: If the run was asked to stop; it is saved.
+        """
+        # All processes save and stop after the same step.
+        number = self.group.highest(self.asked.signal or 0)
+        due = time.monotonic() - self._saved > self.every_s
+        if self.group.highest(number or due):
+            self.save(learner)
+        if number:
+            stopped = StoppedError(
+                f"stopped after step {learner.step} of this fold, which is saved: the "
+                "same command goes on from there"
+            )
+            stopped.signal = number
+            raise stopped
+
+    def save(self, learner: Learner) -> None:
+        """Write all that the learner is."""
+        tensors, facts = learner.state()
+        name = self._name
+        file = name.with_name(f"{name.stem}-{learner.step}.safetensors")
+        with beside(file) as draft:
+            save_file(tensors, draft)
+        write_json(name, facts | {"tensors": file.name, "of": digest(self.identity)})
+        for old in name.parent.glob(f"{name.stem}-*.safetensors"):
+            if old.name != file.name and old.stem.rpartition("-")[0] == name.stem:
+                old.unlink()
+        self._saved = time.monotonic()
+
+    def drop(self) -> None:
+        """Remove what is not needed any more: the fold is finished."""
+        name = self._name
+        name.unlink(missing_ok=True)
+        for old in name.parent.glob(f"{name.stem}-*.safetensors"):
+            if old.stem.rpartition("-")[0] == name.stem:
+                old.unlink()
+        if name.parent.is_dir() and not any(name.parent.iterdir()):
+            name.parent.rmdir()
+
+
+@dataclass(kw_only=True, slots=True)
+class Asked:
+    """Whether the run was asked to stop."""
+
+    signal: int | None = None
+
+
+@contextmanager
+def asked_to_stop() -> Iterator[Asked]:
+    """Turn SIGTERM and the first Ctrl-C into a question that the next step answers.
+
+    A second Ctrl-C stops at once.
+    """
+    asked = Asked()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+
+    def note(number: int, _: FrameType | None) -> None:
+        if number == signal.SIGINT and asked.signal is not None:
+            raise KeyboardInterrupt
+        asked.signal = number
+
+    before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _short(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:120]
