@@ -8,56 +8,93 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import plain_fusion
 from mmder_train import fusion, options
-from mmder_train.fusion import STRATEGIES, Look, fused, places_of
+from mmder_train.fusion import STRATEGIES, Look, Strategy, fused, places_of
 
 LOOK = Look(audio="mfcc", colour="viridis", scale="window")
-IMAGENET = fusion.STATISTICS["imagenet"]
 PLACES = places_of(["a", "b"], seed=0)
 DRAWN = torch.Generator().manual_seed(0)
 
 
-def pictures(frames: int, *, height: int = 224, start: int = 0) -> torch.Tensor:
-    """Give pictures of two clips in which frame k is all of colour k + start."""
-    value = torch.arange(start, start + frames, dtype=torch.uint8)
-    return value.view(1, 1, -1, 1, 1).expand(2, 3, frames, height, 224).contiguous()
+def numbered() -> torch.Tensor:
+    """Give an input in which every frame k of two clips is filled with k."""
+    frame = torch.arange(16.0).view(1, 1, -1, 1, 1)
+    return frame.expand(2, 3, 16, 224, 224).contiguous()
 
 
-def colours(x: torch.Tensor) -> list[int]:
-    """Read back the colour of each of the sixteen frames of the second clip."""
-    red = x[1, 0, :, 0, 0] * IMAGENET.std_rgb[0] + IMAGENET.mean_rgb[0]
-    return (red * 255).round().int().tolist()
+def stored(
+    one: Strategy, *, audio: str, clips: int = 2
+) -> tuple[torch.Tensor | None, torch.Tensor | None]:
+    """Draw what a store could hold of clips, as many as the strategy takes."""
+    frames = sound = None
+    if one.frames:
+        size = (clips, one.frames, 224, 224, 3)
+        frames = torch.randint(0, 256, size, dtype=torch.uint8, generator=DRAWN)
+    if one.windows:
+        bands, times = 40 if audio == "mfcc" else 257, 41 if one.windows == 16 else 81
+        sound = torch.randn((clips, one.windows, bands, times), generator=DRAWN)
+        sound = (sound * 20 - 40).half()
+    return frames, sound
 
 
-def test_cfas_keeps_the_face_above_the_spectrogram() -> None:
-    v, a = pictures(16, height=112), pictures(16, height=112, start=100)
-    x = fusion.cfas(v, a, PLACES, IMAGENET)
-    assert x.shape == (2, 3, 16, 224, 224)
-    assert torch.equal(x[:, :, :, :112], fusion.normalised(v, IMAGENET))
-    assert torch.equal(x[:, :, :, 112:], fusion.normalised(a, IMAGENET))
+def picture(sound: torch.Tensor, audio: str) -> torch.Tensor:
+    """Give the grey values of each window."""
+    look = Look(audio=audio, colour="grey", scale="window")  # type: ignore[arg-type]
+    return fusion.colour_values(sound, look=look)
 
 
-def test_sfas_adds_normalised_values_without_wrapping() -> None:
-    v, a = pictures(16, start=200), pictures(16, start=220)
-    x = fusion.sfas(v, a, PLACES, IMAGENET)
-    assert torch.equal(x, fusion.sfas(a, v, PLACES, IMAGENET))
-    torch.testing.assert_close(
-        x, fusion.normalised(v, IMAGENET) + fusion.normalised(a, IMAGENET)
+def test_where_faces_and_spectrograms_lie() -> None:
+    shown = {
+        name: [
+            None if part is None else (part[0, 0, :, 0, 0].int().tolist(), *part.shape)
+            for part in STRATEGIES[name].parts(numbered())
+        ]
+        for name in STRATEGIES
+    }
+    every, low, high = list(range(16)), list(range(8)), list(range(8, 16))
+    whole, half = (2, 3, 16, 224, 224), (2, 3, 8, 224, 224)
+    assert shown == {
+        "cfas": [(every, 2, 3, 16, 112, 224)] * 2,
+        "sfas": [(every, *whole)] * 2,
+        "ffls": [(low, *half), (high, *half)],
+        "fslf": [(high, *half), (low, *half)],
+        "ofos": [(every[::2], *half), (every[1::2], *half)],
+        "rfas": [(low, *half), (high, *half)],
+        "video": [(every, *whole), None],
+        "audio": [None, (every, *whole)],
+    }
+
+
+def test_cfas_keeps_the_face_above() -> None:
+    x = torch.zeros(1, 3, 16, 224, 224)
+    v, _ = fusion.cfas(x)
+    v.fill_(1)
+    assert x[:, :, :, :112].min() == 1
+    assert x[:, :, :, 112:].max() == 0
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+@settings(max_examples=6, deadline=None)
+@given(
+    audio=st.sampled_from(sorted(fusion.STORED)),
+    colour=st.sampled_from(["viridis", "grey"]),
+    scale=st.sampled_from(["window", "clip", "fixed"]),
+    statistics=st.sampled_from(sorted(fusion.STATISTICS)),
+)
+def test_equal_to_the_equations_bit_by_bit(
+    name: str, audio: str, colour: str, scale: str, statistics: str
+) -> None:
+    one = STRATEGIES[name]
+    frames, sound = stored(one, audio=audio)
+    look = Look(
+        audio=audio,  # type: ignore[arg-type]
+        colour=colour,  # type: ignore[arg-type]
+        scale=scale,  # type: ignore[arg-type]
+        statistics=fusion.STATISTICS[statistics],
     )
-
-
-def test_sequences_of_eight() -> None:
-    v, a = pictures(8), pictures(8, start=100)
-    faces, sounds = list(range(8)), list(range(100, 108))
-    ffls = fusion.ffls(v, a, PLACES, IMAGENET)
-    fslf = fusion.fslf(v, a, PLACES, IMAGENET)
-    ofos = fusion.ofos(v, a, PLACES, IMAGENET)
-    assert colours(ffls) == faces + sounds
-    assert torch.equal(torch.roll(ffls, 8, dims=2), fslf)
-    assert colours(ofos[:, :, ::2]) == faces
-    assert colours(ofos[:, :, 1::2]) == sounds
-    rfas = fusion.rfas(v, a, PLACES, IMAGENET)
-    assert colours(rfas) == [(faces + sounds)[p] for p in PLACES[1].tolist()]
+    x = fused(frames, sound, PLACES, strategy=one, look=look)
+    assert torch.equal(x, plain_fusion.fused(frames, sound, PLACES, name, look))
 
 
 @settings(max_examples=20, deadline=None)
@@ -90,15 +127,7 @@ def test_every_strategy_fills_the_encoder_from_what_a_store_holds(
     name: str, audio: str
 ) -> None:
     one = STRATEGIES[name]
-    frames = sound = None
-    if one.frames:
-        frames = torch.randint(
-            0, 256, (2, one.frames, 224, 224, 3), dtype=torch.uint8, generator=DRAWN
-        )
-    if one.windows:
-        bands, times = 40 if audio == "mfcc" else 257, 41 if one.windows == 16 else 81
-        sound = torch.randn((2, one.windows, bands, times), generator=DRAWN)
-        sound = (sound * 20 - 40).half()
+    frames, sound = stored(one, audio=audio)
     look = Look(audio=audio, colour="viridis", scale="window")  # type: ignore[arg-type]
     x = fused(frames, sound, PLACES, strategy=one, look=look)
     assert x.shape == (2, 3, 16, 224, 224)
@@ -116,17 +145,14 @@ def test_every_strategy_fills_the_encoder_from_what_a_store_holds(
 def test_low_frequencies_are_at_the_bottom() -> None:
     sound = torch.full((1, 16, 257, 41), -100.0)
     sound[:, :, 10:20] = 0.0
-    grey = Look(audio="stft", colour="grey", scale="window")
-    picture = fusion.spectrogram_pictures(sound, look=grey)
-    rows = picture[0, 0, 0].float().mean(dim=1)
+    rows = picture(sound, "stft")[0, 0].mean(dim=1)
     assert rows.argmax() == pytest.approx(224 * (1 - 15 / 257), abs=4)
     assert rows[:180].max() == 0
 
 
 def test_time_runs_from_left_to_right() -> None:
     sound = torch.linspace(-80, 0, 41).expand(1, 16, 257, 41)
-    grey = Look(audio="stft", colour="grey", scale="window")
-    columns = fusion.spectrogram_pictures(sound, look=grey)[0, 0, 3, 100].int()
+    columns = picture(sound, "stft")[0, 3, 100]
     assert (columns.diff() >= 0).all()
     assert columns[[0, -1]].tolist() == [0, 255]
 
@@ -155,16 +181,14 @@ def test_on_the_fixed_scale_equal_sound_has_equal_colours(audio: str) -> None:
 
 def test_silence_is_flat_and_its_rounding_noise_is_not_stretched() -> None:
     sound = -100 + 0.01 * torch.rand(1, 16, 257, 41, generator=DRAWN)
-    grey = Look(audio="stft", colour="grey", scale="window")
-    assert fusion.spectrogram_pictures(sound, look=grey).max() <= 3
+    assert picture(sound, "stft").max() <= 3
 
 
 def test_the_mfcc_picture_leaves_loudness_out() -> None:
     quiet = torch.randn(1, 16, 40, 41, generator=DRAWN)
     loud = quiet.clone()
     loud[:, :, 0] += 500
-    painted = [fusion.spectrogram_pictures(s, look=LOOK) for s in (quiet, loud)]
-    assert torch.equal(*painted)
+    assert torch.equal(picture(quiet, "mfcc"), picture(loud, "mfcc"))
 
 
 @pytest.mark.parametrize("rate_hz", [16_000, 22_050])
@@ -195,7 +219,9 @@ def test_half_height_averages_pairs_of_rows() -> None:
     frames = torch.zeros(1, 16, 224, 224, 3, dtype=torch.uint8)
     frames[:, :, ::2] = 255
     frames[:, :, 1::2] = 253
-    assert (fusion.frame_pictures(frames, height_px=112) == 254).all()
+    x = torch.empty(1, 3, 16, 112, 224)
+    fusion.write_faces(x, frames, by=fusion.STATISTICS["none"])
+    assert torch.equal(x, torch.full_like(x, 254) * torch.tensor(1 / 255))
 
 
 def test_the_command_line_names_every_strategy() -> None:

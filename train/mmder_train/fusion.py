@@ -17,8 +17,10 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-Pictures = UInt8[Tensor, "clip rgb frame height width"]
+Frames = UInt8[Tensor, "clip frame 224 224 3"]
+Sound = Float[Tensor, "clip window frequency time"]
 Input = Float[Tensor, "clip 3 16 224 224"]
+Into = Float[Tensor, "clip 3 frame height 224"]
 Places = Int64[Tensor, "clip place"]
 
 PLACES = 16
@@ -43,6 +45,16 @@ class Statistics:
     mean_rgb: tuple[float, float, float]
     std_rgb: tuple[float, float, float]
 
+    def line(
+        self, device: torch.device
+    ) -> tuple[Float[Tensor, "3 1 1 1"], Float[Tensor, "3 1 1 1"]]:
+        """Give what a colour in [0, 255] is multiplied by, and what is then taken."""
+        std, mean = (
+            torch.tensor(rgb, device=device).view(3, 1, 1, 1)
+            for rgb in (self.std_rgb, self.mean_rgb)
+        )
+        return 1 / (255 * std), mean / std
+
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 STATISTICS = {
@@ -55,7 +67,7 @@ STATISTICS = {
 }
 
 
-Fuse = Callable[[Tensor | None, Tensor | None, Tensor, Statistics], Tensor]
+Parts = Callable[[Tensor], tuple[Tensor | None, Tensor | None]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,10 +97,11 @@ class Strategy:
     """Pictures taken from a clip."""
     windows: Literal[0, 8, 16]
     """Sound windows taken from a clip."""
-    fuse: Fuse
-    """Pictures of V and of A, and places, to the encoder's input."""
-    height_px: int = SIDE_PX
-    """Height of each picture before fusion."""
+    parts: Parts
+    """Gives where V and where A lie in an input, as views of it; where both are the
+    same, they are added."""
+    reordered: bool = False
+    """Whether the sixteen frames then change places."""
 
 
 @cache
@@ -152,17 +165,18 @@ def mel(
     return (bands @ torch.pow(10.0, stft / 10)).log10() * 10
 
 
-def spectrogram_pictures(
+def colour_values(
     sound: Float[Tensor, "clip window frequency time"],
     *,
     look: Look,
     height_px: int = SIDE_PX,
-) -> Pictures:
-    """Paint each sound window as a picture, low frequencies at the bottom.
+) -> Float[Tensor, "clip window height width"]:
+    """Give the colour of each pixel of each window, a whole number of 0 to 255.
 
-    Paper: figures 2 and 4 show viridis pictures and say neither their scale nor
-    which coefficients they hold. The 0th (loudness) spans ten times the range of
-    the others and would leave them one colour: it is left out, as in the release.
+    Low frequencies are at the bottom. Paper: figures 2 and 4 show viridis pictures
+    and say neither their scale nor which coefficients they hold. The 0th (loudness)
+    spans ten times the range of the others and would leave them one colour: it is
+    left out, as in the release.
     """
     values = sound.float()
     if look.audio == "mfcc":
@@ -173,121 +187,98 @@ def spectrogram_pictures(
     size = (height_px, SIDE_PX)
     # Resized before it is painted: one plane to resize instead of three.
     value = functional.interpolate(values, size=size, mode="bilinear")
-    index = value.mul_(255).round_().int()
-    table = colour_table(look.colour).to(index.device)
-    planes = [plane.index_select(0, index.flatten()) for plane in table]
-    return torch.stack([plane.view_as(index) for plane in planes], dim=1)
+    return value.mul_(255).round_()
 
 
-def frame_pictures(
-    frames: UInt8[Tensor, "clip frame y x 3"], *, height_px: int = SIDE_PX
-) -> Pictures:
-    """Give stored frames, squeezed to half their height if asked.
+def write_spectrograms(into: Into, sound: Sound, *, look: Look) -> None:
+    """Paint each sound window where its picture lies in the input, normalised."""
+    value = colour_values(sound, look=look, height_px=into.shape[3])
+    factor, shift = look.statistics.line(into.device)
+    if look.colour == "grey":
+        torch.mul(value[:, None], factor, out=into).sub_(shift)
+        return
+    colours = colour_table(look.colour).to(into.device)[:, :, None, None].float()
+    table = colours.mul_(factor).sub_(shift).flatten(1)
+    index = value.int().flatten()
+    for plane, painted in zip(table, into.unbind(1), strict=True):
+        painted.copy_(plane.index_select(0, index).view_as(painted))
+
+
+def write_faces(into: Into, frames: Frames, *, by: Statistics) -> None:
+    """Write stored frames where they lie in the input, normalised.
 
     Paper: III-B gives CFAS frames of 112x224 and not how: we average rows in pairs,
     which keeps the whole face.
     """
-    pictures = frames.permute(0, 4, 1, 2, 3).contiguous()
-    rows = SIDE_PX // height_px
-    if rows == 1:
-        return pictures
-    clip, rgb, frame, _, width = pictures.shape
-    parts = pictures.view(clip, rgb, frame, height_px, rows, width)
-    return parts.sum(4, dtype=torch.int16).floor_divide_(rows).byte()
+    if into.shape[3] < SIDE_PX:
+        upper, lower = frames[:, :, ::2], frames[:, :, 1::2]
+        # Their floored mean, with no number of more than eight bits.
+        frames = (upper & lower).add_((upper ^ lower).bitwise_right_shift_(1))
+    factor, shift = by.line(into.device)
+    into.copy_(frames.permute(0, 4, 1, 2, 3)).mul_(factor).sub_(shift)
 
 
-def normalised(
-    pictures: Pictures, by: Statistics
-) -> Float[Tensor, "clip rgb frame height width"]:
-    """Give floats: from [0, 255] to mean 0 and spread 1 where `by` is true of them."""
-    std = pictures.new_tensor(by.std_rgb, dtype=torch.float32).view(3, 1, 1, 1)
-    mean = pictures.new_tensor(by.mean_rgb, dtype=torch.float32).view(3, 1, 1, 1)
-    return pictures.float().mul_(1 / (255 * std)).sub_(mean / std)
-
-
-def _both(v: Tensor | None, a: Tensor | None) -> tuple[Tensor, Tensor]:
-    assert v is not None
-    assert a is not None
-    return v, a
-
-
-def cfas(v: Pictures | None, a: Pictures | None, _: Places, by: Statistics) -> Input:
+def cfas(x: Input) -> tuple[Tensor, Tensor]:
     """X_i = Concat(V_i, A_i): the face above its spectrogram, 112 rows each."""
-    return normalised(torch.cat(_both(v, a), dim=3), by)
+    return x[:, :, :, : SIDE_PX // 2], x[:, :, :, SIDE_PX // 2 :]
 
 
-def sfas(v: Pictures | None, a: Pictures | None, _: Places, by: Statistics) -> Input:
-    """X_i = Add(Norm(V_i), Norm(A_i)), in float.
+def sfas(x: Input) -> tuple[Tensor, Tensor]:
+    """X_i = Add(Norm(V_i), Norm(A_i)), in float: both lie everywhere.
 
     Paper: "will be normalized, and then directly added"; which norm is open. We take
     the encoder's own (`Look.statistics`) for both, and the plain sum.
     """
-    v, a = _both(v, a)
-    return normalised(v, by).add_(normalised(a, by))
+    return x, x
 
 
-def _sequence(v: Tensor | None, a: Tensor | None) -> Tensor:
-    return torch.cat(_both(v, a), dim=2)
-
-
-def ffls(v: Pictures | None, a: Pictures | None, _: Places, by: Statistics) -> Input:
+def ffls(x: Input) -> tuple[Tensor, Tensor]:
     """X = Seq(V_1 .. V_8, A_1 .. A_8): all faces, then all spectrograms."""
-    return normalised(_sequence(v, a), by)
+    return x[:, :, :8], x[:, :, 8:]
 
 
-def fslf(v: Pictures | None, a: Pictures | None, _: Places, by: Statistics) -> Input:
+def fslf(x: Input) -> tuple[Tensor, Tensor]:
     """X = Seq(A_1 .. A_8, V_1 .. V_8): all spectrograms, then all faces."""
-    return normalised(_sequence(a, v), by)
+    return x[:, :, 8:], x[:, :, :8]
 
 
-def ofos(v: Pictures | None, a: Pictures | None, _: Places, by: Statistics) -> Input:
+def ofos(x: Input) -> tuple[Tensor, Tensor]:
     """X = Seq(V_1, A_1 .. V_8, A_8): a face and its spectrogram in turn."""
-    return normalised(torch.stack(_both(v, a), dim=3).flatten(2, 3), by)
+    return x[:, :, ::2], x[:, :, 1::2]
 
 
-def rfas(
-    v: Pictures | None, a: Pictures | None, places: Places, by: Statistics
-) -> Input:
-    """X = Rand(V_1 .. V_8, A_1 .. A_8): place p shows frame ``places[p]`` of FFLS.
-
-    Paper: "randomly sorting" leaves open how often. We draw once a clip (`places_of`),
-    as the release does.
-    """
-    ordered = _sequence(v, a)
-    clip = torch.arange(len(places), device=places.device)[:, None]
-    return normalised(ordered.transpose(1, 2)[clip, places].transpose(1, 2), by)
-
-
-def video(v: Pictures | None, _a: Pictures | None, _: Places, by: Statistics) -> Input:
+def video(x: Input) -> tuple[Tensor, None]:
     """X_i = V_i: the faces alone."""
-    assert v is not None
-    return normalised(v, by)
+    return x, None
 
 
-def audio(_v: Pictures | None, a: Pictures | None, _: Places, by: Statistics) -> Input:
+def audio(x: Input) -> tuple[None, Tensor]:
     """X_i = A_i: the spectrograms alone."""
-    assert a is not None
-    return normalised(a, by)
+    return None, x
 
 
 STRATEGIES = {
     s.name: s
     for s in (
+        Strategy(name="cfas", equation="eq. 1", frames=16, windows=16, parts=cfas),
+        Strategy(name="sfas", equation="eq. 2", frames=16, windows=16, parts=sfas),
+        Strategy(name="ffls", equation="eq. 3", frames=8, windows=8, parts=ffls),
+        Strategy(name="fslf", equation="eq. 4", frames=8, windows=8, parts=fslf),
+        Strategy(name="ofos", equation="eq. 5", frames=8, windows=8, parts=ofos),
         Strategy(
-            name="cfas",
-            equation="eq. 1",
-            frames=16,
-            windows=16,
-            fuse=cfas,
-            height_px=SIDE_PX // 2,
+            name="rfas",
+            equation="eq. 6",
+            frames=8,
+            windows=8,
+            parts=ffls,
+            reordered=True,
         ),
-        Strategy(name="sfas", equation="eq. 2", frames=16, windows=16, fuse=sfas),
-        Strategy(name="ffls", equation="eq. 3", frames=8, windows=8, fuse=ffls),
-        Strategy(name="fslf", equation="eq. 4", frames=8, windows=8, fuse=fslf),
-        Strategy(name="ofos", equation="eq. 5", frames=8, windows=8, fuse=ofos),
-        Strategy(name="rfas", equation="eq. 6", frames=8, windows=8, fuse=rfas),
-        Strategy(name="video", equation="table I, V", frames=16, windows=0, fuse=video),
-        Strategy(name="audio", equation="table I, A", frames=0, windows=16, fuse=audio),
+        Strategy(
+            name="video", equation="table I, V", frames=16, windows=0, parts=video
+        ),
+        Strategy(
+            name="audio", equation="table I, A", frames=0, windows=16, parts=audio
+        ),
     )
 }
 
@@ -310,8 +301,8 @@ def places_of(clip_ids: Sequence[str], *, seed: int, epoch: int = 0) -> Places:
 
 
 def fused(
-    frames: UInt8[Tensor, "clip frame 224 224 3"] | None,
-    sound: Float[Tensor, "clip window frequency time"] | None,
+    frames: Frames | None,
+    sound: Sound | None,
     places: Places,
     *,
     strategy: Strategy,
@@ -326,10 +317,27 @@ def fused(
         strategy: A row of `STRATEGIES`.
         look: How spectrograms are painted, and all pictures normalised.
     """
-    height_px = strategy.height_px
-    v = a = None
-    if frames is not None:
-        v = frame_pictures(frames, height_px=height_px)
-    if sound is not None:
-        a = spectrogram_pictures(sound, look=look, height_px=height_px)
-    return strategy.fuse(v, a, places, look.statistics)
+    given = sound if frames is None else frames
+    assert given is not None
+    clips = len(given)
+    x = torch.empty(clips, 3, PLACES, SIDE_PX, SIDE_PX, device=given.device)
+    # One by one what lies in between stays in a processor's caches, and no clip
+    # depends on those around it; a GPU takes all at once.
+    step = 1 if x.device.type == "cpu" else clips
+    for first in range(0, clips, step):
+        some = slice(first, first + step)
+        ordered = torch.empty_like(x[some]) if strategy.reordered else x[some]
+        v, a = strategy.parts(ordered)
+        if v is not None and frames is not None:
+            write_faces(v, frames[some], by=look.statistics)
+        if a is not None and sound is not None:
+            added = torch.empty_like(a) if a is v else a
+            write_spectrograms(added, sound[some], look=look)
+            if a is v:
+                a.add_(added)
+        if strategy.reordered:
+            for one, sequence, order in zip(
+                x[some], ordered, places[some], strict=True
+            ):
+                torch.index_select(sequence, 1, order, out=one)
+    return x
