@@ -25,6 +25,10 @@ class WeightsError(MmderError):
     """A weights file that does not fit the encoder, or is not safe to read."""
 
 
+class FeaturesError(MmderError):
+    """A file of features that is damaged, or not what its name says."""
+
+
 class StoreError(MmderError):
     """A store that cannot be written or read."""
 

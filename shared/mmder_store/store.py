@@ -345,6 +345,11 @@ class Store:
             msg = f"store {self.path}: {name}[{row}] cannot be read ({error})"
             raise StoreError(msg) from error
 
+    def content(self, names: Sequence[str]) -> str:
+        """Hash what the ledger says of the bytes of some arrays."""
+        records = [ledger.read(self.path, s) for s in range(self.spec.shards)]
+        return digest([r and [r.checksums.get(n) for n in names] for r in records])
+
     def problems(self) -> Iterator[str]:
         """Read every shard and compare it with the ledger; yield what is wrong."""
         arrays = arrays_of(self.spec.settings)

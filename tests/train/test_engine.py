@@ -13,8 +13,9 @@ from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from mmder_store.errors import MmderError, SettingsError
 from mmder_train import engine, mae_dfer, schedule
 from mmder_train.config import TrainConfig
-from mmder_train.features import pooled, train_head
+from mmder_train.features import pooled
 from mmder_train.folds import Fold
+from mmder_train.heads import train_head
 from mmder_train.learner import Learner, Part
 from mmder_train.progress import silent
 from mmder_train.recipes import TUNES

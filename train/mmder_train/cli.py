@@ -96,6 +96,11 @@ def _say(line: str) -> None:
     type=click.IntRange(min=0),
     help="Processes that read the store.  [default: 0 on a CPU, up to 8 with a GPU]",
 )
+@click.option(
+    "--features",
+    metavar="DIR|none",
+    help="Folder where --tune head keeps features.  [default: STORE.features]",
+)
 @click.option("--save-weights", is_flag=True, help="Keep each fold's weights.")
 @click.option("--tensorboard", is_flag=True, help="Write scalars for TensorBoard.")
 @click.option("-v", "--verbose", is_flag=True, help="Show where an error came from.")
@@ -119,7 +124,7 @@ def cli(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
             name: options.pop(name)
             for name in (
                 *("store", "weights", "recipe", "resume", "out", "device", "workers"),
-                *("save_weights", "tensorboard", "verbose"),
+                *("features", "save_weights", "tensorboard", "verbose"),
             )
         }
         given = {name: value for name, value in options.items() if name in named}
@@ -136,6 +141,7 @@ def _train(
     out: Path | None,
     device: str,
     workers: int | None,
+    features: str | None,
     save_weights: bool,
     tensorboard: bool,
     verbose: bool,
@@ -147,11 +153,12 @@ def _train(
     from mmder_store.errors import SettingsError
     from mmder_train import distributed, report, trial
     from mmder_train.config import TrainConfig
+    from mmder_train.features import folder as features_folder
+    from mmder_train.outcome import Means
     from mmder_train.progress import Progress, silent
     from mmder_train.recipes import settled
     from mmder_train.records import RunFolder
     from mmder_train.run import cross_validate, readers
-    from mmder_train.tuning import Means
 
     del verbose  # for the group, which shows errors
     chosen = trial.choose_device(device)
@@ -173,7 +180,8 @@ def _train(
         config = replace(config, device=chosen, weights=weights)
     with distributed.joined() as group:
         config = replace(config, processes=group.size)
-        run = trial.prepare(Store(store), config)
+        kept = features_folder(store, features, tune=config.tune)
+        run = trial.prepare(Store(store), config, kept)
         folder = RunFolder(path=out or run.default_folder())
         if group.leads:
             folder.open(run.identity())

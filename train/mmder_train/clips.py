@@ -51,9 +51,7 @@ def usable(store: Store, *, strategy: Strategy, labels: LabelSet) -> Clips:
             f"{store.path.name} has sound alone. Say --strategy audio."
         )
         raise SettingsError(msg)
-    serves = {"ok"}
-    serves |= set() if strategy.frames else {"no_face", "no_video"}
-    serves |= set() if strategy.windows else {"no_audio"}
+    serves = _serving(strategy)
     columns = store.columns
     emotions = columns[labels.column]
     label = [labels.label(e) for e in emotions]
@@ -82,6 +80,43 @@ def usable(store: Store, *, strategy: Strategy, labels: LabelSet) -> Clips:
     )
 
 
+def encodable(store: Store, *, strategy: Strategy) -> Clips:
+    """Choose the clips that serve a strategy with any label set of the store.
+
+    Their labels are -1: it is not said which set counts.
+    """
+    serves, columns = _serving(strategy), store.columns
+    row = np.array(
+        [
+            i
+            for i, status in enumerate(columns["status"])
+            if status in serves
+            and any(s.label(columns[s.column][i]) >= 0 for s in store.spec.label_sets)
+        ],
+        dtype=np.int64,
+    )
+    return Clips(
+        row=row,
+        clip_id=tuple(str(columns["clip_id"][i]) for i in row),
+        speaker=tuple(str(columns["speaker"][i]) for i in row),
+        label=np.full(len(row), -1),
+        left_out={},
+    )
+
+
+def _serving(strategy: Strategy) -> set[str]:
+    """Give the statuses of clips that have what a strategy takes."""
+    serves = {"ok"}
+    serves |= set() if strategy.frames else {"no_face", "no_video"}
+    serves |= set() if strategy.windows else {"no_audio"}
+    return serves
+
+
+def sound_array(strategy: Strategy, audio: str) -> str | None:
+    """Name the array of a store that a strategy's sound is painted from."""
+    return f"{STORED[audio]}_{strategy.windows}" if strategy.windows else None
+
+
 class ClipData(Dataset[dict[str, Tensor]]):
     """Stored clips as they are: integers and half floats, nothing computed.
 
@@ -96,7 +131,7 @@ class ClipData(Dataset[dict[str, Tensor]]):
         self.store = store
         self.rows = clips.row
         self.frames = strategy.frames
-        self.sound = f"{STORED[audio]}_{strategy.windows}" if strategy.windows else None
+        self.sound = sound_array(strategy, audio)
         self._held: list[dict[str, Tensor]] | None = None
 
     def __len__(self) -> int:

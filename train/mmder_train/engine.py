@@ -150,9 +150,10 @@ def apply(
     device: torch.device,
     group: Group = ALONE,
 ) -> tuple[Int64[Tensor, " clip"], Float[Tensor, "clip out"]]:
-    """Give the positions of all clips and what the model makes of them, on the CPU.
+    """Give the positions of clips, ascending, and what the model makes of them.
 
-    Of several processes, each applies the model to its own batches, and all get all.
+    Both are on the CPU. Of several processes, each applies the model to its own
+    batches, and all get all; a clip that two of them had counts once.
     """
     model.eval()
     found = []
@@ -161,4 +162,9 @@ def apply(
             result = model(batch)
         found.append((positions, result.float().cpu()))
     every = [pair for own in group.gathered(found) for pair in own]
-    return torch.cat([i for i, _ in every]), torch.cat([out for _, out in every])
+    index, out = (torch.cat(side) for side in zip(*every, strict=True))
+    order = index.argsort(stable=True)
+    index = index[order]
+    first = torch.ones_like(index, dtype=torch.bool)
+    first[1:] = index[1:] != index[:-1]
+    return index[first], out[order][first]

@@ -1,93 +1,184 @@
-"""A frozen encoder's features, computed once, and heads trained from them."""
+"""Features of a frozen encoder, one vector a clip, in a file that says what made it.
 
-from collections.abc import Iterator, Sequence
-from functools import partial
+The file lies beside the store, which stays as it was sealed. Its name is a hash of all
+that determines the features; labels, folds and the settings of heads do not.
+"""
 
-import numpy as np
+import hashlib
+import json
+import os
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
 import torch
-from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from jaxtyping import Float
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
 
-from mmder_train import engine
-from mmder_train.clips import Order
-from mmder_train.config import TrainConfig
+from mmder_store.errors import FeaturesError, SettingsError
+from mmder_store.files import beside
+from mmder_store.settings import digest
+from mmder_train import encoders, engine, fusion, mae_dfer, videomae
+from mmder_train.clips import sound_array
+from mmder_train.distributed import ALONE, Group
 from mmder_train.encoders import Encoder
-from mmder_train.folds import Fold
-from mmder_train.judging import judged
-from mmder_train.learner import Learner, Part
-from mmder_train.progress import Progress
-from mmder_train.schedule import adamw, constant
-from mmder_train.videomae import Head
+from mmder_train.fusion import Strategy
+from mmder_train.trial import Run
 
-ENCODE_CLIPS = {"cpu": 8, "cuda": 32}
-"""Clips through the frozen encoder at once."""
+FORMAT_VERSION = 1
+"""Raised by whoever changes how weights are loaded; `CODE` sees to the rest."""
+METADATA = "mmder-features"
+TENSOR = "features"
+CODE = (encoders, fusion, mae_dfer, videomae)
+"""Files whose change makes other features of the same clips."""
+PACKAGES = ("mmder", "torch", "timm")
+Recipe = Mapping[str, Any]
+
+
+def folder(store: Path, asked: str | None, *, tune: str) -> Path | None:
+    """Give the folder where features are kept, None where they are not.
+
+    Args:
+        store: Path of the store.
+        asked: What the user said: a folder, none, or nothing for beside the store.
+        tune: How is tuned.
+
+    Raises:
+        SettingsError: If a folder is named and nothing would be kept there.
+    """
+    if tune != "head" and asked not in (None, "none"):
+        msg = f"--features {asked}: --tune {tune} keeps none. Leave it out."
+        raise SettingsError(msg)
+    if asked == "none":
+        return None
+    where = store.resolve()
+    return Path(asked) if asked else where.with_name(f"{where.name}.features")
+
+
+def recipe(run: Run, strategy: Strategy) -> dict[str, Any]:
+    """Give all that determines the features of a store's clips, as JSON."""
+    config, store = run.config, run.store
+    sound = sound_array(strategy, config.audio)
+    arrays = [*(["frames"] if strategy.frames else []), *([sound] if sound else [])]
+    # The seed draws first weights, and the places of some strategies: nothing else.
+    seeded = run.weights is None or config.new_parts or strategy.reordered
+    return {
+        "format": FORMAT_VERSION,
+        "store": store.sha256,
+        "content": store.content(arrays),
+        "strategy": strategy.name,
+        "sound": [config.audio, config.colour, config.scale] if sound else None,
+        "statistics": config.statistics,
+        "encoder": config.encoder,
+        "readout": [config.epsilon, config.pool, config.positions],
+        "weights": config.weights_sha256,
+        "new_parts": sorted(config.new_parts),
+        "seed": config.seed if seeded else None,
+        "device": config.device,
+        "compile": config.compile,
+        "versions": {name: version(name) for name in PACKAGES},
+        "code": digest([_sha256(Path(str(m.__file__)).read_bytes()) for m in CODE]),
+    }
+
+
+def file_name(made_by: Recipe) -> str:
+    """Name the file of features."""
+    key = digest(made_by)[:16]
+    return f"{made_by['strategy']}-{made_by['encoder']}-{key}.safetensors"
+
+
+def write(
+    path: Path,
+    features: Float[Tensor, "clip dim"],
+    *,
+    clip_ids: Sequence[str],
+    made_by: Recipe,
+) -> None:
+    """Write features, with what made them and the names of their clips.
+
+    Raises:
+        OSError: If they cannot be written there.
+    """
+    about = {
+        "recipe": made_by,
+        "clips": list(clip_ids),
+        "sha256": _sha256(features.numpy().tobytes()),
+    }
+    text = json.dumps(about, sort_keys=True)
+    held = save({TENSOR: features.contiguous()}, metadata={METADATA: text})
+    with beside(path) as draft, draft.open("wb") as file:
+        file.write(held)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read(
+    path: Path, *, clip_ids: Sequence[str], dim: int, made_by: Recipe
+) -> Float[Tensor, "clip dim"] | None:
+    """Read features; None where there is no such file.
+
+    Args:
+        path: The file.
+        clip_ids: The clips that it must hold, in this order.
+        dim: Numbers of a clip.
+        made_by: What must have made it.
+
+    Raises:
+        FeaturesError: If it is damaged, or holds anything else.
+    """
+    if not path.exists():
+        return None
+    try:
+        found = _checked(path, clip_ids, dim, made_by)
+    except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:
+        msg = (
+            f"features {path}: {error}. Delete the file: it is then made again; or say "
+            "--features none."
+        )
+        raise FeaturesError(msg) from error
+    return found
+
+
+def _checked(
+    path: Path, clip_ids: Sequence[str], dim: int, made_by: Recipe
+) -> Float[Tensor, "clip dim"]:
+    shape = [len(clip_ids), dim]
+    with safe_open(path, framework="pt") as file:
+        about = json.loads((file.metadata() or {}).get(METADATA, "null"))
+        if not isinstance(about, dict) or list(file.keys()) != [TENSOR]:
+            msg = "not written by mmder-train"
+            raise ValueError(msg)
+        if about.get("recipe") != json.loads(json.dumps(made_by)):
+            msg = "made by other settings than its name says"
+            raise ValueError(msg)
+        if about.get("clips") != list(clip_ids):
+            msg = "of other clips than those of the store"
+            raise ValueError(msg)
+        # Looked at before anything of this size is read.
+        held = file.get_slice(TENSOR)
+        if held.get_shape() != shape or held.get_dtype() != "F32":
+            msg = f"{held.get_dtype()} {held.get_shape()}, expected F32 {shape}"
+            raise ValueError(msg)
+        features: Tensor = file.get_tensor(TENSOR)
+    if _sha256(features.numpy().tobytes()) != about.get("sha256"):
+        msg = "damaged: its numbers are not those that were written"
+        raise ValueError(msg)
+    return features
 
 
 def pooled(
-    encoder: Encoder, batches: engine.Inputs, *, device: torch.device
+    encoder: Encoder,
+    batches: engine.Inputs,
+    *,
+    device: torch.device,
+    group: Group = ALONE,
 ) -> Float[Tensor, "clip dim"]:
     """Give one vector a clip, in the order of the clips' positions."""
-    index, features = engine.apply(encoder, batches, device=device)
-    return features[index.argsort()]
+    return engine.apply(encoder, batches, device=device, group=group)[1]
 
 
-def train_head(
-    features: Float[Tensor, "clip dim"],
-    labels: Int64[Tensor, " clip"],
-    *,
-    fold: Fold,
-    classes: int,
-    config: TrainConfig,
-    clip_ids: Sequence[str],
-    progress: Progress,
-) -> tuple[Head, list[dict[str, float]]]:
-    """Train a head on some clips' features; give it and one row an epoch.
-
-    Paper: IV-B3, one linear layer, AdamW 1e-2, weight decay 0.05. With a frozen
-    encoder and no augmentation this equals training through the encoder.
-    """
-    torch.manual_seed(config.seed)
-    head = Head(features.shape[1], classes)
-    order = Order(fold.train, batch=config.batch, seed=config.seed)
-
-    def lessons(epoch: int, done: int) -> Iterator[engine.Lesson]:
-        order.epoch, order.skip = epoch, done
-        for positions in order:
-            index = torch.tensor(positions)
-            part = Part(x=features[index], target=labels[index])
-            yield engine.Lesson(
-                index=index, clips=len(index), parts=partial(_one, part)
-            )
-
-    learner = Learner(
-        model=head,
-        optimiser=adamw(head, lr=config.lr, weight_decay=config.weight_decay),
-        set_rate=constant,
-        device=features.device,
-    )
-    course = engine.Course(
-        lessons=lessons,
-        steps=len(order),
-        epochs=config.epochs,
-        judge=lambda model: judged(
-            config, fold, labels, lambda index: _logits(model, features, index)
-        ),
-        patience=config.patience,
-        clip_ids=clip_ids,
-    )
-    engine.learn(learner, course, progress=progress)
-    return head, learner.history
-
-
-def _one(part: Part, _: int) -> Iterator[Part]:
-    yield part
-
-
-def _logits(
-    model: nn.Module,
-    features: Float[Tensor, "clip dim"],
-    index: Int64[np.ndarray, " side"],
-) -> Float[Tensor, "side class"]:
-    some = torch.from_numpy(index)
-    _, logits = engine.apply(model, [(some, features[some])], device=features.device)
-    return logits
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

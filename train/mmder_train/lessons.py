@@ -11,7 +11,7 @@ from torch import Tensor
 from mmder_train.augment import varied
 from mmder_train.clips import ClipData, Order
 from mmder_train.engine import Inputs, Lesson
-from mmder_train.fusion import STATISTICS, Look, fused, places_of
+from mmder_train.fusion import fused, places_of
 from mmder_train.learner import Part
 from mmder_train.trial import Run, Trial
 
@@ -28,19 +28,12 @@ def stored(run: Run, trial: Trial) -> ClipData:
 
 def fuse(run: Run, trial: Trial, batch: Batch, places: Tensor) -> Tensor:
     """Give the encoder's input of stored clips, on the device where they are."""
-    config = run.config
     return fused(
         batch.get("frames"),
         batch.get("sound"),
         places[batch["clip"]],
         strategy=trial.strategy,
-        look=Look(
-            audio=config.audio,
-            colour=config.colour,
-            scale=config.scale,
-            statistics=STATISTICS[config.statistics or "imagenet"],
-            sample_rate_hz=run.store.spec.settings.sample_rate_hz,
-        ),
+        look=run.look,
     )
 
 

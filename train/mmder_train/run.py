@@ -18,9 +18,10 @@ from mmder_train import metrics, report, weights
 from mmder_train.config import TrainConfig
 from mmder_train.folds import Fold
 from mmder_train.memory import keep_freed
+from mmder_train.outcome import Means, Outcome
 from mmder_train.records import FoldRecord, RunFolder
 from mmder_train.trial import Run, Trial
-from mmder_train.tuning import TUNING, Means, Outcome
+from mmder_train.tuning import TUNING
 
 RESULTS_VERSION = 1
 READERS = 8
@@ -113,8 +114,9 @@ def _save(run: Run, trial: Trial, outcome: Outcome, *, folder: RunFolder) -> Non
         "store_sha256": run.store.sha256,
         "config": run.config.to_json(),
     }
+    encoder = outcome.encoder or run.first_encoder()
     with beside(folder.weights(trial.strategy.name, outcome.fold.number)) as draft:
-        weights.save(draft, weights.flat(outcome.encoder, outcome.head), about)
+        weights.save(draft, weights.flat(encoder, outcome.head), about)
 
 
 def _record(trial: Trial, outcome: Outcome) -> FoldRecord:

@@ -13,7 +13,7 @@ from mmder_train import folds, weights
 from mmder_train.clips import Clips, left_out_text, usable
 from mmder_train.config import TrainConfig
 from mmder_train.encoders import ENCODERS, Encoder, build
-from mmder_train.fusion import STRATEGIES, Strategy
+from mmder_train.fusion import STATISTICS, STRATEGIES, Look, Strategy
 from mmder_train.videomae import Readout
 
 
@@ -37,6 +37,21 @@ class Run:
     labels: LabelSet
     weights: weights.Weights | None
     trials: tuple[Trial, ...]
+    dim: int
+    """Numbers that the encoder makes of a clip."""
+    features: Path | None = None
+    """Folder where a frozen encoder's features are kept, None where nowhere."""
+
+    @property
+    def look(self) -> Look:
+        """How clips become pictures."""
+        return Look(
+            audio=self.config.audio,
+            colour=self.config.colour,
+            scale=self.config.scale,
+            statistics=STATISTICS[self.config.statistics or "imagenet"],
+            sample_rate_hz=self.store.spec.settings.sample_rate_hz,
+        )
 
     @property
     def device(self) -> torch.device:
@@ -90,7 +105,7 @@ def choose_device(name: str) -> str:
     return "cuda" if gpu and name != "cpu" else "cpu"
 
 
-def prepare(store: Store, config: TrainConfig) -> Run:
+def prepare(store: Store, config: TrainConfig, features: Path | None = None) -> Run:
     """Check that the store and the weights can serve the settings.
 
     Args:
@@ -98,6 +113,7 @@ def prepare(store: Store, config: TrainConfig) -> Run:
         config: Settings; empty `labels` and `protocol` stand for the store's first,
             an empty `encoder` and None for what the weights are made for. Its
             `weights` are where they lie, and become their name.
+        features: Folder where a frozen encoder's features are kept.
 
     Raises:
         MmderError: If they cannot.
@@ -145,7 +161,13 @@ def prepare(store: Store, config: TrainConfig) -> Run:
             )
         )
     return Run(
-        config=config, store=store, labels=labels, weights=given, trials=tuple(trials)
+        config=config,
+        store=store,
+        labels=labels,
+        weights=given,
+        trials=tuple(trials),
+        dim=encoder.dim,
+        features=features,
     )
 
 

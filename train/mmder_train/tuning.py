@@ -1,14 +1,12 @@
 """The ways to tune: each takes folds and gives what became of them, one by one."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Protocol, cast
+from collections.abc import Iterator, Sequence
+from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Int64
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
@@ -17,99 +15,15 @@ from mmder_train.checkpoint import Checkpoint, asked_to_stop
 from mmder_train.clips import Order, loader
 from mmder_train.distributed import Group
 from mmder_train.encoders import Encoder
-from mmder_train.features import ENCODE_CLIPS, pooled, train_head
 from mmder_train.folds import Fold
+from mmder_train.frozen import heads
 from mmder_train.judging import judged
 from mmder_train.learner import Learner
-from mmder_train.lessons import Batch, Lessons, inputs, stored
-from mmder_train.progress import Progress
+from mmder_train.lessons import Lessons, inputs, stored
+from mmder_train.outcome import Means, Outcome, Tune
 from mmder_train.schedule import adamw, cosine
 from mmder_train.trial import Run, Trial
 from mmder_train.videomae import Classifier, Head
-
-
-@dataclass(frozen=True, kw_only=True)
-class Means:
-    """What a run is done with; no number depends on it."""
-
-    progress: Progress
-    checkpoints: Path
-    """Folder of folds that are not finished."""
-    workers: int = 0
-    """Processes that read the store."""
-    group: Group = field(default_factory=Group)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """A fold that was trained, and its test side predicted."""
-
-    fold: Fold
-    logits: Float[Tensor, "test class"]
-    """In the order of the fold's test clips."""
-    history: Sequence[Mapping[str, float]]
-    """One row an epoch."""
-    encoder: Encoder
-    head: Head
-    seconds: float
-
-
-class Tune(Protocol):
-    """A way to tune."""
-
-    def __call__(
-        self, run: Run, trial: Trial, todo: Sequence[Fold], means: Means
-    ) -> Iterator[Outcome]:
-        """Train and test each fold.
-
-        Args:
-            run: Settings, store and weights.
-            trial: The strategy and its clips.
-            todo: The folds.
-            means: Readers, processes, and where progress goes.
-        """
-
-
-def heads(
-    run: Run, trial: Trial, todo: Sequence[Fold], means: Means
-) -> Iterator[Outcome]:
-    """Encode every clip once, then train a head for each fold."""
-    name, start = trial.strategy.name, time.monotonic()
-    encoder = run.first_encoder()
-    batches = loader(
-        stored(run, trial),
-        Order(np.arange(len(trial.clips.row)), batch=ENCODE_CLIPS[run.device.type]),
-        workers=means.workers,
-        pin=run.device.type == "cuda",
-    )
-    means.progress.begin(f"{name}: encoding", clips=len(trial.clips.row))
-    paced = _paced(batches, means.progress)
-    features = pooled(encoder, inputs(run, trial, paced), device=run.device)
-    labels = torch.from_numpy(trial.clips.label)
-    means.progress.say(
-        f"{name}: {len(labels)} clips encoded in {time.monotonic() - start:.1f} s"
-    )
-    for fold in todo:
-        start = time.monotonic()
-        head, history = train_head(
-            features,
-            labels,
-            fold=fold,
-            classes=len(run.labels.classes),
-            config=run.config,
-            clip_ids=trial.clips.clip_id,
-            progress=means.progress,
-        )
-        test = torch.from_numpy(fold.test)
-        _, logits = engine.apply(head, [(test, features[test])], device=labels.device)
-        yield Outcome(
-            fold=fold,
-            logits=logits,
-            history=history,
-            encoder=encoder,
-            head=head,
-            seconds=time.monotonic() - start,
-        )
 
 
 def full(
@@ -122,14 +36,13 @@ def full(
     pin = run.device.type == "cuda"
 
     def side(model: nn.Module, index: Int64[np.ndarray, " clip"]) -> Tensor:
-        """Give the logits of one side of a fold, in the order of `index`."""
+        """Give the logits of one side of a fold."""
         order = Order(index, batch=config.batch, group=group)
         batches = loader(data, order, workers=workers, pin=pin)
-        found, logits = engine.apply(
+        _, logits = engine.apply(
             model, inputs(run, trial, batches), device=run.device, group=group
         )
-        place = {int(clip): i for i, clip in enumerate(found)}
-        return logits[[place[int(clip)] for clip in index]]
+        return logits
 
     for fold in todo:
         start = time.monotonic()
@@ -206,13 +119,3 @@ def _learner(run: Run, model: Classifier, *, steps: int, group: Group) -> Learne
         clip_norm=config.clip_norm,
         average=average,
     )
-
-
-def _paced(batches: Iterable[Batch], progress: Progress) -> Iterator[Batch]:
-    """Pass batches on, and count them."""
-    waiting = time.monotonic()
-    for batch in batches:
-        waited_s = time.monotonic() - waiting
-        yield batch
-        progress.step(clips=len(batch["clip"]), waited_s=waited_s)
-        waiting = time.monotonic()
