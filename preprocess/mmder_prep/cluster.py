@@ -1,22 +1,26 @@
 """Dask, and only here: jobs out to workers, in any order."""
 
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from queue import Empty, Queue
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
 import dask
-from distributed import Client, LocalCluster, as_completed, get_worker
+from distributed import Client, Future, LocalCluster, get_worker
 from distributed.scheduler import KilledWorker
 
-from mmder_store.errors import SettingsError
+from mmder_store.errors import SettingsError, StoreIncompleteError
 
 TOPIC = "mmder-clips"
 ALLOWED_FAILURES = 4
 """Deaths of its worker after which the scheduler gives a job up: one more than the
 shard needs to find the clip and leave it out."""
-
+LONELY_S = 120.0
+"""Without any worker for so long, a run ends. One that dies is followed by another as
+soon as that has started: seconds, or a minute on a machine that is busy."""
 
 WORKER_ENVIRONMENT = {
     "OMP_NUM_THREADS": "1",
@@ -76,7 +80,8 @@ class Cluster:
             tick: Called here with what the workers' calls were given.
 
         Raises:
-            MmderError: The first that a job raises; the other jobs are then dropped.
+            MmderError: The first that a job raises, or that no worker is left; the
+                other jobs are then dropped.
         """
 
         def hear(event: tuple[Any, Any]) -> None:
@@ -88,15 +93,36 @@ class Cluster:
             self.client.submit(_on_worker, function, job, key=key, pure=False)
             for key, job in jobs_of.items()
         ]
+        ended: Queue[Future[None]] = Queue()
         try:
-            for future in as_completed(futures):
+            for future in futures:
+                future.add_done_callback(ended.put)
+            for _ in futures:
+                future = self._next(ended)
                 error = future.exception() if future.status == "error" else None
                 if error is not None and not isinstance(error, KilledWorker):
                     raise error
-                yield jobs_of[future.key], error is None
+                yield jobs_of[str(future.key)], error is None
         finally:
             self.client.cancel(futures, force=True)
             self.client.unsubscribe_topic(TOPIC)
+
+    def _next(self, ended: "Queue[Future[None]]") -> "Future[None]":
+        """Wait for a job that has ended, as long as there is anyone to end it."""
+        seen = time.monotonic()
+        while time.monotonic() - seen < LONELY_S:
+            try:
+                return ended.get(timeout=LONELY_S / 20)
+            except Empty:
+                # The number, not the list: the client itself asks now and then for no
+                # list at all, and that answer may take the place of ours.
+                if self.client.scheduler_info(n_workers=0)["n_workers"] > 0:
+                    seen = time.monotonic()
+        msg = (
+            f"no worker is left, and none came within {LONELY_S:.0f} s. Run the same "
+            "command again: it goes on, what is done is kept"
+        )
+        raise StoreIncompleteError(msg)
 
 
 def _on_worker(
@@ -126,6 +152,10 @@ def open_cluster(*, workers: int, scheduler: str | None) -> Iterator[Cluster]:
                     # One job a worker: a death is then blamed on no other job.
                     "distributed.scheduler.worker-saturation": 1.0,
                     "distributed.comm.timeouts.connect": "10s",
+                    # So long after a death, Dask looks whether that worker is back; if
+                    # not at that moment, it gives it up for good. One that dies twice,
+                    # or starts slowly, would be lost, and with the last one the run.
+                    "distributed.deploy.lost-worker-timeout": "365d",
                     "distributed.logging.distributed": "error",
                 }
             )

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import dask
+import pytest
 from distributed import LocalCluster
 
+from mmder_prep import cluster as clusters
 from mmder_prep.cluster import open_cluster
+from mmder_store.errors import StoreIncompleteError
 from mortal import Mortal, live_or_die
 
 
@@ -18,7 +22,9 @@ def test_a_job_outlives_its_workers_and_a_deadly_one_is_given_up(
         Mortal(shard=2, deaths=99, folder=str(tmp_path)),
     ]
     ticks: list[str] = []
-    with open_cluster(workers=1, scheduler=None) as cluster:
+    # Dask would give a worker up that is not back so soon; none of ours may be.
+    impatient = dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"})
+    with impatient, open_cluster(workers=1, scheduler=None) as cluster:
         assert cluster.dashboard.startswith("http://127.0.0.1:")
         found = dict(cluster.run(live_or_die, jobs, tick=ticks.append))
     assert found == {jobs[0]: True, jobs[1]: True, jobs[2]: False}
@@ -37,3 +43,20 @@ def test_a_running_cluster_is_joined_and_left_running(tmp_path: Path) -> None:
                 done = dict(joined.run(live_or_die, jobs, tick=lambda _: None))
             assert done == dict.fromkeys(jobs, True)
     assert [job.attempts() for job in jobs] == [2, 2, 2]
+
+
+def test_a_run_without_workers_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where all are gone and none follows, it says so instead of waiting for ever."""
+    monkeypatch.setattr(clusters, "LONELY_S", 1.0)
+    job = Mortal(shard=0, deaths=0, folder=str(tmp_path))
+    local = LocalCluster(n_workers=1, threads_per_worker=1, processes=False)
+    with (
+        local as running,
+        open_cluster(workers=1, scheduler=running.scheduler_address) as joined,
+    ):
+        joined.client.retire_workers()
+        with pytest.raises(StoreIncompleteError, match=r"no worker is left.* goes on"):
+            list(joined.run(live_or_die, [job], tick=lambda _: None))
+    assert job.attempts() == 0
