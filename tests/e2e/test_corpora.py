@@ -6,6 +6,7 @@ tone, so the store tells which file was taken, which half of it, and when.
 
 import csv
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmder_prep.cluster import open_cluster
 from mmder_store import Store
 from programs import run
 from synth import Synth, draw, number_in, sounds_like, write
@@ -38,7 +40,14 @@ WAV = Synth(
     seed=20,
 )
 """Half of all tones away from those in the file of the picture."""
-QUICK = ("--no-face-crop", "--workers", 1)
+
+
+@pytest.fixture(scope="module")
+def quick() -> Iterator[tuple[str, ...]]:
+    """Say how to prepare soon: no faces, and workers that are there already."""
+    with open_cluster(workers=1, scheduler=None) as cluster:
+        address = cluster.client.scheduler_info(n_workers=0)["address"]
+        yield ("--no-face-crop", "--scheduler", address)
 
 
 def row_of(store: Store, clip_id: str) -> int:
@@ -83,7 +92,9 @@ POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 130\n
 
 
 @pytest.fixture(scope="module")
-def cremad(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Store, str]:
+def cremad(
+    tmp_path_factory: pytest.TempPathFactory, quick: tuple[str, ...]
+) -> tuple[Path, Store, str]:
     root = tmp_path_factory.mktemp("cremad")
     for seed, name in enumerate((*CLIPS, MUTE, BAD)):
         write(root / "VideoFlash" / name, replace(FLV, seed=seed))
@@ -97,7 +108,7 @@ def cremad(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Store, str]:
     ]
     lay(root, "processedResults/summaryTable.csv", text="\r\n".join(votes))
     out = root / "store"
-    words = ("--root", root, "--out", out, *QUICK, "--max-failed", 1)
+    words = ("--root", root, "--out", out, *quick, "--max-failed", 1)
     said = run("mmder_prep", "cremad", *words).stderr
     return root, Store(out), said
 
@@ -156,7 +167,7 @@ def test_what_the_crowd_heard_can_be_trained_on(
 
 
 def test_the_packaged_list_of_cremad_makes_the_same_rows(
-    cremad: tuple[Path, Store, str], tmp_path: Path
+    cremad: tuple[Path, Store, str], tmp_path: Path, quick: tuple[str, ...]
 ) -> None:
     """Its lines of these clips, read as a manifest, give the very same pictures."""
     root, store, _ = cremad
@@ -166,7 +177,7 @@ def test_the_packaged_list_of_cremad_makes_the_same_rows(
     lay(tmp_path, "some.csv", text="\n".join(some) + "\n")
     out = tmp_path / "store"
     words = (tmp_path / "some.csv", "--root", root, "--step", 3, "--out", out)
-    run("mmder_prep", "manifest", *words, *QUICK)
+    run("mmder_prep", "manifest", *words, *quick)
     same = Store(out)
     for name in CLIPS:
         one, other = row_of(store, name), row_of(same, name)
@@ -214,7 +225,9 @@ def voice(turn: str) -> Synth:
 
 
 @pytest.fixture(scope="module")
-def iemocap(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, str]:
+def iemocap(
+    tmp_path_factory: pytest.TempPathFactory, quick: tuple[str, ...]
+) -> tuple[Store, str]:
     root = tmp_path_factory.mktemp("iemocap")
     for name in ("Ses01F_impro01", "Ses02M_impro01"):
         session = root / "IEMOCAP_full_release" / f"Session{name[4]}"
@@ -227,7 +240,7 @@ def iemocap(tmp_path_factory: pytest.TempPathFactory) -> tuple[Store, str]:
         for turn in turns.keys() - {SILENT}:
             write(session / "sentences" / "wav" / name / turn, voice(turn))
     out = root / "store"
-    words = ("--root", root, "--out", out, *QUICK, "--max-failed", 1)
+    words = ("--root", root, "--out", out, *quick, "--max-failed", 1)
     said = run("mmder_prep", "iemocap", *words).stderr
     return Store(out), said
 
@@ -272,7 +285,9 @@ def test_a_turn_of_iemocap_past_the_end_has_sound_and_no_picture(
 # MEAD.
 
 
-def test_mead_is_prepared_from_its_folders(tmp_path: Path) -> None:
+def test_mead_is_prepared_from_its_folders(
+    tmp_path: Path, quick: tuple[str, ...]
+) -> None:
     """One camera and no other; picture and sound of one file."""
     spec = Synth(fps=Fraction(30), size_px=(96, 64), rate_hz=48_000)
     takes = {
@@ -283,7 +298,7 @@ def test_mead_is_prepared_from_its_folders(tmp_path: Path) -> None:
     for path, seed in takes.items():
         write(tmp_path / "MEAD" / path, replace(spec, seed=seed))
     out = tmp_path / "store"
-    run("mmder_prep", "mead", "--root", tmp_path / "MEAD", "--out", out, *QUICK)
+    run("mmder_prep", "mead", "--root", tmp_path / "MEAD", "--out", out, *quick)
     store = Store(out)
     assert list(store.columns["clip_id"]) == ["M003_angry_1_001", "W009_neutral_1_040"]
     assert list(store.columns["status"]) == ["ok", "ok"]

@@ -3,6 +3,7 @@
 import csv
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,38 +11,62 @@ from mmder_store import Store
 from programs import run
 
 
-@pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("e2e")
-    run("mmder_prep", "sample", "--out", folder / "sample", "--actors", 5)
+def prepared(folder: Path, *, actors: int) -> Path:
+    run("mmder_prep", "sample", "--out", folder / "sample", "--actors", actors)
     run("mmder_prep", "ravdess", "--root", folder / "sample", "--out", folder / "store")
     return folder / "store"
 
 
-def test_every_generated_clip_is_whole_and_has_a_face(store: Path) -> None:
-    """40 clips of 5 actors: all ok, none clamped, the face in all frames searched."""
+def check_whole(store: Path, *, clips: int) -> None:
+    """All clips ok, none clamped, the face in all frames searched."""
     opened = Store(store)
     columns = opened.columns
-    assert len(opened) == 40
+    assert len(opened) == clips
     assert set(columns["status"]) == {"ok"}
     assert (columns["clamped"] == 0).all()
     assert (columns["faces_found"] == columns["faces_searched"]).all()
     assert "as it was written" in run("mmder_prep", "verify", store).stdout
 
 
-def test_training_tests_each_speaker_once_and_never_in_training(
-    store: Path, tmp_path: Path
-) -> None:
-    """Actors 1 to 4 are fold 1, actor 5 is fold 2; the table names the picture."""
-    out = tmp_path / "run"
-    said = run("mmder_train", "--store", store, "--strategy", "fslf", "--out", out)
+def trained(store: Path, out: Path, *more: str) -> list[dict[str, Any]]:
+    """Train, see that each clip is tested once, and give the folds."""
+    words = ("--store", store, "--strategy", "fslf", *more, "--out", out)
+    said = run("mmder_train", *words)
     assert "WAR" in said.stdout
     assert (out / "confusion-fslf.png").stat().st_size > 1000
     results = json.loads((out / "results.json").read_text())
-    found = results["strategies"]["fslf"]
-    assert [f["speakers"] for f in found["folds"]] == [["01", "02", "03", "04"], ["05"]]
-    assert [f["train_clips"] for f in found["folds"]] == [8, 32]
     with (out / "predictions-fslf.csv").open() as file:
         tested = [row["clip_id"] for row in csv.DictReader(file)]
     assert sorted(tested) == sorted(Store(store).columns["clip_id"])
     assert results["store"]["sha256"] == Store(store).sha256
+    folds: list[dict[str, Any]] = results["strategies"]["fslf"]["folds"]
+    return folds
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return prepared(tmp_path_factory.mktemp("e2e"), actors=2)
+
+
+def test_every_generated_clip_is_whole_and_has_a_face(store: Path) -> None:
+    check_whole(store, clips=16)
+
+
+def test_training_tests_each_speaker_once_and_never_in_training(
+    store: Path, tmp_path: Path
+) -> None:
+    """Of this protocol actor 2 is in fold 1, and actor 1 in fold 5."""
+    folds = trained(store, tmp_path / "run", "--protocol", "ravdess-luna-jimenez-5")
+    assert [f["fold"] for f in folds] == [1, 5]
+    assert [f["speakers"] for f in folds] == [["02"], ["01"]]
+    assert [f["train_clips"] for f in folds] == [8, 8]
+
+
+@pytest.mark.slow
+def test_more_actors_in_the_folds_that_are_the_default(tmp_path: Path) -> None:
+    """Actors 1 to 4 are fold 1, actor 5 is fold 2."""
+    store = prepared(tmp_path, actors=5)
+    check_whole(store, clips=40)
+    folds = trained(store, tmp_path / "run")
+    assert [f["speakers"] for f in folds] == [["01", "02", "03", "04"], ["05"]]
+    assert [f["train_clips"] for f in folds] == [8, 32]

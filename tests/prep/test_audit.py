@@ -224,8 +224,15 @@ def test_a_store_of_noise_is_clean(tmp_path: Path) -> None:
     assert findings(make_store(tmp_path / "s", clips=48)) == []
 
 
-def test_a_store_of_sound_alone_is_audited(tmp_path: Path) -> None:
-    assert findings(make_store(tmp_path / "s", clips=48, modality="audio")) == []
+@pytest.fixture(scope="module")
+def clean(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same of sound alone; each test opens it, and changes what it has opened."""
+    path = tmp_path_factory.mktemp("clean") / "s"
+    return make_store(path, clips=48, modality="audio").path
+
+
+def test_a_store_of_sound_alone_is_audited(clean: Path) -> None:
+    assert findings(Store(clean)) == []
 
 
 def changed(store: Store, **changes: Any) -> Store:
@@ -235,8 +242,8 @@ def changed(store: Store, **changes: Any) -> Store:
     return store
 
 
-def test_a_speaker_on_both_sides_is_a_leak(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "s", modality="audio", clips=48)
+def test_a_speaker_on_both_sides_is_a_leak(clean: Path) -> None:
+    store = Store(clean)
     store = changed(store, only_trained=("01",), held_out=("06",))
     leaks = [f.line for f in findings(store) if f.leak]
     assert leaks == [
@@ -245,8 +252,8 @@ def test_a_speaker_on_both_sides_is_a_leak(tmp_path: Path) -> None:
     ]
 
 
-def test_a_speaker_without_a_place_is_a_warning(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "s", modality="audio", clips=48)
+def test_a_speaker_without_a_place_is_a_warning(clean: Path) -> None:
+    store = Store(clean)
     folds = dict(store.spec.protocols[0].fold_of)
     del folds["01"], folds["24"]
     found = findings(changed(store, fold_of=folds))
@@ -256,8 +263,8 @@ def test_a_speaker_without_a_place_is_a_warning(tmp_path: Path) -> None:
     assert not [f for f in found if f.leak]
 
 
-def test_names_apart_by_zeros_or_capitals_are_told(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "s", modality="audio", clips=48)
+def test_names_apart_by_zeros_or_capitals_are_told(clean: Path) -> None:
+    store = Store(clean)
     store.columns["speaker"][:8] = "6"
     assert "speakers 06, 6: apart by zeros or capitals only" in lines(
         findings(store), "speakers"
@@ -292,8 +299,8 @@ def test_without_a_protocol_all_clips_are_in_one_line(tmp_path: Path) -> None:
     assert sum(balance.counts["all"]) == 16
 
 
-def test_a_side_that_is_never_tested_is_counted_too(tmp_path: Path) -> None:
-    store = make_store(tmp_path / "s", modality="audio", clips=48)
+def test_a_side_that_is_never_tested_is_counted_too(clean: Path) -> None:
+    store = Store(clean)
     one = FoldProtocol(
         name="one", fold_of={"01": 1}, only_trained=("06",), held_out=("10",), source=""
     )
