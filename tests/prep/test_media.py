@@ -252,9 +252,9 @@ def test_a_long_file_costs_about_what_a_short_one_does(tmp_path: Path) -> None:
         path = write(tmp_path / f"{duration_s:.0f}", Synth(duration_s=duration_s))
         taken = []
         for _ in range(4):
-            begin = time.perf_counter()
+            begin = time.process_time()
             take_of(path)
-            taken.append(time.perf_counter() - begin)
+            taken.append(time.process_time() - begin)
         return min(taken)
 
     assert seconds(60.0) < 4 * seconds(4.0)
