@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Float, Float64, Int64, UInt8
 from torch import Tensor
 from torch.nn import functional
 
@@ -132,12 +132,11 @@ def scaled(
     return (sound - low) / span
 
 
-@cache
-def mel_bands(bins: int, sample_rate_hz: int) -> Float[Tensor, "mel bin"]:
-    """Give the weight of every bin of an STFT in each of 64 mel bands; they sum to 1.
+def mel_edges_hz(sample_rate_hz: int) -> Float64[np.ndarray, " edge"]:
+    """Give where 64 overlapping mel bands begin, peak and end: 66 frequencies.
 
-    Triangles on Slaney's scale (Auditory Toolbox, 1998): straight up to 1 kHz, then
-    27 steps for each factor of 6.4. A band's power is thus the mean of its bins'.
+    They are evenly spaced on Slaney's scale (Auditory Toolbox, 1998): straight up to
+    1 kHz, then 27 steps for each factor of 6.4.
     """
     top_hz = sample_rate_hz / 2
     step, corner_hz, corner = 200 / 3, 1000.0, 15.0
@@ -149,9 +148,18 @@ def mel_bands(bins: int, sample_rate_hz: int) -> Float[Tensor, "mel bin"]:
     )
     mel = np.linspace(0, top, MELS + 2)
     high = corner_hz * np.exp(factor * (mel - corner))
-    edge_hz = np.where(mel < corner, mel * step, high)
+    return np.where(mel < corner, mel * step, high)
+
+
+@cache
+def mel_bands(bins: int, sample_rate_hz: int) -> Float[Tensor, "mel bin"]:
+    """Give the weight of every bin of an STFT in each of 64 mel bands; they sum to 1.
+
+    They are triangles: a band's power is the mean of its bins'.
+    """
+    edge_hz = mel_edges_hz(sample_rate_hz)
     low, mid, last = edge_hz[:-2, None], edge_hz[1:-1, None], edge_hz[2:, None]
-    bin_hz = np.linspace(0, top_hz, bins)
+    bin_hz = np.linspace(0, sample_rate_hz / 2, bins)
     sides = (bin_hz - low) / (mid - low), (last - bin_hz) / (last - mid)
     weight = np.minimum(*sides).clip(min=0)
     return torch.from_numpy(weight / weight.sum(axis=1, keepdims=True)).float()
