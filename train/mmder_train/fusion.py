@@ -45,16 +45,6 @@ class Statistics:
     mean_rgb: tuple[float, float, float]
     std_rgb: tuple[float, float, float]
 
-    def line(
-        self, device: torch.device
-    ) -> tuple[Float[Tensor, "3 1 1 1"], Float[Tensor, "3 1 1 1"]]:
-        """Give what a colour in [0, 255] is multiplied by, and what is then taken."""
-        std, mean = (
-            torch.tensor(rgb, device=device).view(3, 1, 1, 1)
-            for rgb in (self.std_rgb, self.mean_rgb)
-        )
-        return 1 / (255 * std), mean / std
-
 
 _IMAGENET_MEAN = (0.485, 0.456, 0.406)
 STATISTICS = {
@@ -201,12 +191,11 @@ def colour_values(
 def write_spectrograms(into: Into, sound: Sound, *, look: Look) -> None:
     """Paint each sound window where its picture lies in the input, normalised."""
     value = colour_values(sound, look=look, height_px=into.shape[3])
-    factor, shift = look.statistics.line(into.device)
     if look.colour == "grey":
+        factor, shift = _line(look.statistics, into.device)
         torch.mul(value[:, None], factor, out=into).sub_(shift)
         return
-    colours = colour_table(look.colour).to(into.device)[:, :, None, None].float()
-    table = colours.mul_(factor).sub_(shift).flatten(1)
+    table = _normalised_table(look.colour, look.statistics, into.device)
     index = value.int().flatten()
     for plane, painted in zip(table, into.unbind(1), strict=True):
         painted.copy_(plane.index_select(0, index).view_as(painted))
@@ -222,8 +211,28 @@ def write_faces(into: Into, frames: Frames, *, by: Statistics) -> None:
         upper, lower = frames[:, :, ::2], frames[:, :, 1::2]
         # Their floored mean, with no number of more than eight bits.
         frames = (upper & lower).add_((upper ^ lower).bitwise_right_shift_(1))
-    factor, shift = by.line(into.device)
+    factor, shift = _line(by, into.device)
     into.copy_(frames.permute(0, 4, 1, 2, 3)).mul_(factor).sub_(shift)
+
+
+@cache
+def _line(
+    by: Statistics, device: torch.device
+) -> tuple[Float[Tensor, "3 1 1 1"], Float[Tensor, "3 1 1 1"]]:
+    """Give what a colour in [0, 255] is multiplied by, and what is then taken off."""
+    std, mean = (
+        torch.tensor(rgb, device=device).view(3, 1, 1, 1)
+        for rgb in (by.std_rgb, by.mean_rgb)
+    )
+    return 1 / (255 * std), mean / std
+
+
+@cache
+def _normalised_table(
+    colour: str, by: Statistics, device: torch.device
+) -> Float[Tensor, "3 256"]:
+    factor, shift = (of.view(3, 1) for of in _line(by, device))
+    return colour_table(colour).to(device).float().mul_(factor).sub_(shift)
 
 
 def cfas(x: Input) -> tuple[Tensor, Tensor]:
