@@ -95,8 +95,9 @@ def read_run(path: Path, name: str) -> list[Tested]:
         raise SettingsError(msg)
     try:
         return [
-            _tested(folder, name, results, strategy)
+            tested
             for strategy in sorted(results["strategies"])
+            for tested in _every(folder, name, results, strategy)
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, SettingsError):
@@ -105,14 +106,39 @@ def read_run(path: Path, name: str) -> list[Tested]:
         raise SettingsError(msg) from error
 
 
-def _tested(
+def _every(
     folder: RunFolder, name: str, results: Mapping[str, Any], strategy: str
+) -> list[Tested]:
+    """Give what a strategy predicted, and the same over fewer classes."""
+    found, config = results["strategies"][strategy], dict(results["config"])
+    tested = [
+        _tested(folder, name, results, strategy, strategy, found, results["classes"])
+    ]
+    for fewer in found.get("merged", []):
+        # Under a name of its own, it is ranked with no other head.
+        about = {**results, "config": {**config, "labels": str(fewer["title"])}}
+        table = f"{strategy}-{fewer['labels']}"
+        scored = {**found, **fewer}
+        tested.append(
+            _tested(folder, name, about, strategy, table, scored, fewer["classes"])
+        )
+    return tested
+
+
+def _tested(
+    folder: RunFolder,
+    name: str,
+    results: Mapping[str, Any],
+    strategy: str,
+    table: str,
+    found: Mapping[str, Any],
+    names: Sequence[str],
 ) -> Tested:
-    if not re.fullmatch(r"[a-z0-9-]+", strategy):
-        msg = f"run {folder.path}: strategy {strategy!r} is no name of one"
+    if not re.fullmatch(r"[a-z0-9-]+", table):
+        msg = f"run {folder.path}: strategy {table!r} is no name of one"
         raise SettingsError(msg)
-    found, classes = results["strategies"][strategy], tuple(results["classes"])
-    rows = _rows(folder.predictions(strategy), classes)
+    classes = tuple(names)
+    rows = _rows(folder.predictions(table), classes)
     number = {c: i for i, c in enumerate(classes)}
     tested = Tested(
         run=name,
@@ -132,13 +158,13 @@ def _tested(
     order = [f"{k:09d}" for k in tested.fold]
     if tested.counts(order).tolist() != told:
         msg = (
-            f"{folder.predictions(strategy)}: not what results.json tells. Run it "
+            f"{folder.predictions(table)}: not what results.json tells. Run it "
             "again into another --out."
         )
         raise SettingsError(msg)
     both = {(s, k) for s, k in zip(tested.speaker, tested.fold.tolist(), strict=True)}
     if len(both) > len(set(tested.speaker)):
-        msg = f"{folder.predictions(strategy)}: a speaker is tested in two folds"
+        msg = f"{folder.predictions(table)}: a speaker is tested in two folds"
         raise SettingsError(msg)
     return tested
 

@@ -18,6 +18,7 @@ from mmder_train import metrics, report, weights
 from mmder_train.config import TrainConfig
 from mmder_train.folds import Fold
 from mmder_train.memory import keep_freed
+from mmder_train.merged import mergers
 from mmder_train.outcome import Means, Outcome
 from mmder_train.records import FoldRecord, RunFolder
 from mmder_train.trial import Run, Trial
@@ -76,6 +77,10 @@ def cross_validate(
             folder.write_predictions(name, records[name], run.labels.classes)
             with beside(folder.confusion(name)) as draft:
                 report.draw_confusion(draft, name, found, run.labels.classes)
+            for fewer in mergers(run.labels, run.store.spec.label_sets):
+                table = f"{name}-{fewer.labels.name}"
+                joined = [fewer.of(record) for record in records[name]]
+                folder.write_predictions(table, joined, fewer.labels.classes)
         folder.finish(results)
     return results
 
@@ -175,7 +180,28 @@ def _results(run: Run, records: Mapping[str, Sequence[FoldRecord]]) -> dict[str,
 
 
 def _result(trial: Trial, records: Sequence[FoldRecord], run: Run) -> dict[str, Any]:
-    classes = len(run.labels.classes)
+    return {
+        "equation": trial.strategy.equation,
+        "clips": len(trial.clips.row),
+        "left_out": trial.clips.left_out,
+        "notes": trial.notes,
+        **_summary(records, classes=len(run.labels.classes)),
+        "merged": [
+            {
+                "labels": fewer.labels.name,
+                "title": fewer.title,
+                "classes": list(fewer.labels.classes),
+                **_summary(
+                    [fewer.of(record) for record in records],
+                    classes=len(fewer.labels.classes),
+                ),
+            }
+            for fewer in mergers(run.labels, run.store.spec.label_sets)
+        ],
+    }
+
+
+def _summary(records: Sequence[FoldRecord], *, classes: int) -> dict[str, Any]:
     counts = {r.fold: _counts(r, classes=classes) for r in records}
     more = {
         r.fold: {
@@ -187,14 +213,7 @@ def _result(trial: Trial, records: Sequence[FoldRecord], run: Run) -> dict[str, 
         }
         for r in records
     }
-    return {
-        "equation": trial.strategy.equation,
-        "clips": len(trial.clips.row),
-        "left_out": trial.clips.left_out,
-        "notes": trial.notes,
-        **report.summary(counts, more),
-        **_peer_style(records),
-    }
+    return {**report.summary(counts, more), **_peer_style(records)}
 
 
 def _peer_style(records: Sequence[FoldRecord]) -> dict[str, Any]:
