@@ -83,7 +83,10 @@ def _features(run: Run, trial: Trial, means: Means) -> Float[Tensor, "clip dim"]
         if means.group.leads:
             features.write(path, made, clip_ids=ids, made_by=made_by)
     except OSError as error:
-        say(f"{said}; features cannot be kept in {path.parent} ({error.strerror})")
+        say(
+            f"{said}; features cannot be kept in {path.parent} ({error.strerror}), "
+            "--features names another place"
+        )
     else:
         say(f"{said}; features kept in {path}")
     return made
