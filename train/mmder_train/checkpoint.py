@@ -21,8 +21,6 @@ from mmder_store.settings import digest
 from mmder_train.distributed import ALONE, Group
 from mmder_train.learner import Learner
 
-SAVE_EVERY_S = 300.0
-
 
 class StoppedError(MmderError):
     """The user or the machine asked to stop, and what was learnt is saved."""
@@ -43,7 +41,7 @@ class Checkpoint:
     """Of the JSON, without its ending."""
     identity: dict[str, Any]
     """What the run is of; a checkpoint of another one is refused."""
-    every_s: float = SAVE_EVERY_S
+    every_s: float
     asked: "Asked"
     group: Group = ALONE
     _saved: float = field(default_factory=time.monotonic)

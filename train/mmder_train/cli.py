@@ -102,6 +102,13 @@ def _say(line: str) -> None:
     help="Folder where --tune head keeps features.  [default: STORE.features]",
 )
 @click.option("--save-weights", is_flag=True, help="Keep each fold's weights.")
+@click.option(
+    "--save-every",
+    type=click.FloatRange(min=0),
+    default=5.0,
+    metavar="MINUTES",
+    help="How often a fold that is being tuned is saved.",
+)
 @click.option("--tensorboard", is_flag=True, help="Write scalars for TensorBoard.")
 @click.option("-v", "--verbose", is_flag=True, help="Show where an error came from.")
 @click.version_option(package_name="mmder", prog_name="mmder-train")
@@ -124,7 +131,7 @@ def cli(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
             name: options.pop(name)
             for name in (
                 *("store", "weights", "recipe", "resume", "out", "device", "workers"),
-                *("features", "save_weights", "tensorboard", "verbose"),
+                *("features", "save_every", "save_weights", "tensorboard", "verbose"),
             )
         }
         given = {name: value for name, value in options.items() if name in named}
@@ -142,6 +149,7 @@ def _train(
     device: str,
     workers: int | None,
     features: str | None,
+    save_every: float,
     save_weights: bool,
     tensorboard: bool,
     verbose: bool,
@@ -197,6 +205,7 @@ def _train(
                 workers=readers(config) if workers is None else workers,
                 group=group,
                 checkpoints=folder.checkpoints,
+                save_every_s=60 * save_every,
             )
             results = cross_validate(
                 run, folder, save_weights=save_weights, means=means

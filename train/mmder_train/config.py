@@ -71,7 +71,7 @@ RANGES = {
     "drop_path": Range(low=0, high=1, below=True),
     "drop_tokens": Range(low=0, high=1, below=True),
     "label_smoothing": Range(low=0, high=1, below=True),
-    "mask": Range(low=0, high=1, below=True),
+    "mask": Range(low=0, high=0.5),
     "mixup": Range(low=0, high=10),
     "cutmix": Range(low=0, high=10),
     "clip_norm": Range(low=0),
@@ -183,12 +183,7 @@ class TrainConfig:
                 raise SettingsError(msg)
         if self.tune == "head":
             self._refuse_what_only_full_takes()
-        if self.augment == "sound" and self.audio == "mfcc":
-            msg = "--augment sound: varies an STFT. Say --audio stft or --audio mel."
-            raise SettingsError(msg)
-        if self.augment == "sound" and self.strategies == ("video",):
-            msg = "--augment sound: --strategy video has no sound"
-            raise SettingsError(msg)
+        self._refuse_variation_of_nothing()
         if not self.strategies or len(set(self.strategies)) < len(self.strategies):
             msg = f"--strategy {','.join(self.strategies)}: expected each strategy once"
             raise SettingsError(msg)
@@ -200,6 +195,20 @@ class TrainConfig:
             raise SettingsError(msg)
         if self.rfas_resample and "rfas" not in self.strategies:
             msg = f"--rfas-resample: no rfas among {', '.join(self.strategies)}"
+            raise SettingsError(msg)
+
+    def _refuse_variation_of_nothing(self) -> None:
+        said = f"--augment {self.augment}"
+        msg = ""
+        if self.augment in ("sound", "all") and self.audio == "mfcc":
+            msg = f"{said}: varies an STFT. Say --audio stft or --audio mel."
+        elif self.augment == "sound" and self.strategies == ("video",):
+            msg = f"{said}: --strategy video has no sound"
+        elif self.augment == "picture" and self.strategies == ("audio",):
+            msg = f"{said}: --strategy audio has no pictures"
+        elif self.mask and self.strategies == ("video",):
+            msg = "--mask: --strategy video has no spectrogram"
+        if msg:
             raise SettingsError(msg)
 
     def _refuse_what_only_full_takes(self) -> None:

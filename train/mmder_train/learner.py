@@ -134,7 +134,10 @@ class Learner:
                 loss = functional.cross_entropy(
                     logits.float(),
                     part.target,
-                    label_smoothing=self.label_smoothing,
+                    # Shares of mixed clips are smoothed when they are mixed.
+                    label_smoothing=(
+                        0.0 if part.target.is_floating_point() else self.label_smoothing
+                    ),
                     reduction="sum",
                 ) * float(part.counts)
                 # Of the mean over all processes, which share means of gradients.

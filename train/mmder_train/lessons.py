@@ -1,18 +1,19 @@
 """What a run's settings make of its store: batches as the encoder takes them."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
-from mmder_train.augment import varied
+from mmder_train.augment import AUGMENTATIONS
 from mmder_train.clips import ClipData, Order
 from mmder_train.engine import Inputs, Lesson
 from mmder_train.fusion import fused, places_of
 from mmder_train.learner import Part
+from mmder_train.mixing import Mixing, shared_places
 from mmder_train.trial import Run, Trial
 
 Batch = Mapping[str, Tensor]
@@ -26,22 +27,21 @@ def stored(run: Run, trial: Trial) -> ClipData:
     )
 
 
-def fuse(run: Run, trial: Trial, batch: Batch, places: Tensor) -> Tensor:
-    """Give the encoder's input of stored clips, on the device where they are."""
-    return fused(
-        batch.get("frames"),
-        batch.get("sound"),
-        places[batch["clip"]],
-        strategy=trial.strategy,
-        look=run.look,
-    )
-
-
 def inputs(run: Run, trial: Trial, batches: Iterable[Batch]) -> Inputs:
     """Bring stored clips to the device as they are, and fuse them there."""
     places = _places(run, trial, 0)
     for batch in batches:
-        yield batch["clip"], fuse(run, trial, _on_device(run, batch), places)
+        there = _on_device(run, batch)
+        yield (
+            batch["clip"],
+            fused(
+                there.get("frames"),
+                there.get("sound"),
+                places[there["clip"]],
+                strategy=trial.strategy,
+                look=run.look,
+            ),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,18 +70,30 @@ class Lessons:
 def _parts(
     run: Run, trial: Trial, batch: Batch, number: int, *, places: Tensor, counts: bool
 ) -> Iterator[Part]:
-    """Cut a batch into parts, each made when its turn comes."""
+    """Cut a batch into parts, each varied, fused and mixed when its turn comes."""
+    config, look = run.config, run.look
+    augmentation = replace(AUGMENTATIONS[config.augment], mask=config.mask)
+    mixing = Mixing(mixup=config.mixup, cutmix=config.cutmix)
     labels = torch.from_numpy(trial.clips.label).to(run.device)
     size = -(-len(batch["clip"]) // number)
     for k in range(0, len(batch["clip"]), size):
         some = {name: t[k : k + size] for name, t in batch.items()}
-        if run.config.augment == "sound" and "sound" in some:
-            some["sound"] = varied(some["sound"])
-        yield Part(
-            x=fuse(run, trial, some, places),
-            target=labels[some["clip"]],
-            counts=counts,
+        target, order = labels[some["clip"]], places[some["clip"]]
+        frames, sound = augmentation.vary(
+            some.get("frames"), some.get("sound"), look=look
         )
+        if mixing.on:
+            order = shared_places(order)
+        x = fused(frames, sound, order, strategy=trial.strategy, look=look)
+        if mixing.on:
+            x, target = mixing.mixed(
+                x,
+                target,
+                classes=len(run.labels.classes),
+                strategy=trial.strategy,
+                label_smoothing=config.label_smoothing,
+            )
+        yield Part(x=x, target=target, counts=counts)
 
 
 def _on_device(run: Run, batch: Batch) -> dict[str, Tensor]:

@@ -23,6 +23,8 @@ class Means:
     progress: Progress
     checkpoints: Path
     """Folder of folds that are not finished."""
+    save_every_s: float = 300.0
+    """How often they are saved."""
     workers: int = 0
     """Processes that read the store."""
     group: Group = field(default_factory=Group)

@@ -155,7 +155,7 @@ def _table(name: str, equation: str, title: str, found: Mapping[str, Any]) -> Ta
     return table
 
 
-def _cells(found: Mapping[str, float]) -> tuple[str, str]:
+def _cells(found: Mapping[str, Any]) -> tuple[str, str]:
     return f"{100 * found['war']:.1f}", f"{100 * found['uar']:.1f}"
 
 

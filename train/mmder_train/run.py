@@ -186,6 +186,7 @@ def _result(trial: Trial, records: Sequence[FoldRecord], run: Run) -> dict[str, 
         "left_out": trial.clips.left_out,
         "notes": trial.notes,
         **_summary(records, classes=len(run.labels.classes)),
+        **_peer_style(records),
         "merged": [
             {
                 "labels": fewer.labels.name,
@@ -213,7 +214,7 @@ def _summary(records: Sequence[FoldRecord], *, classes: int) -> dict[str, Any]:
         }
         for r in records
     }
-    return {**report.summary(counts, more), **_peer_style(records)}
+    return report.summary(counts, more)
 
 
 def _peer_style(records: Sequence[FoldRecord]) -> dict[str, Any]:

@@ -75,6 +75,7 @@ def full(
                 path=means.checkpoints / f"{trial.strategy.name}-{fold.number}",
                 identity=run.identity(),
                 asked=asked,
+                every_s=means.save_every_s,
                 group=group,
             )
             engine.learn(
