@@ -2,6 +2,7 @@
 # make test       environment and every test that takes seconds
 # make check      the tests, and ruff, mypy strict, import contracts
 # make test-slow  the proofs that take minutes
+# make bench      the quick benchmarks, beside the figures last recorded
 # make readme     write the parts of README.md that are made from the code
 # make manifests  write the lists in data_manifests that are made from the code
 # make lock       pin the newest versions that fit pyproject.toml
@@ -11,7 +12,7 @@ PYTHON ?= python3
 DEMO ?= demo
 BIN := .venv/bin
 
-.PHONY: help env demo test test-slow readme manifests lint check lock clean
+.PHONY: help env demo test test-slow bench readme manifests lint check lock clean
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
@@ -37,6 +38,13 @@ test: env
 
 test-slow: env
 	$(BIN)/python -m pytest -m slow --timeout 3600
+
+# What mmder is compared with asks for older versions of what it uses: the lock decides.
+bench: env .venv/.bench
+	$(BIN)/python benchmarks/quick.py
+.venv/.bench: .venv/.ready
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --override requirements.lock --group bench
+	@touch $@
 
 # What the README shows of the code.
 readme: env

@@ -1,0 +1,32 @@
+"""The quick benchmarks, each in a process of its own: `make bench`."""
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from record import Figure, keep, recorded, show
+
+QUICK: tuple[str, ...] = ()
+"""Scripts of this folder that have a quick run, in this order."""
+
+
+def main() -> None:
+    """Run them, and print one table each against the last recorded figures."""
+    start, runs = time.monotonic(), {}
+    with tempfile.TemporaryDirectory() as folder:
+        for name in QUICK:
+            script, out = Path(__file__).with_name(f"{name}.py"), Path(folder) / name
+            command = [sys.executable, str(script), "--quick", "--figures", str(out)]
+            subprocess.run(command, check=True)
+            runs[f"{name} quick"] = [Figure(**f) for f in json.loads(out.read_text())]
+    show(runs, recorded())
+    print(f"{time.monotonic() - start:.0f} s")
+    if "--record" in sys.argv[1:]:
+        keep(runs)
+
+
+if __name__ == "__main__":
+    main()
