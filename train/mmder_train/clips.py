@@ -132,7 +132,7 @@ class ClipData(Dataset[dict[str, Tensor]]):
         self.rows = clips.row
         self.frames = strategy.frames
         self.sound = sound_array(strategy, audio)
-        self._held: list[dict[str, Tensor]] | None = None
+        self._held: dict[str, Tensor] | None = None
 
     def __len__(self) -> int:
         """Count the clips."""
@@ -140,26 +140,33 @@ class ClipData(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
         """Give ``clip`` (the position), and ``frames`` and ``sound`` where taken."""
-        return self._read(index) if self._held is None else self._held[index]
+        return {k: v[0] for k, v in self.__getitems__([index]).items()}
 
-    def _read(self, index: int) -> dict[str, Tensor]:
-        row = int(self.rows[index])
+    def __getitems__(self, index: Sequence[int]) -> dict[str, Tensor]:
+        """Give a batch at once: clips are read to where they lie in it."""
+        if self._held is not None:
+            return {k: v[list(index)] for k, v in self._held.items()}
+        rows = self.rows[list(index)].tolist()
         found = {"clip": torch.tensor(index)}
         if self.frames:
             # The 8-frame step is twice the 16-frame step: every second picture.
-            frames = self.store.read("frames", row)[:: 16 // self.frames]
+            frames = self.store.read_batch("frames", rows)[:, :: 16 // self.frames]
             found["frames"] = torch.from_numpy(np.ascontiguousarray(frames))
         if self.sound:
-            found["sound"] = torch.from_numpy(self.store.read(self.sound, row))
+            found["sound"] = torch.from_numpy(self.store.read_batch(self.sound, rows))
         return found
 
     def hold(self) -> bool:
         """Read all clips into memory if they are few enough; tell if they were."""
         if self._held is None:
-            first = self._read(0).values()
-            if sum(t.nbytes for t in first) * len(self) > HOLD_BYTES:
+            first = self[0]
+            if sum(t.nbytes for t in first.values()) * len(self) > HOLD_BYTES:
                 return False
-            self._held = [self._read(i) for i in range(len(self))]
+            held = {k: v.new_empty(len(self), *v.shape) for k, v in first.items()}
+            for index in range(len(self)):
+                for name, value in self[index].items():
+                    held[name][index] = value
+            self._held = held
         return True
 
 
@@ -239,12 +246,18 @@ def loader(
     return DataLoader(
         data,
         batch_sampler=order,
+        collate_fn=_whole,
         num_workers=workers,
         pin_memory=pin,
         # Its own, or each pass would draw from the one that the model draws from.
         generator=torch.Generator(),
         **more,
     )
+
+
+def _whole(batch: object) -> object:
+    """Leave a batch as it was read; torch would make one of single clips."""
+    return batch
 
 
 def left_out_text(left_out: dict[str, int]) -> str:
