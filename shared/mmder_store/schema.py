@@ -29,9 +29,10 @@ class ArraySpec:
     """Made from pictures: absent from a store of sound alone."""
     heavy: bool = False
     """Chunked clip by clip inside a shard; else one chunk holds the shard."""
-    codec: Literal["lz4", "zstd"] = "zstd"
-    """How it is compressed. Faces read four times as fast from LZ4, and are but a tenth
-    smaller with Zstandard; sound is 40 % smaller with it (benchmarks/codecs.py)."""
+    codec: Literal["none", "zstd"] = "zstd"
+    """How it is compressed. LZ4 would make faces a sixth smaller and their reading up
+    to three times as long; sound is 40 % smaller for a tenth of a millisecond
+    (benchmarks/codecs.py)."""
 
 
 ARRAYS = (
@@ -43,7 +44,7 @@ ARRAYS = (
         meaning="face crops at the 16-frame step; every second one is the 8-frame step",
         picture=True,
         heavy=True,
-        codec="lz4",
+        codec="none",
     ),
     ArraySpec(
         name="stft_16",

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import BloscCodec, ZstdCodec
+from zarr.codecs import ZstdCodec
 from zarr.dtype import VariableLengthUTF8
 from zarr.errors import ZarrUserWarning
 
@@ -41,10 +41,7 @@ from mmder_store.schema import (
 from mmder_store.settings import digest
 from mmder_store.spec import FORMAT_KEY, StoreSpec
 
-CODECS = {
-    "lz4": BloscCodec(cname="lz4", shuffle="noshuffle"),
-    "zstd": ZstdCodec(level=1),
-}
+CODECS = {"none": None, "zstd": ZstdCodec(level=-1)}
 """What arrays are written with; what they are read with stands in themselves."""
 
 

@@ -1,0 +1,171 @@
+"""Clips read from the store, and from what others keep them in.
+
+One clip at random, then an epoch of shuffled batches of 16, in one process; the page
+cache holds all (warm), or nothing of what is read (cold). Dropped with
+posix_fadvise: what the disk and the host of a virtual machine hold is not controlled.
+"""
+
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+import zarr
+from zarr.codecs import BloscCodec
+
+from data import ACTORS, DATA, QUICK_ACTORS, recoded, store
+from mmder_store import Store
+from mmder_train.clips import ClipData, Order, loader, usable
+from mmder_train.fusion import STRATEGIES
+from record import Figure, Times, interleaved, main, ratio
+from rivals import BATCH, QUICK, RIVALS, Arrays, Reader
+
+OURS, LZ4, ZARR = "store", "store in LZ4", "store by Zarr"
+NAMES = {"frames": "frames", "sound": "mfcc_16"}
+"""What CFAS takes of a clip."""
+READS = 24
+"""Clips read one by one in a round."""
+
+
+def reader(path: Path) -> Reader:
+    """Give a store as the trainer reads it."""
+    opened, strategy = Store(path), STRATEGIES["cfas"]
+    found = usable(opened, strategy=strategy, labels=opened.spec.label_sets[0])
+    data = ClipData(opened, clips=found, strategy=strategy, audio="mfcc")
+
+    def epoch(order: Sequence[int]) -> Iterable[Any]:
+        rows = Order(np.array(order))
+        return loader(data, rows, batch=BATCH, workers=0, pin=False)
+
+    return Reader(
+        epoch=epoch,
+        read=lambda row: {k: opened.read(v, row) for k, v in NAMES.items()},
+    )
+
+
+def by_zarr(path: Path) -> Reader:
+    """Give a store as Zarr itself reads it, one clip after the other."""
+    group = zarr.open_group(path, mode="r", use_consolidated=False)
+    arrays: Any = {name: group[held] for name, held in NAMES.items()}
+
+    def read(row: int) -> Arrays:
+        return {name: array[row] for name, array in arrays.items()}
+
+    def epoch(order: Sequence[int]) -> Iterable[Any]:
+        for start in range(0, len(order), BATCH):
+            each = [read(row) for row in order[start : start + BATCH]]
+            yield {k: np.stack([clip[k] for clip in each]) for k in NAMES}
+
+    return Reader(epoch=epoch, read=read)
+
+
+def opened(path: Path, folder: Path, *, quick: bool) -> dict[str, tuple[Path, Reader]]:
+    """Write the clips of a store in every way, and give folder and reader of each."""
+    lz4 = recoded(path, folder / "lz4", BloscCodec(cname="lz4", shuffle="noshuffle"))
+    here = Store(path)
+    clips = {k: here.read_batch(v, range(len(here))) for k, v in NAMES.items()}
+    found = {
+        OURS: (path, reader(path)),
+        LZ4: (lz4, reader(lz4)),
+        ZARR: (path, by_zarr(path)),
+    }
+    for rival in RIVALS:
+        if quick and rival.name not in QUICK:
+            continue
+        place = folder / rival.name
+        place.mkdir()
+        rival.write(place, clips)
+        found[rival.name] = place, rival.open(place)
+    order = list(range(len(clips["frames"])))
+    for name, (_, one) in found.items():
+        check(name, one, clips, order)
+    os.sync()  # pages that are not yet written cannot be dropped
+    return found
+
+
+def check(name: str, one: Reader, clips: Arrays, order: list[int]) -> None:
+    """Stop where a reader gives other clips than went in."""
+    if one.read is not None:
+        for key, values in clips.items():
+            if not np.array_equal(one.read(order[-1])[key], values[-1]):
+                sys.exit(f"{name}: another clip read than written")
+    want = sorted(int(v.sum(dtype=np.int64)) for v in clips["frames"])
+    got = [np.asarray(f) for batch in one.epoch(order) for f in batch["frames"]]
+    if sorted(int(v.sum(dtype=np.int64)) for v in got) != want:
+        sys.exit(f"{name}: an epoch is not every clip once")
+
+
+def drop(folder: Path) -> None:
+    """Take the files of a folder out of the page cache."""
+    for file in folder.rglob("*"):
+        if file.is_file():
+            held = os.open(file, os.O_RDONLY)
+            os.posix_fadvise(held, 0, 0, os.POSIX_FADV_DONTNEED)
+            os.close(held)
+
+
+def all_of(batches: Iterable[Any]) -> None:
+    """Go through batches, and look at none."""
+    for _ in batches:
+        pass
+
+
+def measure(quick: bool) -> list[Figure]:
+    """Measure all of them on the same clips in turn."""
+    path = store(QUICK_ACTORS if quick else ACTORS)
+    clips, rounds = len(Store(path)), 5 if quick else 9
+    order = np.random.default_rng(0).permutation(clips).tolist()
+    with tempfile.TemporaryDirectory(dir=DATA) as folder:
+        found = opened(path, Path(folder), quick=quick)
+        singles: dict[str, Callable[[], object]] = {
+            name: partial(lambda read: [read(row) for row in order[:READS]], one.read)
+            for name, (_, one) in found.items()
+            if one.read is not None
+        }
+        epochs: dict[str, Callable[[], object]] = {
+            name: partial(lambda one: all_of(one.epoch(order)), one)
+            for name, (_, one) in found.items()
+        }
+        figures = table("one clip, warm", interleaved(singles, rounds=rounds), READS)
+        figures += table("batches, warm", interleaved(epochs, rounds=rounds), clips)
+        if not quick:
+            cold = interleaved(
+                epochs, rounds=rounds, before=lambda name: drop(found[name][0])
+            )
+            figures += table("batches, cold", cold, clips)
+    return figures
+
+
+def table(what: str, times: Times, clips: int) -> list[Figure]:
+    """Give times a clip, and the store's speed by that of the others."""
+    figures = [
+        Figure(
+            name=f"{what}: {name}",
+            value=1000 * median(values) / clips,
+            unit="ms/clip",
+            better="less",
+        )
+        for name, values in times.items()
+    ]
+    warm = what.endswith("warm")
+    for name in (name for name in times if name != OURS):
+        goal = 0.6 if name == "memmap" else 1.0
+        figures.append(
+            Figure(
+                name=f"{what}: speed of the store by {name}",
+                value=ratio(times, name, OURS),
+                unit="x",
+                better="more",
+                goal=goal if warm else None,
+            )
+        )
+    return figures
+
+
+if __name__ == "__main__":
+    main(measure)
