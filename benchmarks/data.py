@@ -4,13 +4,15 @@ import os
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import zarr
 from zarr.abc.codec import Codec
 
-from mmder_store import Store
+from mmder_store import Store, ledger
 from mmder_store.schema import arrays_of
+from mmder_store.store import create, seal, write_shard
 
 DATA = Path(os.environ.get("MMDER_BENCH_DATA", Path(__file__).parents[1] / "data"))
 """Where it is kept from one benchmark to the next."""
@@ -65,3 +67,35 @@ def _prep(*arguments: object) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         sys.exit(done.stderr)
+
+
+def repeated(path: Path, out: Path, times: int) -> Path:
+    """Write a store that has every clip of another so many times, under new names."""
+    shutil.rmtree(out, ignore_errors=True)
+    old = Store(path)
+    spec = replace(old.spec, clips=times * len(old))
+    create(out, spec)
+    for shard in range(spec.shards):
+        numbers = range(spec.rows(shard).start, spec.rows(shard).stop)
+        rows = [number % len(old) for number in numbers]
+        blocks = {
+            array.name: old.read_batch(array.name, rows)
+            for array in arrays_of(spec.settings)
+        }
+        checksums = write_shard(out, shard, blocks)
+        clips = tuple(
+            ledger.ClipRecord(clip_id=f"{n:06d}", key=str(n), status="ok")
+            for n in numbers
+        )
+        record = ledger.ShardRecord(shard=shard, clips=clips, checksums=checksums)
+        ledger.write(out, record)
+    told = ("speaker", "emotion")
+    seal(
+        out,
+        [
+            {"clip_id": f"{n:06d}", **{k: old.columns[k][n % len(old)] for k in told}}
+            for n in range(spec.clips)
+        ],
+        {},
+    )
+    return out

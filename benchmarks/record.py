@@ -52,10 +52,8 @@ class Figure:
         """Tell whether it reaches its goal; without one it does."""
         if self.goal is None:
             return True
-        return (
-            self.value <= self.goal
-            if self.better == "less"
-            else not (self.value < self.goal)
+        return self.value == self.goal or (
+            (self.value < self.goal) == (self.better == "less")
         )
 
     def worsening(self, last: float) -> float:

@@ -8,11 +8,16 @@ from mmder_store.schema import table
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-ROOMS = ("shared/mmder_store", "preprocess/mmder_prep", "train/mmder_train")
+ROOMS = (
+    "shared/mmder_store",
+    "preprocess/mmder_prep",
+    "train/mmder_train",
+    "benchmarks",
+)
 
 
 def tree() -> str:
-    """Every module of the three packages with the first sentence of its docstring."""
+    """Every module and benchmark with the first sentence of its docstring."""
     lines = []
     for room in ROOMS:
         lines.append(f"{room}/")

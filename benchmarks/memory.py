@@ -1,0 +1,69 @@
+"""Peak memory of `mmder-train` on a store, and on one of the same clips many times.
+
+A program of its own each time, on one core: the largest resident set that the system
+saw. What is held of clips on purpose, up to a gigabyte for `--tune full`, is in it.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from data import DATA, QUICK_ACTORS, repeated, store
+from mmder_store import Store
+from record import Figure, main
+
+TIMES, QUICK_TIMES = 10, 4
+ALLOWED_MIB = 64.0
+"""More than the names, labels, features and results of the clips take."""
+
+
+def measure(quick: bool) -> list[Figure]:
+    """Run the trainer on the small store and on the large one."""
+    small, times = store(QUICK_ACTORS), QUICK_TIMES if quick else TIMES
+    with tempfile.TemporaryDirectory(dir=DATA) as folder:
+        large = repeated(small, Path(folder) / "large", times)
+        mib = sum(Store(large).size_bytes().values()) / 2**20
+        figures = []
+        tunes = ("head",) if quick else ("head", "full")
+        for tune in tunes:
+            less, more = (
+                peak_mib(path, Path(folder) / f"{tune}-{path.name}", tune)
+                for path in (small, large)
+            )
+            name = f"--tune {tune}"
+            growth = more - less
+            figures += [
+                Figure(name=f"{name}: peak", value=less, unit="MiB", better="less"),
+                Figure(
+                    name=f"{name}: more for {mib:.0f} MiB of store in place of "
+                    f"{mib / times:.0f}",
+                    value=growth,
+                    unit="MiB",
+                    better="less",
+                    goal=ALLOWED_MIB if tune == "head" else 1024 + ALLOWED_MIB,
+                ),
+            ]
+    return figures
+
+
+def peak_mib(path: Path, out: Path, tune: str) -> float:
+    """Train one fold for one epoch, and give the largest resident set."""
+    arguments = (
+        *("--store", path, "--out", out, "--tune", tune, "--encoder", "tiny-56"),
+        *("--fold", 1, "--epochs", 1, "--batch", 8, "--workers", 0),
+    )
+    program = Path(sys.executable).with_name("mmder-train")
+    running = subprocess.Popen(
+        [str(program), *map(str, arguments)], stdout=subprocess.DEVNULL
+    )
+    _, status, used = os.wait4(running.pid, 0)
+    running.returncode = os.waitstatus_to_exitcode(status)
+    if running.returncode:
+        sys.exit(f"mmder-train ended with {running.returncode}")
+    return used.ru_maxrss / 1024  # kilobytes on Linux
+
+
+if __name__ == "__main__":
+    main(measure)

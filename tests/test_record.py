@@ -1,0 +1,67 @@
+"""The frame of the benchmarks: what counts as worse, and what is compared with what."""
+
+import json
+from pathlib import Path
+from typing import Literal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import record
+from record import Figure
+
+SIZES = st.floats(1e-3, 1e3)
+
+
+def figure(value: float, better: Literal["less", "more"], unit: str = "x") -> Figure:
+    return Figure(name="speed", value=value, unit=unit, better=better, goal=1.0)
+
+
+@given(now=SIZES, last=SIZES)
+def test_more_is_worse_where_less_is_better_and_the_other_way(
+    now: float, last: float
+) -> None:
+    less, more = figure(now, "less"), figure(1 / now, "more")
+    assert (less.worsening(last) > 0) == (now / last > 1)
+    assert less.worsening(last) == pytest.approx(more.worsening(1 / last))
+    assert less.met == (now <= 1)
+    assert figure(now, "more").met == (now >= 1)
+
+
+def test_tasks_take_turns_and_their_ratio_is_of_the_same_round() -> None:
+    """A machine that gets ten times slower in between changes no ratio."""
+    slow, now, runs = [1.0], [0.0], list[str]()
+
+    def task(name: str, seconds: float) -> None:
+        runs.append(name)
+        now[0] += seconds * slow[0]
+        slow[0] *= 1.0 if len(runs) % 2 else 10.0
+
+    times = record.interleaved(
+        {"one": lambda: task("one", 3.0), "other": lambda: task("other", 2.0)},
+        rounds=4,
+        clock=lambda: now[0],
+    )
+    assert len(runs) == 10
+    assert all(set(runs[i : i + 2]) == {"one", "other"} for i in range(0, 10, 2))
+    assert record.ratio(times, "one", "other") == pytest.approx(1.5)
+
+
+def test_figures_are_kept_and_shown_beside_new_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Times of another machine are no reproach, ratios are."""
+    monkeypatch.setattr(record, "RESULTS", tmp_path / "results.json")
+    record.keep({"a": [figure(2.0, "more")], "b": [figure(2.0, "less", "s")]})
+    found = json.loads((tmp_path / "results.json").read_text())
+    found["b"]["machine"]["processor"] = "another"
+    record.show({"a": [figure(1.5, "more")], "b": [figure(9.0, "less", "s")]}, found)
+    shown = capsys.readouterr().out
+    assert "worse by 33%" in shown
+    assert "worse by 350%" not in shown
+    assert "misses its goal" in shown
+    record.keep({"b": [figure(3.0, "less", "s")]})
+    kept = record.recorded()
+    assert kept["a"]["figures"]["speed"]["value"] == 2.0
+    assert kept["b"]["figures"]["speed"]["value"] == 3.0
