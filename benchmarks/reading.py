@@ -39,8 +39,8 @@ def reader(path: Path) -> Reader:
     data = ClipData(opened, clips=found, strategy=strategy, audio="mfcc")
 
     def epoch(order: Sequence[int]) -> Iterable[Any]:
-        rows = Order(np.array(order))
-        return loader(data, rows, batch=BATCH, workers=0, pin=False)
+        rows = Order(np.array(order), batch=BATCH)
+        return loader(data, rows, workers=0, pin=False)
 
     return Reader(
         epoch=epoch,

@@ -18,10 +18,10 @@ from torch import Tensor, nn
 
 from data import QUICK_ACTORS, store
 from mmder_store import Store
-from mmder_train import engine
 from mmder_train.clips import ClipData, Order, loader, usable
 from mmder_train.encoders import build
 from mmder_train.fusion import STRATEGIES, Look, Strategy, fused, places_of
+from mmder_train.learner import Learner, Part
 from mmder_train.schedule import adamw, constant
 from mmder_train.videomae import Classifier, Head
 from record import Figure, interleaved, main
@@ -46,32 +46,34 @@ def step_figures(opened: Store, encoder: nn.Module, *, batch: int) -> list[Figur
     labels = opened.spec.label_sets[0]
     clips = usable(opened, strategy=strategy, labels=labels)
     data = ClipData(opened, clips=clips, strategy=strategy, audio=LOOK.audio)
-    order = Order(np.arange(2 * batch), seed=0)
-    batches = loader(data, order, batch=batch, workers=0, pin=False)
+    order = Order(np.arange(2 * batch), batch=batch, seed=0)
+    batches = loader(data, order, workers=0, pin=False)
     model = Classifier(encoder, Head(encoder.dim, len(labels.classes)))  # type: ignore[arg-type]
     optimiser = adamw(model, lr=1e-4, weight_decay=0.05)
     spent: Spent = defaultdict(float)
     clock_encoder(encoder, optimiser, spent)
-    device = torch.device("cpu")
+    learner = Learner(
+        model=model,
+        optimiser=optimiser,
+        set_rate=constant,
+        device=torch.device("cpu"),
+    )
+    places = places_of(clips.clip_id, seed=0)
+    targets = torch.from_numpy(clips.label)
     for _ in range(2):
         spent.clear()
         order.epoch += 1
         start = time.perf_counter()
-        fed = engine.inputs(
-            waited(batches, spent),
-            strategy=strategy,
-            look=LOOK,
-            places=places_of(clips.clip_id, seed=0),
-            device=device,
-        )
-        engine.train_one_epoch(
-            model,
-            fed,
-            torch.from_numpy(clips.label),
-            optimiser=optimiser,
-            set_rate=constant,
-            first_step=0,
-        )
+        for fed in waited(batches, spent):
+            index = fed["clip"]
+            x = fused(
+                fed.get("frames"),
+                fed.get("sound"),
+                places[index],
+                strategy=strategy,
+                look=LOOK,
+            )
+            learner.take(iter([Part(x=x, target=targets[index])]), clips=len(index))
         whole = time.perf_counter() - start
     inside = spent["forward"] + spent["backward"]
     shares = {

@@ -7,6 +7,7 @@ the publishers' folders; everything after is one way for all.
 
 import csv
 import difflib
+import posixpath
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -124,7 +125,50 @@ def read_manifest(file: Path, *, root: Path | None) -> Manifest:
         ManifestError: With the first line that is wrong, what is expected, and the
             way out.
     """
-    rows = [_row(line, record, file) for line, record in _records(file)]
+    rows = [_row(line, record, file) for line, record in _records(file, REQUIRED)]
+    clips = _distinct(rows, file)
+    present = {row.emotion for row in clips}
+    labels = label_set("as-given", [e for e in VOCABULARY if e in present])
+    return Manifest(
+        corpus=file.stem,
+        root=root or file.parent,
+        rows=clips,
+        label_sets=(labels,),
+        protocols=_protocol(rows, file),
+    )
+
+
+def read_list(file: Path, *, root: Path | None) -> Manifest:
+    """Read a list of clips of which no more than ``path`` must be known.
+
+    Its columns are those of a manifest. A clip without a name is called after its
+    path, a speaker without one is nobody.
+
+    Args:
+        file: The CSV file.
+        root: Folder that paths are relative to; the file's own where not given.
+
+    Raises:
+        ManifestError: As `read_manifest`.
+    """
+    rows = []
+    for line, record in _records(file, ("path",)):
+        known = {k: v for k, v in record.items() if v}
+        name = posixpath.splitext(known.get("path", ""))[0]
+        rows.append(_row(line, {"clip_id": name, "speaker": "nobody", **known}, file))
+    return Manifest(
+        corpus=file.stem,
+        root=root or file.parent,
+        rows=_distinct(rows, file),
+        label_sets=(),
+        protocols=(),
+    )
+
+
+def _distinct(
+    rows: Sequence[tuple[int, ManifestRow]], file: Path
+) -> tuple[ManifestRow, ...]:
+    """Give the rows, if there are some and each has a name of its own."""
     if not rows:
         msg = f"manifest {file}: no clip in it, only the line of column names"
         raise ManifestError(msg)
@@ -137,16 +181,7 @@ def read_manifest(file: Path, *, root: Path | None) -> Manifest:
             )
             raise ManifestError(msg)
         lines[row.clip_id] = line
-    clips = tuple(row for _, row in rows)
-    present = {row.emotion for row in clips}
-    labels = label_set("as-given", [e for e in VOCABULARY if e in present])
-    return Manifest(
-        corpus=file.stem,
-        root=root or file.parent,
-        rows=clips,
-        label_sets=(labels,),
-        protocols=_protocol(rows, file),
-    )
+    return tuple(row for _, row in rows)
 
 
 def write_rows(rows: Sequence[ManifestRow], out: TextIO) -> None:
@@ -159,7 +194,9 @@ def write_rows(rows: Sequence[ManifestRow], out: TextIO) -> None:
     table.writerows(records)
 
 
-def _records(file: Path) -> Iterable[tuple[int, Mapping[str, str]]]:
+def _records(
+    file: Path, required: Sequence[str]
+) -> Iterable[tuple[int, Mapping[str, str]]]:
     """Yield the lines of the table by number."""
     try:
         if file.stat().st_size > MAX_BYTES:
@@ -174,7 +211,7 @@ def _records(file: Path) -> Iterable[tuple[int, Mapping[str, str]]]:
     try:
         columns = [c.strip() for c in reader.fieldnames or []]
         reader.fieldnames = columns
-        _check_columns(columns, file)
+        _check_columns(columns, file, required)
         for record in reader:
             if None in record or None in record.values():
                 msg = (
@@ -188,8 +225,8 @@ def _records(file: Path) -> Iterable[tuple[int, Mapping[str, str]]]:
         raise ManifestError(msg) from error
 
 
-def _check_columns(columns: Sequence[str], file: Path) -> None:
-    missing = [c for c in REQUIRED if c not in columns]
+def _check_columns(columns: Sequence[str], file: Path, required: Sequence[str]) -> None:
+    missing = [c for c in required if c not in columns]
     unknown = [c for c in columns if c not in REQUIRED + OPTIONAL]
     if missing or unknown or len(set(columns)) != len(columns):
         what = "; ".join(
@@ -197,9 +234,10 @@ def _check_columns(columns: Sequence[str], file: Path) -> None:
             for word, names in (("missing", missing), ("not known", unknown))
             if names
         )
+        wanted = [c for c in REQUIRED + OPTIONAL if c not in required]
         msg = (
             f"manifest {file}: columns {what or 'named twice'}. Expected "
-            f"{', '.join(REQUIRED)} and, where wanted, {', '.join(OPTIONAL)}"
+            f"{', '.join(required)} and, where wanted, {', '.join(wanted)}"
         )
         raise ManifestError(msg)
 

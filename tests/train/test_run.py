@@ -304,7 +304,7 @@ def test_no_gpu(train: Train) -> None:
         (["--strategy", "cfas,none"], "'none' is none of cfas, sfas"),
         (["--fold", "0"], "expected a number from 1, or all"),
         (["--encoder", "titan"], "'titan' is not one of 'tiny'"),
-        (["--store", "x", "predict"], "No such command 'predict'"),
+        (["--store", "x", "guess"], "No such command 'guess'"),
     ],
 )
 def test_usage_errors_are_clicks(words: list[str], text: str) -> None:

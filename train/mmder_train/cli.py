@@ -242,6 +242,7 @@ def tell_weights(
 
 
 cli.add_command(commands.baseline)
+cli.add_command(commands.predict)
 cli.add_command(commands.report)
 
 

@@ -1,13 +1,14 @@
 """Which clips of a store serve a strategy, and batches of them."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Sized
+from collections.abc import Callable, Iterator, Sequence, Sized
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Int64
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
@@ -34,6 +35,35 @@ class Clips:
     """Clips of the store that are not used, by reason."""
 
 
+def serving(strategy: Strategy) -> frozenset[str]:
+    """Name the statuses of clips that a strategy can use."""
+    serves = {"ok"}
+    serves |= set() if strategy.frames else {"no_face", "no_video"}
+    serves |= set() if strategy.windows else {"no_audio"}
+    return frozenset(serves)
+
+
+def taken(
+    read: Callable[[str], NDArray[Any]], *, strategy: Strategy, audio: str
+) -> dict[str, Tensor]:
+    """Give what a strategy takes of clips: ``frames``, ``sound``, or both.
+
+    Args:
+        read: Gives an array of the clips by its name in the store.
+        strategy: How the clips will be fused.
+        audio: Which spectrogram stands for the sound.
+    """
+    found = {}
+    if strategy.frames:
+        # The 8-frame step is twice the 16-frame step: every second picture.
+        frames = read("frames")[:, :: 16 // strategy.frames]
+        found["frames"] = torch.from_numpy(np.ascontiguousarray(frames))
+    sound = sound_array(strategy, audio)
+    if sound:
+        found["sound"] = torch.from_numpy(read(sound))
+    return found
+
+
 def usable(store: Store, *, strategy: Strategy, labels: LabelSet) -> Clips:
     """Choose clips by their status and their emotion.
 
@@ -51,7 +81,7 @@ def usable(store: Store, *, strategy: Strategy, labels: LabelSet) -> Clips:
             f"{store.path.name} has sound alone. Say --strategy audio."
         )
         raise SettingsError(msg)
-    serves = _serving(strategy)
+    serves = serving(strategy)
     columns = store.columns
     emotions = columns[labels.column]
     label = [labels.label(e) for e in emotions]
@@ -85,7 +115,7 @@ def encodable(store: Store, *, strategy: Strategy) -> Clips:
 
     Their labels are -1: it is not said which set counts.
     """
-    serves, columns = _serving(strategy), store.columns
+    serves, columns = serving(strategy), store.columns
     row = np.array(
         [
             i
@@ -102,14 +132,6 @@ def encodable(store: Store, *, strategy: Strategy) -> Clips:
         label=np.full(len(row), -1),
         left_out={},
     )
-
-
-def _serving(strategy: Strategy) -> set[str]:
-    """Give the statuses of clips that have what a strategy takes."""
-    serves = {"ok"}
-    serves |= set() if strategy.frames else {"no_face", "no_video"}
-    serves |= set() if strategy.windows else {"no_audio"}
-    return serves
 
 
 def sound_array(strategy: Strategy, audio: str) -> str | None:
@@ -130,8 +152,8 @@ class ClipData(Dataset[dict[str, Tensor]]):
         """Say which clips and which arrays."""
         self.store = store
         self.rows = clips.row
-        self.frames = strategy.frames
-        self.sound = sound_array(strategy, audio)
+        self.strategy = strategy
+        self.audio = audio
         self._held: dict[str, Tensor] | None = None
 
     def __len__(self) -> int:
@@ -147,14 +169,12 @@ class ClipData(Dataset[dict[str, Tensor]]):
         if self._held is not None:
             return {k: v[list(index)] for k, v in self._held.items()}
         rows = self.rows[list(index)].tolist()
-        found = {"clip": torch.tensor(index)}
-        if self.frames:
-            # The 8-frame step is twice the 16-frame step: every second picture.
-            frames = self.store.read_batch("frames", rows)[:, :: 16 // self.frames]
-            found["frames"] = torch.from_numpy(np.ascontiguousarray(frames))
-        if self.sound:
-            found["sound"] = torch.from_numpy(self.store.read_batch(self.sound, rows))
-        return found
+        found = taken(
+            lambda name: self.store.read_batch(name, rows),
+            strategy=self.strategy,
+            audio=self.audio,
+        )
+        return {"clip": torch.tensor(index), **found}
 
     def hold(self) -> bool:
         """Read all clips into memory if they are few enough; tell if they were."""

@@ -59,15 +59,11 @@ class Tested:
         )
 
 
-def read_run(path: Path, name: str) -> list[Tested]:
-    """Read what each strategy of a finished run predicted.
-
-    Args:
-        path: Its folder.
-        name: What the report calls it.
+def results_of(path: Path) -> dict[str, Any]:
+    """Read the results of a finished run.
 
     Raises:
-        SettingsError: If there is none, it is not finished, or it contradicts itself.
+        SettingsError: If there is none, it is not finished, or of another version.
     """
     if not path.exists():
         msg = f"run {path}: no such folder; expected one that mmder-train wrote"
@@ -75,8 +71,7 @@ def read_run(path: Path, name: str) -> list[Tested]:
     if not path.is_dir():
         msg = f"run {path}: is a file; expected the folder that it lies in"
         raise SettingsError(msg)
-    folder = RunFolder(path=path)
-    results = folder.results()
+    results = RunFolder(path=path).results()
     if results is None:
         if not (path / "run.json").exists():
             msg = f"run {path}: no run in it; expected what mmder-train wrote there"
@@ -93,6 +88,20 @@ def read_run(path: Path, name: str) -> list[Tested]:
             f"{RESULTS_VERSION}. Run it again with this mmder-train."
         )
         raise SettingsError(msg)
+    return results
+
+
+def read_run(path: Path, name: str) -> list[Tested]:
+    """Read what each strategy of a finished run predicted.
+
+    Args:
+        path: Its folder.
+        name: What the report calls it.
+
+    Raises:
+        SettingsError: If there is none, it is not finished, or it contradicts itself.
+    """
+    folder, results = RunFolder(path=path), results_of(path)
     try:
         return [
             tested

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Int64
 
+from mmder_store import FORMAT_VERSION
 from mmder_store.files import beside
 from mmder_train import metrics, report, weights
 from mmder_train.config import TrainConfig
@@ -116,7 +117,13 @@ def _save(run: Run, trial: Trial, outcome: Outcome, *, folder: RunFolder) -> Non
         "strategy": trial.strategy.name,
         "fold": outcome.fold.number,
         "tested_speakers": list(outcome.fold.speakers),
+        "trained_clips": [trial.clips.clip_id[i] for i in outcome.fold.train],
         "store_sha256": run.store.sha256,
+        # So that a new clip can be prepared as these were, without the store.
+        "preparation": {
+            "format": FORMAT_VERSION,
+            "settings": run.store.spec.settings.to_json(),
+        },
         "config": run.config.to_json(),
     }
     encoder = outcome.encoder or run.first_encoder()
