@@ -1,4 +1,4 @@
-"""Jobs that end their worker, on which attempt is written beforehand."""
+"""Jobs and files that end the process that takes them."""
 
 import os
 from collections.abc import Callable
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mmder_prep.plan import ShardJob
 from mmder_prep.shard import ShardDone, make_shard
+from mmder_prep.source import Source
 
 
 @dataclass(frozen=True)
@@ -38,3 +39,10 @@ def die_at(job: ShardJob, clip_id: str) -> ShardDone:
             os._exit(9)
 
     return make_shard(job, tick)
+
+
+class Deadly(Source):
+    """A file whose decoder ends the process."""
+
+    def input(self) -> str:
+        os._exit(9)

@@ -70,3 +70,26 @@ def test_more_actors_in_the_folds_that_are_the_default(tmp_path: Path) -> None:
     folds = trained(store, tmp_path / "run")
     assert [f["speakers"] for f in folds] == [["01", "02", "03", "04"], ["05"]]
     assert [f["train_clips"] for f in folds] == [8, 32]
+
+
+def test_a_clip_is_told_from_its_file_as_it_was_in_its_test(
+    store: Path, tmp_path: Path
+) -> None:
+    """Face and all: the model that tested actor 2 says the same of the raw media."""
+    folds = ("--protocol", "ravdess-luna-jimenez-5", "--fold", 1)
+    made = ("--out", tmp_path / "run", "--save-weights", "--epochs", 5)
+    run("mmder_train", "--store", store, "--strategy", "ofos", *made, *folds)
+    clips = sorted((store.parent / "sample").rglob("*-02.mp4"))[:3]
+    asked = ("--run", tmp_path / "run", "--out", tmp_path / "new.csv")
+    said = run("mmder_train", "predict", *clips, *asked)
+    assert "trained on" not in said.stderr
+    with (tmp_path / "run" / "predictions-ofos.csv").open() as file:
+        told = {row["clip_id"]: row for row in csv.DictReader(file)}
+    with (tmp_path / "new.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["clip"] for row in rows] == [clip.stem for clip in clips]
+    for row in rows:
+        assert row["emotion"] == told[row["clip"]]["predicted"]
+        for name in (c for c in row if c.startswith("p_")):
+            wanted = float(told[row["clip"]][name])
+            assert float(row[name]) == pytest.approx(wanted, abs=2e-6)

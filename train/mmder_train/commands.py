@@ -205,14 +205,14 @@ def predict(
             stack.enter_context(predicted.csv_file(out, kept.classes)) if out else None
         )
         bar = stack.enter_context(prepared.progress(len(names), Console(stderr=True)))
-        for one in predictions(prepared.prepared(found.clips, kept.settings), kept):
+        ready = prepared.prepared(found.clips, kept.settings, tick=bar.tick)
+        for one in predictions(ready, kept):
             if write:
                 write(one)
             if pictures and one.probability:
                 told = evidence.explain(one.clip, kept, folder=pictures, detail=detail)
                 bar.console.print(told, soft_wrap=True, markup=False, highlight=False)
             made.append(one.without_arrays())
-            bar.tick(one.clip.status)
     if out is None:
         predicted.print_predictions(made, kept.classes, Console())
     else:

@@ -69,13 +69,13 @@ def explain(clip: Prepared, kept: Kept, *, folder: Path, detail: str) -> str:
         batch=ENCODE_CLIPS[kept.device.type],
     )
     line = f"{clip.clip_id}: {_headline(found, kept.classes)}; {_shares(found, kept)}"
-    with beside(folder / f"{_file_name(clip.clip_id)}.png") as draft:
+    with beside(folder / f"{file_name(clip.clip_id)}.png") as draft:
         figure = _figure(clip, kept, found)
         figure.savefig(draft, format="png", dpi=110)
     return line
 
 
-def _file_name(clip_id: str) -> str:
+def file_name(clip_id: str) -> str:
     """Name a file after a clip, whatever characters it has; no two alike."""
     plain = re.sub(r"[^\w.-]+", "_", clip_id, flags=re.ASCII).lstrip(".")
     if plain == clip_id and len(plain) <= NAME_CHARS:
@@ -105,7 +105,9 @@ def _figure(clip: Prepared, kept: Kept, found: Evidence) -> "Figure":
     from matplotlib.colors import Normalize
     from matplotlib.figure import Figure
 
-    limit = max(LEAST, *(float(np.nanmax(np.abs(m))) for m in found.drop.values()))
+    limit = max(
+        LEAST, *(float(m.nan_to_num().abs().max()) for m in found.drop.values())
+    )
     rows = _rows(found)
     count = len(found.shown)
     across, down = (SIDE_IN * (n + GAP * (n - 1)) for n in (count, 1 + len(rows)))

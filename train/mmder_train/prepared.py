@@ -7,7 +7,7 @@ files give equal bytes. A decoder that crashes takes that process with it and no
 import os
 import signal
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -44,12 +44,18 @@ class Prepared:
     """Arrays of a row of the store; none where it failed."""
 
 
-def prepared(clips: Sequence["Clip"], settings: PrepSettings) -> Iterator[Prepared]:
+def prepared(
+    clips: Sequence["Clip"],
+    settings: PrepSettings,
+    *,
+    tick: Callable[[str], None] = lambda _status: None,
+) -> Iterator[Prepared]:
     """Prepare clips one by one, and the next while one is used.
 
     Args:
         clips: From `listed`.
         settings: Those of the store.
+        tick: Called with the status of each clip as it is ready.
 
     Yields:
         Each clip in its order; one that cannot be prepared, with the reason.
@@ -69,8 +75,10 @@ def prepared(clips: Sequence["Clip"], settings: PrepSettings) -> Iterator[Prepar
                     made = given[0].result()
                     given.popleft()
                     left.popleft()
+                    tick(made.status)
                     yield made
             except BrokenProcessPool:
+                tick("failed")
                 yield _failed(left.popleft(), "its decoder ended the process")
 
 
