@@ -53,6 +53,7 @@ def peak_mib(path: Path, out: Path, tune: str) -> float:
     arguments = (
         *("--store", path, "--out", out, "--tune", tune, "--encoder", "tiny-56"),
         *("--fold", 1, "--epochs", 1, "--batch", 8, "--workers", 0),
+        *("--protocol", "speakers-5"),
     )
     program = Path(sys.executable).with_name("mmder-train")
     running = subprocess.Popen(
