@@ -1,9 +1,9 @@
 """Clips read from the store, and from what others keep them in.
 
 One clip at random, then an epoch of shuffled batches of 16, in one process. Warm, the
-page cache holds all, and CPU time counts. Cold, it holds nothing of what is read, and the
-wall's clock counts; pages are dropped with posix_fadvise: what the disk and the host of a
-virtual machine hold is not controlled.
+page cache holds all, and CPU time counts. Cold, it holds nothing of what is read, and
+the wall's clock counts. Pages are dropped with posix_fadvise: what the disk and the
+host of a virtual machine hold is not controlled.
 """
 
 import os

@@ -150,6 +150,7 @@ def fusion_figures(
             goal=0.03,
         )
         for name in tasks
+        if name != "forward"
     ]
 
 
