@@ -9,7 +9,7 @@ from pathlib import Path
 
 from record import Figure, keep, recorded, show
 
-QUICK = ("reading", "compression", "training_step", "memory")
+QUICK = ("reading", "store_codecs", "training_step", "memory")
 """Scripts of this folder that have a quick run, in this order."""
 
 

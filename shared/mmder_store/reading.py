@@ -7,10 +7,10 @@ that is laid out in another way is left to Zarr.
 Reference: Zarr's specification, version 3, with its codec sharding_indexed.
 """
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from io import FileIO
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,8 @@ class ClipReader:
     array: zarr.Array[Any]
     folder: Path
     shard_clips: int
+    zeros: tuple[int, ...]
+    """Place of a shard along all other axes."""
     decode: Callable[[Bytes, Bytes], None] | None
     """None where chunks are stored as they are."""
 
@@ -69,36 +71,50 @@ class ClipReader:
             RuntimeError: If its codec finds it damaged.
         """
         _expect((out.dtype, out.shape[1:]), (self.array.dtype, self.array.shape[1:]))
-        _expect(out.flags.c_contiguous, True)
+        _expect("contiguous" if out.flags.c_contiguous else "gaps", "contiguous")
         shards: dict[int, list[int]] = {}
         for place, row in enumerate(rows):
             if not 0 <= row < self.array.shape[0]:
                 msg = f"no clip {row} in {self.array.shape[0]}"
                 raise IndexError(msg)
             shards.setdefault(row // self.shard_clips, []).append(place)
-        fill, zeros = self.array.fill_value, (0,) * (self.array.ndim - 1)
         for shard, places in shards.items():
-            key = self.array.metadata.encode_chunk_key((shard, *zeros))
             try:
-                file = FileIO(self.folder / key)
+                file = os.open(f"{self.folder}/{self.key(shard)}", os.O_RDONLY)
             except FileNotFoundError:
-                out[places] = fill
+                out[places] = self.array.fill_value
                 continue
-            with file:
-                index = self._index(file)
+            try:
+                end = os.fstat(file).st_size
+                index = self._index(file, end)
                 for place in places:
                     offset, length = index[rows[place] % self.shard_clips]
                     if offset == length == MISSING:
-                        out[place] = fill
+                        out[place] = self.array.fill_value
+                    elif offset + length > end:
+                        msg = f"damaged: chunk to byte {offset + length}, file to {end}"
+                        raise ValueError(msg)
                     else:
                         held = out[place].reshape(-1).view(np.uint8)
                         self._chunk(held, file, offset, length)
+            finally:
+                os.close(file)
 
-    def _chunk(self, out: Bytes, file: FileIO, offset: int, length: int) -> None:
-        end = file.seek(0, 2)
-        if offset + length > end:
-            msg = f"damaged: a chunk to byte {offset + length}, a file to byte {end}"
-            raise ValueError(msg)
+    def key(self, shard: int) -> str:
+        """Give the file of a shard, within the folder."""
+        return self.array.metadata.encode_chunk_key((shard, *self.zeros))
+
+    def _index(self, file: int, end: int) -> list[list[int]]:
+        """Read offset and length of every chunk of a shard, its last bytes."""
+        held = np.empty(16 * self.shard_clips + 4, np.uint8)
+        _expect(min(end, len(held)), len(held))
+        _fill(held, file, end - len(held))
+        table, crc = held[:-4], held[-4:]
+        _expect(google_crc32c.value(table), int(crc.view("<u4")[0]))
+        rows: list[list[int]] = table.view("<u8").reshape(-1, 2).tolist()
+        return rows
+
+    def _chunk(self, out: Bytes, file: int, offset: int, length: int) -> None:
         if self.decode is None:
             _expect(length, len(out))
             _fill(out, file, offset)
@@ -106,15 +122,6 @@ class ClipReader:
             chunk = np.empty(length, np.uint8)
             _fill(chunk, file, offset)
             self.decode(chunk, out)
-
-    def _index(self, file: FileIO) -> list[list[int]]:
-        """Read offset and length of every chunk of a shard, its last bytes."""
-        held = np.empty(16 * self.shard_clips + 4, np.uint8)
-        _fill(held, file, file.seek(0, 2) - len(held))
-        table, crc = held[:-4], held[-4:]
-        _expect(google_crc32c.value(table), int(crc.view("<u4")[0]))
-        rows: list[list[int]] = table.view("<u8").reshape(-1, 2).tolist()
-        return rows
 
 
 def reader_of(array: zarr.Array[Any]) -> ClipReader | None:
@@ -131,6 +138,7 @@ def reader_of(array: zarr.Array[Any]) -> ClipReader | None:
         or codec.index_codecs != (LITTLE, Crc32cCodec())
         or array.dtype.hasobject
         or sys.byteorder != "little"
+        or not hasattr(os, "preadv")
         or codec.codecs[0] not in (BytesCodec(endian=None), LITTLE)
         or any(type(c) not in DECODE for c in codec.codecs[1:])
         or len(codec.codecs) > 2  # bytes, and at most one more
@@ -140,6 +148,7 @@ def reader_of(array: zarr.Array[Any]) -> ClipReader | None:
         array=array,
         folder=array.store.root / array.path,
         shard_clips=array.shards[0],
+        zeros=(0,) * (array.ndim - 1),
         decode=DECODE[type(codec.codecs[1])] if codec.codecs[1:] else None,
     )
 
@@ -150,13 +159,12 @@ def _expect(found: object, expected: object) -> None:
         raise ValueError(msg)
 
 
-def _fill(out: Bytes, file: FileIO, offset: int) -> None:
+def _fill(out: Bytes, file: int, offset: int) -> None:
     """Read as many bytes as there is room for."""
-    file.seek(offset)
     view = out.data
     while view:
-        count = file.readinto(view)
+        count = os.preadv(file, [view], offset)
         if not count:
             msg = f"damaged: the file ends {len(view)} bytes early"
             raise ValueError(msg)
-        view = view[count:]
+        view, offset = view[count:], offset + count

@@ -32,7 +32,7 @@ class ArraySpec:
     codec: Literal["none", "zstd"] = "zstd"
     """How it is compressed. LZ4 would make faces a sixth smaller and their reading up
     to three times as long; sound is 40 % smaller for a tenth of a millisecond
-    (benchmarks/compression.py)."""
+    (benchmarks/store_codecs.py)."""
 
 
 ARRAYS = (
