@@ -11,7 +11,8 @@ import zarr
 from zarr.abc.codec import Codec
 
 from mmder_store import Store, ledger
-from mmder_store.schema import arrays_of
+from mmder_store.schema import ARRAYS, FORMAT_VERSION, arrays_of
+from mmder_store.settings import digest
 from mmder_store.store import create, seal, write_shard
 
 DATA = Path(os.environ.get("MMDER_BENCH_DATA", Path(__file__).parents[1] / "data"))
@@ -33,7 +34,8 @@ def store(actors: int) -> Path:
     """Give a store of such a sample, or the one that MMDER_BENCH_STORE names."""
     if named := os.environ.get("MMDER_BENCH_STORE"):
         return Path(named)
-    out = DATA / f"store-{actors}"
+    layout = digest(FORMAT_VERSION, [[a.name, a.dtype, a.codec] for a in ARRAYS])
+    out = DATA / f"store-{actors}-{layout[:8]}"
     _prep("ravdess", "--root", sample(actors), "--out", out)
     return out
 
