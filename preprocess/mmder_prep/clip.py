@@ -1,8 +1,4 @@
-"""One clip to the arrays of one row of the store.
-
-The detector is imported where it is used: sound alone, and pictures that are not
-cropped to a face, never wait for torch.
-"""
+"""One clip to the arrays of one row of the store."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +6,13 @@ from typing import Any
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, Int64, UInt8
+from jaxtyping import Float32
 
 from mmder_prep import faces, spectrogram, timeline
 from mmder_prep.media import Take, read_clip
-from mmder_prep.picture import Picture
+from mmder_prep.picture import Lens, Picture
 from mmder_prep.plan import Clip
+from mmder_prep.pursuit import pursue
 from mmder_prep.sound import level
 from mmder_store.errors import MediaError
 from mmder_store.schema import STATUSES, arrays_of, shape_of
@@ -117,7 +114,7 @@ def _picture_arrays(
     region_px = region(clip.crop, take.pictures[0].size_px)
     track, searched = None, 0
     if settings.face_crop:
-        track, searched = _track(take, region_px, device)
+        track, searched = pursue(take.pictures, take.wanted_s, region_px, device)
     if track is None:
         squares = faces.centre_square(region_px, FRAMES_16)
         scores = np.full(FRAMES_16, np.nan)
@@ -128,15 +125,16 @@ def _picture_arrays(
         )
         scores = track.scores
     frames = np.empty((FRAMES_16, FRAME_PX, FRAME_PX, 3), dtype=np.uint8)
+    lens: Lens | None = None
     shown: Picture | None = None
-    for place, picture in enumerate(take.pictures):
-        if picture is shown and (squares[place] == squares[place - 1]).all():
-            frames[place] = frames[place - 1]
-            continue
-        if picture is not shown:
-            rgb = picture.rgb()
+    for place, (picture, square) in enumerate(zip(take.pictures, squares, strict=True)):
+        left, top, right, bottom = (int(edge) for edge in square)
+        same = lens is not None and lens.rectangle_px == (left, top, right, bottom)
+        if lens is None or not same:
+            lens = Lens((left, top, right, bottom), (FRAME_PX, FRAME_PX))
+        repeated = picture is shown and same
+        frames[place] = frames[place - 1] if repeated else lens.view(picture)
         shown = picture
-        frames[place] = crop(rgb, squares[place])
     arrays: Arrays = {
         "frames": frames,
         "frame_time_s": take.times_s,
@@ -145,73 +143,6 @@ def _picture_arrays(
     }
     found = int(np.isfinite(scores).sum())
     return arrays, {"faces_found": found, "faces_searched": searched}
-
-
-def _track(
-    take: Take, region_px: tuple[int, int, int, int], device: str
-) -> tuple[faces.Track | None, int]:
-    """Find the person, on small copies first and on larger ones where none is seen.
-
-    Every second frame is searched, and those between them where the face moves.
-
-    Returns:
-        The track, or None; and the number of frames searched.
-    """
-    from mmder_prep.detect import SEARCH_PX
-
-    count = len(take.pictures)
-    searched: list[int] = []
-    for longer_px, min_face_px in SEARCH_PX:
-        view = _Search(take.pictures, region_px, longer_px, min_face_px, device)
-        searched = sorted({*range(0, count, 2), count - 1})
-        view.look(searched)
-        track = faces.follow(view.found, take.wanted_s)
-        if track is not None and (more := faces.restless(track, searched)):
-            view.look(more)
-            searched = sorted({*searched, *more})
-            track = faces.follow(view.found, take.wanted_s)
-        if track is not None or longer_px >= max(take.pictures[0].size_px):
-            return track, len(searched)
-    return None, len(searched)
-
-
-class _Search:
-    """Faces in reduced copies of pictures, in pixels of the originals."""
-
-    def __init__(
-        self,
-        pictures: list[Picture],
-        region_px: tuple[int, int, int, int],
-        longer_px: int,
-        min_face_px: int,
-        device: str,
-    ) -> None:
-        self.pictures, self.longer_px = pictures, longer_px
-        self.min_face_px, self.device = min_face_px, device
-        self.scale = min(1.0, longer_px / max(pictures[0].size_px))
-        self.view = [round(edge * self.scale) for edge in region_px]
-        self.corner_px = np.array([*region_px[:2], *region_px[:2]])
-        self.found = [faces.no_faces() for _ in pictures]
-
-    def look(self, places: list[int]) -> None:
-        """Search some of the pictures, all in one call."""
-        from mmder_prep.detect import detect
-
-        left, top, right, bottom = self.view
-        copies = [
-            self.pictures[p].rgb(self.longer_px)[top:bottom, left:right] for p in places
-        ]
-        # Where the size changes in the middle of a stream, only the first size counts.
-        same = [
-            p for p, c in zip(places, copies, strict=True) if c.shape == copies[0].shape
-        ]
-        batch = [c for c in copies if c.shape == copies[0].shape]
-        made = detect(batch, min_face_px=self.min_face_px, device=self.device)
-        for place, faces_seen in zip(same, made, strict=True):
-            self.found[place] = faces.Detections(
-                boxes_px=faces_seen.boxes_px / self.scale + self.corner_px,
-                scores=faces_seen.scores,
-            )
 
 
 def region(crop: str, size_px: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -235,29 +166,6 @@ def region(crop: str, size_px: tuple[int, int]) -> tuple[int, int, int, int]:
     return (left, top, right, bottom)
 
 
-def crop(
-    rgb: UInt8[np.ndarray, "height width rgb"], square_px: Int64[np.ndarray, " 4"]
-) -> UInt8[np.ndarray, "y x rgb"]:
-    """Cut a square out of a picture and bring it to the store's size.
-
-    Parts outside the picture are black. Area interpolation, so that nothing aliases.
-    """
-    left, top, right, bottom = (int(v) for v in square_px)
-    height, width = rgb.shape[:2]
-    inside = rgb[max(0, top) : max(0, bottom), max(0, left) : max(0, right)]
-    if inside.shape[0] != bottom - top or inside.shape[1] != right - left:
-        inside = np.pad(
-            inside,
-            (
-                (max(0, -top), max(0, bottom - height)),
-                (max(0, -left), max(0, right - width)),
-                (0, 0),
-            ),
-        )
-    sized = cv2.resize(inside, (FRAME_PX, FRAME_PX), interpolation=cv2.INTER_AREA)
-    return np.asarray(sized, dtype=np.uint8)
-
-
 def warm_up(settings: PrepSettings, device: str) -> None:
     """Pay once a process what its first clip would: compiled code, loaded weights."""
     cv2.setNumThreads(1)
@@ -271,4 +179,4 @@ def warm_up(settings: PrepSettings, device: str) -> None:
         from mmder_prep.detect import detect
 
         torch.set_num_threads(1)
-        detect([np.zeros((180, 320, 3), dtype=np.uint8)], min_face_px=24, device=device)
+        detect([np.zeros((112, 200, 3), dtype=np.uint8)], min_face_px=24, device=device)

@@ -14,9 +14,6 @@ STILL_SHARE = 0.06
 """A face that stays within this share of its size gets one box for the whole clip:
 above the detector's own jumps (medians of 1.6 to 4.4 % of its size from frame to frame
 on talking faces of GRID, MEAD, CREMA-D and RAVDESS)."""
-RESTLESS_SHARE = 0.1
-"""A face that moves by more of its size between two searched frames is looked for in
-the frame between them too."""
 SMOOTH_S = 0.25
 """Width of the Gaussian in time that smooths the path of a moving face."""
 JUMP_COST = 2.0
@@ -95,7 +92,7 @@ def _best_path(frames: Sequence[Detections]) -> Int64[np.ndarray, " frame"]:
             for before in range(now):
                 if not best[before]:
                     continue
-                cost = JUMP_COST * _jump(
+                cost = JUMP_COST * jumps(
                     frames[before].boxes_px, frame.boxes_px[face]
                 ) + MISS_COST * (now - before - 1)
                 values = np.array(best[before]) - cost
@@ -119,23 +116,6 @@ def _best_path(frames: Sequence[Detections]) -> Int64[np.ndarray, " frame"]:
     return chosen
 
 
-def restless(track: Track, searched: Sequence[int]) -> list[int]:
-    """List the frames to search too, since the face moves or is missing around them.
-
-    Args:
-        track: What the frames searched so far give.
-        searched: Those frames, ascending, the first and the last among them.
-    """
-    found = track.found
-    jumps = _jump(track.boxes_px[searched][:-1], track.boxes_px[searched][1:])
-    return [
-        place
-        for jump, before, after in zip(jumps, searched[:-1], searched[1:], strict=True)
-        if jump > RESTLESS_SHARE or not (found[before] and found[after])
-        for place in range(before + 1, after)
-    ]
-
-
 def _size(boxes_px: Float64[np.ndarray, "*face 4"]) -> Float64[np.ndarray, "*face"]:
     """Give the longer side of each box."""
     wide, high = (
@@ -145,7 +125,7 @@ def _size(boxes_px: Float64[np.ndarray, "*face 4"]) -> Float64[np.ndarray, "*fac
     return np.asarray(np.maximum(wide, high))
 
 
-def _jump(
+def jumps(
     before_px: Float64[np.ndarray, "face 4"], now_px: Float64[np.ndarray, "*face 4"]
 ) -> Float64[np.ndarray, " face"]:
     """Measure how far boxes are from others, in sizes of the smaller of two."""

@@ -105,8 +105,8 @@ def face_row(media: dict[str, Path]) -> Row:
 def test_a_talking_face_is_ok_and_in_the_middle_of_its_crop(face_row: Row) -> None:
     check_arrays(face_row, DEFAULT)
     assert (face_row.status, face_row.reason) == ("ok", "")
-    assert face_row.facts["faces_found"] == face_row.facts["faces_searched"] == 9
-    assert np.isfinite(face_row.arrays["face_score"][::2]).all()
+    assert face_row.facts["faces_found"] == face_row.facts["faces_searched"] == 16
+    assert np.isfinite(face_row.arrays["face_score"]).all()
     boxes_px = face_row.arrays["face_box_px"]
     assert (boxes_px == boxes_px[0]).all()  # the face does not move
     middle = (boxes_px[0, :2] + boxes_px[0, 2:]) / 2
@@ -281,7 +281,7 @@ def test_a_region_outside_is_an_error() -> None:
 
 
 def test_a_small_face_is_found_in_a_larger_copy(media: dict[str, Path]) -> None:
-    """About 45 of 1280 pixels wide: 11 in the first copy, 33 in the second."""
+    """About 45 of 1280 pixels wide: 14 in the second copy, 33 in the third."""
     row = run(media["small"])
     assert row.status == "ok"
     assert row.facts["faces_found"] >= 9
@@ -289,24 +289,6 @@ def test_a_small_face_is_found_in_a_larger_copy(media: dict[str, Path]) -> None:
     middle = (box_px[:2] + box_px[2:]) / 2
     assert np.abs(middle - (FACE_PX * 120 / 360 + [900, 300])).max() < 10
     assert box_px[2] - box_px[0] < 100
-
-
-@given(
-    left=st.integers(-40, 60),
-    top=st.integers(-40, 60),
-    side=st.integers(2, 90),
-)
-def test_a_crop_is_the_picture_where_there_is_one_and_black_elsewhere(
-    left: int, top: int, side: int
-) -> None:
-    """Against padding first and cutting after."""
-    rng = np.random.default_rng(0)
-    rgb = rng.integers(1, 255, (48, 64, 3), dtype=np.uint8)
-    square = np.array([left, top, left + side, top + side])
-    padded = np.pad(rgb, ((200, 200), (200, 200), (0, 0)))
-    cut = padded[200 + top : 200 + top + side, 200 + left : 200 + left + side]
-    expected = cv2.resize(cut, (224, 224), interpolation=cv2.INTER_AREA)
-    assert (clips.crop(rgb, square) == expected).all()
 
 
 REAL = os.environ.get("MMDER_REAL_CLIPS", "")
@@ -329,7 +311,7 @@ def test_genuine_clips_are_ok_with_a_face_in_every_searched_frame(path: Path) ->
     row = run(path)
     check_arrays(row, DEFAULT)
     assert row.status == "ok"
-    assert row.facts["faces_found"] == row.facts["faces_searched"] >= 9
+    assert row.facts["faces_found"] == row.facts["faces_searched"] == 16
     assert (np.diff(row.arrays["frame_time_s"]) >= 0).all()
     sides = np.diff(row.arrays["face_box_px"][:, ::2])
     assert sides.max() < 1.3 * sides.min()

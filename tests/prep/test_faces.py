@@ -235,34 +235,3 @@ def test_the_centre_square_is_the_largest_and_centred(
         (y - top, top + high - bottom),
     ):
         assert 0 <= after - before <= 1
-
-
-def track_of(moves: dict[int, float], lost: set[int]) -> faces.Track:
-    """Make a track that jumps, by shares of its size, before some frames."""
-    x = np.cumsum([100 * moves.get(i, 0.0) for i in range(16)])
-    scores = np.array([np.nan if i in lost else 0.9 for i in range(16)])
-    return faces.Track(
-        boxes_px=np.array([box(500 + v, 300, 100) for v in x]), scores=scores
-    )
-
-
-SEARCHED = [0, 2, 4, 6, 8, 10, 12, 14, 15]
-
-
-@pytest.mark.parametrize(
-    ("moves", "lost", "expected"),
-    [
-        ({}, set(), []),
-        ({4: 0.05}, set(), []),
-        ({4: 0.2}, set(), [3]),
-        ({15: 0.2}, set(), []),
-        ({}, {6}, [5, 7]),
-        ({2: 0.5, 14: -0.5}, set(), [1, 13]),
-        ({}, set(SEARCHED), [1, 3, 5, 7, 9, 11, 13]),
-    ],
-    ids=["still", "little", "a jump", "no frame between", "missing", "two", "none"],
-)
-def test_frames_are_searched_too_around_jumps_and_losses(
-    moves: dict[int, float], lost: set[int], expected: list[int]
-) -> None:
-    assert faces.restless(track_of(moves, lost), SEARCHED) == expected
