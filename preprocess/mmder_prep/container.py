@@ -7,11 +7,13 @@ from contextlib import nullcontext
 from typing import Any
 
 import av
+from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Disposition
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from mmder_prep.source import POINTER, Source
@@ -117,11 +119,21 @@ def check_side(width: int, height: int) -> None:
         raise MediaError(msg)
 
 
+def seconds(stamped: "Packet[Any] | VideoFrame | AudioFrame") -> float | None:
+    """Give the time of a packet or a frame, None where it has no stamp."""
+    pts, base = stamped.pts, stamped.time_base
+    # The same number as that of the fraction pts * base, without making one.
+    return (
+        None if pts is None or base is None else pts * base.numerator / base.denominator
+    )
+
+
 def packet_end_s(packet: "Packet[Any]") -> float | None:
     """Give the time at which a packet ends, None where it has no stamp."""
-    if packet.pts is None or packet.time_base is None:
+    pts, base = packet.pts, packet.time_base
+    if pts is None or base is None:
         return None
-    return float((packet.pts + (packet.duration or 0)) * packet.time_base)
+    return (pts + (packet.duration or 0)) * base.numerator / base.denominator
 
 
 def packets(container: InputContainer, wanted: list[Any]) -> "Iterator[Packet[Any]]":

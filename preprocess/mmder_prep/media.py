@@ -26,6 +26,7 @@ from mmder_prep.container import (
     open_media,
     packet_end_s,
     packets,
+    seconds,
 )
 from mmder_prep.frames import FramePicker
 from mmder_prep.picture import Picture
@@ -141,8 +142,8 @@ def _first_picture_s(ask: _Ask) -> float:
     with open_media(ask.source) as container:
         video, _ = choose_streams(container, see=True, hear=False)
         for packet in packets(container, [video]):
-            if packet.pts is not None and packet.time_base is not None:
-                at_s = float(packet.pts * packet.time_base)
+            at_s = seconds(packet)
+            if at_s is not None:
                 return at_s - file_start_s(container)
     return 0.0
 
@@ -281,11 +282,12 @@ class _Reader:
 
     def _see(self, frame: VideoFrame) -> bool:
         """Take in a picture; tell whether all instants have theirs."""
-        if frame.pts is None or frame.time_base is None:
+        stamp_s = seconds(frame)
+        if stamp_s is None:
             self.facts["decode_errors"] += 1
             return False
         check_side(frame.width, frame.height)
-        now_s = float(frame.pts * frame.time_base) - self.zero_s
+        now_s = stamp_s - self.zero_s
         self.facts.setdefault("picture_start_s", now_s)
         if self.picker is None:
             self._plan(now_s)
@@ -302,9 +304,8 @@ class _Reader:
             self.tape = SoundTape(rate_hz)
             channels = frame.layout.nb_channels
             self.facts |= {"sound_rate_hz": rate_hz, "sound_channels": channels}
-        stamp_s = np.nan
-        if frame.pts is not None and frame.time_base is not None:
-            stamp_s = float(frame.pts * frame.time_base) - self.zero_s
+        at_s = seconds(frame)
+        stamp_s = np.nan if at_s is None else at_s - self.zero_s
         try:
             if rate_hz != self.tape.rate_hz:
                 msg = "the rate changes in the middle"
@@ -319,7 +320,8 @@ class _Reader:
             if stamp_s - self.tape.next_s > MAX_LEAD_S:
                 msg = f"its sound jumps to {stamp_s:.0f} s; get it again, or cut it"
                 raise MediaError(msg)
-        planar, channels = frame.format.is_planar, frame.layout.nb_channels
+        channels = frame.layout.nb_channels
+        planar = len(samples) > 1 or channels == 1
         self.tape.add(stamp_s, mix(samples, channels=channels, planar=planar))
         self.facts.setdefault("sound_start_s", self.tape.first_s)
         if alone and self.picker is None:

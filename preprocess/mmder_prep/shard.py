@@ -74,7 +74,6 @@ def make_shard(job: ShardJob, tick: Callable[[str], None]) -> ShardDone:
             records.append(_record(clip, source, row))
             tick(row.status)
             del row
-            _give_memory_back()
         checksums = write_shard(store, job.shard, arrays)
         made = ShardRecord(shard=job.shard, clips=tuple(records), checksums=checksums)
         ledger.write(store, made)
@@ -87,6 +86,8 @@ def _give_memory_back() -> None:
     """Return freed pages to the system, where the C library can (glibc).
 
     Else a worker keeps the holes between what it still uses, and grows for an hour.
+    Once a shard: what a clip frees the next one takes, and pages that come back from
+    the system each cost as much as a third of their decoding.
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
