@@ -15,6 +15,9 @@ from distributed.scheduler import KilledWorker
 from mmder_store.errors import SettingsError, StoreIncompleteError
 
 TOPIC = "mmder-clips"
+TELL_S = 2.0
+"""A worker tells of its clips this often: a message takes as much of the scheduler as a
+clip, and a thousand workers share one scheduler."""
 ALLOWED_FAILURES = 4
 """Deaths of its worker after which the scheduler gives a job up: one more than the
 shard needs to find the clip and leave it out."""
@@ -85,7 +88,8 @@ class Cluster:
         """
 
         def hear(event: tuple[Any, Any]) -> None:
-            tick(event[1])
+            for told in event[1]:
+                tick(told)
 
         self.client.subscribe_topic(TOPIC, hear)
         jobs_of = {f"shard-{job.shard}": job for job in jobs}
@@ -129,7 +133,22 @@ def _on_worker(
     function: Callable[[AnyJob, Callable[[str], None]], object], job: AnyJob
 ) -> None:
     worker = get_worker()
-    function(job, lambda status: worker.log_event(TOPIC, status))
+    told: list[str] = []
+    sent_s = time.monotonic()
+
+    def tell(status: str) -> None:
+        nonlocal sent_s
+        told.append(status)
+        if time.monotonic() - sent_s > TELL_S:
+            worker.log_event(TOPIC, list(told))
+            told.clear()
+            sent_s = time.monotonic()
+
+    try:
+        function(job, tell)
+    finally:
+        if told:
+            worker.log_event(TOPIC, list(told))
 
 
 @contextmanager

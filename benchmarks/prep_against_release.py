@@ -1,0 +1,129 @@
+"""A clip's eight inputs, from the media file: mmder against the published way.
+
+Six strategies and two single modalities. The paper's scripts go through the media once
+for each (see `release.py`); mmder makes one row of a store, and fuses from it on the
+fly. CPU time of one process.
+"""
+
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from statistics import median
+
+import cv2
+import torch
+from data import DATA
+from footage import easy, ravdess_like
+from prep_against_decode import shard_of
+from record import Figure, Times, interleaved, main
+from release import fused_clip
+
+from mmder_prep.clip import prepare
+from mmder_prep.cluster import WORKER_ENVIRONMENT
+from mmder_prep.plan import Clip
+from mmder_prep.source import Source
+from mmder_store.settings import PrepSettings
+from mmder_train.fusion import STRATEGIES, Look, Strategy, fused, places_of
+
+LOOK = Look(audio="mfcc", colour="viridis", scale="window")
+CLIPS = 2
+"""That the published way is timed on; mmder has all eight in its shard."""
+GOAL = 100.0
+
+
+def measure(quick: bool) -> list[Figure]:
+    """Time the published way strategy by strategy, and mmder once for all."""
+    figures = []
+    sorts = {"720p like RAVDESS": ravdess_like, "720p of mmder-prep sample": easy}
+    for sort in list(sorts)[quick:]:
+        clips = sorts[sort]()
+        some = clips[: 1 if quick else CLIPS]
+        with tempfile.TemporaryDirectory(dir=DATA) as folder:
+            tasks: dict[str, Callable[[], object]] = {
+                "mmder, one row of a store": shard_of(clips, Path(folder)),
+                "mmder, eight inputs of it": partial(fuse_all, rows_of(clips)),
+            }
+            counts = dict.fromkeys(tasks, len(clips))
+            for name, strategy in STRATEGIES.items():
+                task = f"published, {name}"
+                tasks[task] = partial(published, some, strategy, Path(folder) / name)
+                counts[task] = len(some)
+            times = interleaved(
+                tasks, rounds=1 if quick else 5, clock=time.process_time
+            )
+        of = {name: [t / counts[name] for t in times[name]] for name in sorted(times)}
+        figures += [
+            Figure(
+                name=f"{sort}: {name}",
+                value=median(took),
+                unit="s CPU a clip",
+                better="less",
+            )
+            for name, took in of.items()
+        ]
+        figures += ratios(sort, of)
+    return figures
+
+
+def ratios(sort: str, of: Times) -> list[Figure]:
+    """Give how many times as much the published way takes, round by round."""
+    row, fusing = of["mmder, one row of a store"], of["mmder, eight inputs of it"]
+    theirs = [took for name, took in of.items() if name.startswith("published")]
+    eight = [sum(turn) for turn in zip(*theirs, strict=True)]
+    both = [r + f for r, f in zip(row, fusing, strict=True)]
+    return [
+        Figure(
+            name=f"{sort}: eight inputs, published / mmder's {what}",
+            value=median(a / b for a, b in zip(eight, ours, strict=True)),
+            unit="x",
+            better="more",
+            goal=goal,
+        )
+        for what, ours, goal in (
+            ("row", row, GOAL),
+            ("row and eight fusions", both, None),
+        )
+    ]
+
+
+def published(clips: list[Path], strategy: Strategy, out: Path) -> None:
+    """Make one strategy's input of each clip in the published way."""
+    for clip in clips:
+        fused_clip(clip, strategy.name, strategy.frames, strategy.windows, out)
+
+
+def rows_of(clips: list[Path]) -> list[dict[str, torch.Tensor]]:
+    """Prepare clips, and keep what the trainer would read of them."""
+    rows = []
+    for path in clips:
+        clip = Clip(clip_id=path.name, source=Source(path))
+        arrays = prepare(clip, PrepSettings(), device="cpu").arrays
+        wanted = ("frames", "mfcc_16", "mfcc_8")
+        rows.append({name: torch.from_numpy(arrays[name])[None] for name in wanted})
+    return rows
+
+
+def fuse_all(rows: list[dict[str, torch.Tensor]]) -> None:
+    """Make all eight inputs of each row, as the trainer does."""
+    for row in rows:
+        for strategy in STRATEGIES.values():
+            frames = (
+                row["frames"][:, :: 16 // strategy.frames] if strategy.frames else None
+            )
+            sound = row[f"mfcc_{strategy.windows}"] if strategy.windows else None
+            places = places_of(["clip"], seed=0)
+            fused(frames, sound, places, strategy=strategy, look=LOOK)
+
+
+if __name__ == "__main__":
+    if any(os.environ.get(k) != v for k, v in WORKER_ENVIRONMENT.items()):
+        # Read when a process starts: the environment of a worker.
+        environment = {**os.environ, **WORKER_ENVIRONMENT}
+        os.execve(sys.executable, [sys.executable, *sys.argv], environment)
+    cv2.setNumThreads(1)
+    torch.set_num_threads(1)
+    main(measure)
