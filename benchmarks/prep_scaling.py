@@ -1,8 +1,8 @@
-"""`mmder-prep` with more workers: clips a second, start-up, memory, the scheduler's part.
+"""`mmder-prep` with more workers: clips a second, start-up, memory, the scheduler.
 
-Wall time of the whole program on few and on many clips, so that start-up and clips can be
-told apart; no other load should be on the machine. And 10,000 jobs that do nothing, on
-the same scheduler: what it takes of its one process, and what that means elsewhere.
+Wall time of the whole program on few and on many clips, so that start-up and clips can
+be told apart; no other load should be on the machine. And 10,000 jobs that do nothing,
+on the same scheduler: what it takes of its one process, and what that means elsewhere.
 """
 
 import os
