@@ -6,6 +6,7 @@ from pathlib import Path
 
 import av
 import numpy as np
+
 from data import DATA, sample
 
 BITS_A_SECOND = 10_700_000

@@ -19,10 +19,9 @@ from statistics import median
 
 import av
 import cv2
+
 from data import DATA
 from footage import easy, manifest, ravdess_like
-from record import Figure, interleaved, main, ratio
-
 from mmder_prep.clip import prepare
 from mmder_prep.cluster import WORKER_ENVIRONMENT
 from mmder_prep.plan import Clip, shard_jobs
@@ -31,6 +30,7 @@ from mmder_prep.source import Source
 from mmder_store.settings import PAPER_STEP_FRAMES, STEP_FPS, PrepSettings
 from mmder_store.spec import StoreSpec
 from mmder_store.store import create
+from record import Figure, interleaved, main, ratio
 
 PICTURES = round(15 * PAPER_STEP_FRAMES / STEP_FPS * 30_000 / 1001) + 2
 """Up to the last one taken, and the one after it, which tells that it is the last."""

@@ -16,18 +16,18 @@ from statistics import median
 
 import cv2
 import torch
+
 from data import DATA
 from footage import easy, ravdess_like
-from prep_against_decode import shard_of
-from record import Figure, Times, interleaved, main
-from release import fused_clip
-
 from mmder_prep.clip import prepare
 from mmder_prep.cluster import WORKER_ENVIRONMENT
 from mmder_prep.plan import Clip
 from mmder_prep.source import Source
 from mmder_store.settings import PrepSettings
 from mmder_train.fusion import STRATEGIES, Look, Strategy, fused, places_of
+from prep_against_decode import shard_of
+from record import Figure, Times, interleaved, main
+from release import fused_clip
 
 LOOK = Look(audio="mfcc", colour="viridis", scale="window")
 CLIPS = 2

@@ -14,7 +14,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from record import Figure, main
 
 from mmder_prep import faces
 from mmder_prep.media import read_clip
@@ -23,6 +22,7 @@ from mmder_prep.plan import Clip
 from mmder_prep.pursuit import pursue
 from mmder_prep.source import Source
 from mmder_store.settings import PrepSettings
+from record import Figure, main
 
 CORPORA = ("grid", "mead", "cremad", "ravdess")
 SETTINGS = PrepSettings(step_frames=None)

@@ -17,10 +17,9 @@ from statistics import median
 
 from data import DATA
 from footage import easy, manifest
-from record import Figure, main
-
 from mmder_prep.cluster import TELL_S, open_cluster
 from mmder_store.schema import SHARD_CLIPS
+from record import Figure, main
 
 FEW, MANY = 32, 192
 JOBS, QUICK_JOBS = 10_000, 1_000

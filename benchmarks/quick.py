@@ -9,7 +9,14 @@ from pathlib import Path
 
 from record import Figure, keep, recorded, show
 
-QUICK = ("reading", "store_codecs", "training_step", "memory")
+QUICK = (
+    "reading",
+    "store_codecs",
+    "training_step",
+    "memory",
+    "prep_against_decode",
+    "prep_scaling",
+)
 """Scripts of this folder that have a quick run, in this order."""
 
 

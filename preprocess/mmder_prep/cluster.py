@@ -93,22 +93,26 @@ class Cluster:
 
         self.client.subscribe_topic(TOPIC, hear)
         jobs_of = {f"shard-{job.shard}": job for job in jobs}
-        futures = [
-            self.client.submit(_on_worker, function, job, key=key, pure=False)
+        # A future that is let go is forgotten by the scheduler there and then: ten
+        # thousand at the end take it longer than it is given to close.
+        pending = {
+            key: self.client.submit(_on_worker, function, job, key=key, pure=False)
             for key, job in jobs_of.items()
-        ]
+        }
         ended: Queue[Future[None]] = Queue()
         try:
-            for future in futures:
+            for future in pending.values():
                 future.add_done_callback(ended.put)
-            for _ in futures:
+            for _ in jobs_of:
                 future = self._next(ended)
                 error = future.exception() if future.status == "error" else None
                 if error is not None and not isinstance(error, KilledWorker):
                     raise error
-                yield jobs_of[str(future.key)], error is None
+                key = str(future.key)
+                del pending[key], future
+                yield jobs_of[key], error is None
         finally:
-            self.client.cancel(futures, force=True)
+            self.client.cancel(list(pending.values()), force=True)
             self.client.unsubscribe_topic(TOPIC)
 
     def _next(self, ended: "Queue[Future[None]]") -> "Future[None]":
