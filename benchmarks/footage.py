@@ -65,11 +65,18 @@ def _film_again(source: Path, path: Path, rng: np.random.Generator) -> None:
 
 
 def manifest(path: Path, clips: list[Path], count: int) -> Path:
-    """List so many clips for `mmder-prep manifest`; files come again and again."""
+    """List so many clips for `mmder-prep manifest --root`, files again and again."""
     with path.open("w", newline="") as file:
         rows = csv.writer(file)
         rows.writerow(["clip_id", "path", "emotion", "speaker"])
         for number in range(count):
             clip = clips[number % len(clips)]
-            rows.writerow([f"{number:06d}", str(clip), "happy", f"s{number % 5}"])
+            rows.writerow(
+                [
+                    f"{number:06d}",
+                    str(clip.relative_to(DATA)),
+                    "happy",
+                    f"s{number % 5}",
+                ]
+            )
     return path

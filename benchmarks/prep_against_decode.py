@@ -152,8 +152,9 @@ def program_cpu_s(clips: list[Path], count: int) -> float:
     with tempfile.TemporaryDirectory(dir=DATA) as folder:
         listed = manifest(Path(folder) / "clips.csv", clips, count)
         command = [Path(sys.executable).with_name("mmder-prep"), "manifest", listed]
+        more = ["--root", str(DATA), "--out", f"{folder}/store", "--workers", "1"]
         running = subprocess.Popen(
-            [*map(str, command), "--out", f"{folder}/store", "--workers", "1"],
+            [*map(str, command), *more],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )

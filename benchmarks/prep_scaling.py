@@ -102,7 +102,14 @@ def run(clips: list[Path], count: int, workers: int) -> Run:
     with tempfile.TemporaryDirectory(dir=DATA) as folder:
         listed = manifest(Path(folder) / "clips.csv", clips, count)
         command = [Path(sys.executable).with_name("mmder-prep"), "manifest", listed]
-        more = ["--out", f"{folder}/store", "--workers", str(workers)]
+        more = [
+            "--root",
+            str(DATA),
+            "--out",
+            f"{folder}/store",
+            "--workers",
+            str(workers),
+        ]
         start = time.perf_counter()
         running = subprocess.Popen(
             [*map(str, command), *more],
