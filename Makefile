@@ -34,7 +34,7 @@ demo: env
 	$(BIN)/mmder-train --store $(DEMO)/store --strategy cfas --encoder tiny --out $(DEMO)/run
 
 test: env
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 test-slow: env
 	$(BIN)/python -m pytest -m slow --timeout 3600
