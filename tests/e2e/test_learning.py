@@ -27,4 +27,5 @@ def test_the_demo_learns_what_its_clips_were_made_to_show(tmp_path: Path) -> Non
         alone = max(pooled.pop("video"), pooled.pop("audio"))
         assert pooled["cfas"] > found["cfas"]["chance"][score] + 0.08
         assert pooled["cfas"] > alone + 0.08
-        assert min(pooled.values()) > alone, pooled
+        # The others see eight frames of each; a random encoder shows less of them.
+        assert pooled["sfas"] > alone, pooled
