@@ -27,7 +27,7 @@ from mmder_train.encoders import ENCODERS, Kind
 from mmder_train.evidence import file_name
 from mmder_train.kept import Kept, read_kept
 from mmder_train.listed import listed
-from mmder_train.predict import predictions
+from mmder_train.predict import Prediction, predictions
 from mmder_train.prepared import Prepared, prepared
 from mmder_train.videomae import Readout, Size
 from mmder_train.weights import files, own
@@ -240,6 +240,20 @@ def test_what_prepares_clips_may_be_absent(
     clips = listed([world.media / "clips.csv"], root=None).clips
     with pytest.raises(SettingsError, match="and av is not installed"):
         next(prepared(clips, Store(world.store).spec.settings))
+
+
+def test_stopped_in_the_middle_no_table_is_left(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(one: Prediction, classes: list[str]) -> str:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Prediction, "emotion", stop)
+    words = ("--run", world.run, "--strategy", "audio", "--out", tmp_path / "p.csv")
+    stopped = predict(world.media / "clip6.webm", *words)
+    assert stopped.exit_code == 130
+    assert "interrupted; nothing is half-written" in stopped.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_names_of_clips(tmp_path: Path) -> None:

@@ -23,7 +23,9 @@ class _Program(click.Group):
         try:
             return super().invoke(ctx)
         except KeyboardInterrupt:
-            _say("mmder-train: interrupted; finished folds are kept")
+            trains = ctx.invoked_subcommand is None
+            kept = "finished folds are kept" if trains else "nothing is half-written"
+            _say(f"mmder-train: interrupted; {kept}")
             sys.exit(130)
         except Exception as error:
             text = _one_line(error)
