@@ -207,9 +207,11 @@ def test_heads_are_validated_too(train: Train) -> None:
         assert len(fold["history"]) <= 5
 
 
-def test_two_processes_are_one(store: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("tune", ["full", "head"])
+def test_two_processes_are_one(store: Path, tmp_path: Path, tune: str) -> None:
     """Of 23 clips some batches are odd, and the last one leaves a process without."""
     words = [*WORDS, "--store", str(store), "--batch", "3", "--epochs", "2"]
+    words += ["--tune", tune]
     program = [sys.executable, "-c", "from mmder_train.cli import main; main()"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     torchrun += ["--no-python"]
@@ -219,6 +221,8 @@ def test_two_processes_are_one(store: Path, tmp_path: Path) -> None:
     }
     for name, launch in (("one", []), ("two", torchrun)):
         out = ["--out", str(tmp_path / name), "--device", "cpu"]
+        if tune == "head":  # each encodes anew
+            out += ["--features", str(tmp_path / f"{name}.features")]
         done = subprocess.run(
             [*launch, *program, *words, *out],
             env=environment,

@@ -70,7 +70,9 @@ def _features(run: Run, trial: Trial, means: Means) -> Float[Tensor, "clip dim"]
     path = run.features and run.features / features.file_name(made_by)
     if path is not None:
         kept = features.read(path, clip_ids=ids, dim=run.dim, made_by=made_by)
-        if kept is not None:
+        # Another run may write them just now: all encode, or none does.
+        everywhere = all(means.group.gathered(kept is not None))
+        if kept is not None and everywhere:
             say(f"{name}: features of {clips} clips read from {path}")
             return kept
     made = _encoded(run, trial, means)

@@ -64,7 +64,7 @@ RECIPES = {
             "audio": "mel",
             "colour": "grey",
             "scale": "fixed",
-            "epochs": 40,
+            "epochs": 80,
             "batch": 32,
             "lr": 2e-3,
             "patch_rate": 0.015,
