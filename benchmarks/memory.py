@@ -4,8 +4,6 @@ A program of its own each time, on one core: the largest resident set that the s
 saw. What is held of clips on purpose, up to a gigabyte for `--tune full`, is in it.
 """
 
-import os
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 from data import DATA, QUICK_ACTORS, repeated, store
 from mmder_store import Store
 from record import Figure, main
+from spent import spent
 
 TIMES, QUICK_TIMES = 10, 4
 ALLOWED_MIB = 64.0
@@ -56,14 +55,7 @@ def peak_mib(path: Path, out: Path, tune: str) -> float:
         *("--protocol", "speakers-5"),
     )
     program = Path(sys.executable).with_name("mmder-train")
-    running = subprocess.Popen(
-        [str(program), *map(str, arguments)], stdout=subprocess.DEVNULL
-    )
-    _, status, used = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    if running.returncode:
-        sys.exit(f"mmder-train ended with {running.returncode}")
-    return used.ru_maxrss / 1024  # kilobytes on Linux
+    return spent([program, *arguments]).peak_mib
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ scheduler, for two numbers of clips: the difference is what a clip costs.
 
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -22,8 +21,8 @@ import cv2
 
 from data import DATA
 from footage import easy, manifest, ravdess_like
+from mmder_prep import template
 from mmder_prep.clip import prepare
-from mmder_prep.cluster import WORKER_ENVIRONMENT
 from mmder_prep.plan import Clip, shard_jobs
 from mmder_prep.shard import make_shard
 from mmder_prep.source import Source
@@ -31,6 +30,7 @@ from mmder_store.settings import PAPER_STEP_FRAMES, STEP_FPS, PrepSettings
 from mmder_store.spec import StoreSpec
 from mmder_store.store import create
 from record import Figure, interleaved, main, ratio
+from spent import spent
 
 PICTURES = round(15 * PAPER_STEP_FRAMES / STEP_FPS * 30_000 / 1001) + 2
 """Up to the last one taken, and the one after it, which tells that it is the last."""
@@ -153,22 +153,13 @@ def program_cpu_s(clips: list[Path], count: int) -> float:
         listed = manifest(Path(folder) / "clips.csv", clips, count)
         command = [Path(sys.executable).with_name("mmder-prep"), "manifest", listed]
         more = ["--root", str(DATA), "--out", f"{folder}/store", "--workers", "1"]
-        running = subprocess.Popen(
-            [*map(str, command), *more],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        _, status, used = os.wait4(running.pid, 0)
-        running.returncode = os.waitstatus_to_exitcode(status)
-        if running.returncode:
-            sys.exit(f"{' '.join(map(str, command))} ended with {running.returncode}")
-        return used.ru_utime + used.ru_stime
+        return spent([*command, *more]).cpu_s
 
 
 if __name__ == "__main__":
-    if any(os.environ.get(k) != v for k, v in WORKER_ENVIRONMENT.items()):
+    if any(os.environ.get(k) != v for k, v in template.ENVIRONMENT.items()):
         # Read when a process starts: the environment of a worker.
-        environment = {**os.environ, **WORKER_ENVIRONMENT}
+        environment = {**os.environ, **template.ENVIRONMENT}
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)
     cv2.setNumThreads(1)
     main(measure)

@@ -19,8 +19,8 @@ import torch
 
 from data import DATA
 from footage import easy, ravdess_like
+from mmder_prep import template
 from mmder_prep.clip import prepare
-from mmder_prep.cluster import WORKER_ENVIRONMENT
 from mmder_prep.plan import Clip
 from mmder_prep.source import Source
 from mmder_store.settings import PrepSettings
@@ -120,9 +120,9 @@ def fuse_all(rows: list[dict[str, torch.Tensor]]) -> None:
 
 
 if __name__ == "__main__":
-    if any(os.environ.get(k) != v for k, v in WORKER_ENVIRONMENT.items()):
+    if any(os.environ.get(k) != v for k, v in template.ENVIRONMENT.items()):
         # Read when a process starts: the environment of a worker.
-        environment = {**os.environ, **WORKER_ENVIRONMENT}
+        environment = {**os.environ, **template.ENVIRONMENT}
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

@@ -5,8 +5,6 @@ be told apart; no other load should be on the machine. And 10,000 jobs that do n
 on the same scheduler: what it takes of its one process, and what that means elsewhere.
 """
 
-import os
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,6 +18,7 @@ from footage import easy, manifest
 from mmder_prep.cluster import TELL_S, open_cluster
 from mmder_store.schema import SHARD_CLIPS
 from record import Figure, main
+from spent import Spent, spent
 
 FEW, MANY = 32, 192
 JOBS, QUICK_JOBS = 10_000, 1_000
@@ -34,15 +33,6 @@ class Nothing:
     """A job that does nothing."""
 
     shard: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Run:
-    """What one run of the program took."""
-
-    wall_s: float
-    peak_mib: float
-    """Of the largest of its processes, which is a worker."""
 
 
 def measure(quick: bool) -> list[Figure]:
@@ -97,31 +87,13 @@ def program(clips: list[Path]) -> list[Figure]:
     ]
 
 
-def run(clips: list[Path], count: int, workers: int) -> Run:
+def run(clips: list[Path], count: int, workers: int) -> Spent:
     """Run the program on so many clips."""
     with tempfile.TemporaryDirectory(dir=DATA) as folder:
         listed = manifest(Path(folder) / "clips.csv", clips, count)
-        command = [Path(sys.executable).with_name("mmder-prep"), "manifest", listed]
-        more = [
-            "--root",
-            str(DATA),
-            "--out",
-            f"{folder}/store",
-            "--workers",
-            str(workers),
-        ]
-        start = time.perf_counter()
-        running = subprocess.Popen(
-            [*map(str, command), *more],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        _, status, used = os.wait4(running.pid, 0)
-        wall_s = time.perf_counter() - start
-        running.returncode = os.waitstatus_to_exitcode(status)
-        if running.returncode:
-            sys.exit(f"mmder-prep ended with {running.returncode}")
-        return Run(wall_s=wall_s, peak_mib=used.ru_maxrss / 1024)  # kilobytes on Linux
+        program = Path(sys.executable).with_name("mmder-prep")
+        more = ["--root", DATA, "--out", f"{folder}/store", "--workers", workers]
+        return spent([program, "manifest", listed, *more])
 
 
 def scheduler(jobs: int) -> list[Figure]:

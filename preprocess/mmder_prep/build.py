@@ -13,6 +13,7 @@ from uuid import uuid4
 import numpy as np
 from rich.console import Console
 
+from mmder_prep import template
 from mmder_prep.keys import unchanged
 from mmder_prep.manifest import RATED, Manifest
 from mmder_prep.plan import ShardJob, shard_jobs
@@ -140,6 +141,8 @@ def _run(
     jobs: list[ShardJob], options: BuildOptions, console: Console
 ) -> list[ShardDone]:
     """Do the jobs, here or on a cluster."""
+    if options.scheduler is None:
+        template.start(template.needed(jobs[0].settings))
     # Dask takes a second to load: not where there is nothing to do.
     from mmder_prep.cluster import open_cluster
 

@@ -1,6 +1,5 @@
 """Dask, and only here: jobs out to workers, in any order."""
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -12,6 +11,7 @@ import dask
 from distributed import Client, Future, LocalCluster, get_worker
 from distributed.scheduler import KilledWorker
 
+from mmder_prep import template
 from mmder_store.errors import SettingsError, StoreIncompleteError
 
 TOPIC = "mmder-clips"
@@ -25,21 +25,6 @@ LONELY_S = 120.0
 """Without any worker for so long, a run ends. One that dies is followed by another as
 soon as that has started: seconds, or a minute on a machine that is busy."""
 
-WORKER_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    # Dask gives freed memory back to the system at once; MTCNN takes and frees the
-    # same megabytes hundreds of times a clip, and the page faults took a third of
-    # the time. These keep it, in one arena, and give back only what is large.
-    "MALLOC_ARENA_MAX": "1",
-    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
-    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
-    # Of 1,024 prepared convolutions, which torch would keep, one for every size of
-    # picture and number of faces: 50 MB after clips of many sizes, and no faster.
-    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",
-}
-"""Of the workers started here."""
 DEAF = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
 """Run in each worker: Ctrl-C is for the program, which then ends its workers."""
 
@@ -159,8 +144,8 @@ def _on_worker(
 def open_cluster(*, workers: int, scheduler: str | None) -> Iterator[Cluster]:
     """Start workers on this machine, or join those of a running scheduler.
 
-    Local workers are spawned (forked ones inherit the locks of torch and OpenCV),
-    have one thread each, and listen on this machine only.
+    Local workers are copies of the template (forks of this process would inherit the
+    locks of Dask's threads), have one thread each, and listen on this machine only.
 
     Raises:
         SettingsError: If no scheduler answers at the address.
@@ -169,8 +154,8 @@ def open_cluster(*, workers: int, scheduler: str | None) -> Iterator[Cluster]:
         stack.enter_context(
             dask.config.set(
                 {
-                    "distributed.worker.multiprocessing-method": "spawn",
-                    "distributed.nanny.pre-spawn-environ": WORKER_ENVIRONMENT,
+                    "distributed.worker.multiprocessing-method": template.METHOD,
+                    "distributed.nanny.pre-spawn-environ": template.ENVIRONMENT,
                     "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
                     # One job a worker: a death is then blamed on no other job.
                     "distributed.scheduler.worker-saturation": 1.0,
@@ -184,9 +169,6 @@ def open_cluster(*, workers: int, scheduler: str | None) -> Iterator[Cluster]:
             )
         )
         if scheduler is None:
-            # A worker that is stopped in the middle of a clip leaves a semaphore to
-            # Python's tracker, which frees it and would warn after our last line.
-            os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
             local = stack.enter_context(
                 LocalCluster(
                     n_workers=workers,

@@ -24,8 +24,7 @@ class ClipProgress:
         """Begin at none of `total`."""
         self.total, self.console = total, console
         self.statuses: Counter[str] = Counter()
-        self._first = 0.0
-        self._logged = time.monotonic()
+        self._begun = self._logged = time.monotonic()
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -40,7 +39,8 @@ class ClipProgress:
         self._task = self._bar.add_task("clips", total=total, rate="")
 
     def __enter__(self) -> "ClipProgress":
-        """Show the bar."""
+        """Show the bar; workers are ready by now, or were all along."""
+        self._begun = self._logged = time.monotonic()
         self._bar.start()
         return self
 
@@ -59,11 +59,7 @@ class ClipProgress:
         now = time.monotonic()
         # A shard whose worker died is begun again, and its clips are counted again.
         done = min(self.statuses.total(), self.total)
-        if done == 1:  # workers have loaded; what went before says nothing of the rest
-            self._first = now
-            self._bar.update(self._task, advance=1)
-            return
-        rate = (done - 1) / max(now - self._first, 1e-3)
+        rate = done / max(now - self._begun, 1e-3)
         self._bar.update(self._task, advance=1, rate=f"{rate:.1f} clips/s")
         due = now - self._logged >= LOG_EVERY_S or done == self.total
         if not self.console.is_terminal and due:

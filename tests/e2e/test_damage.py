@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from mmder_prep.verify import problems
@@ -73,21 +74,13 @@ def watched(*arguments: object, limit_s: float) -> Watched:
 
 
 def workers_of(program: int) -> list[int]:
-    """List the processes that a program has spawned to work."""
-    found = []
-    for task in (PROC / str(program) / "task").glob("*/children"):
-        try:
-            children = task.read_text().split()
-        except OSError:
-            continue
-        for child in children:
-            try:
-                words = (PROC / child / "cmdline").read_bytes()
-            except OSError:
-                continue
-            if b"spawn_main" in words:
-                found.append(int(child))
-    return found
+    """List the copies of the process that a program has started to be copied."""
+    try:
+        started = psutil.Process(program).children()
+        templates = [p for p in started if "forkserver" in " ".join(p.cmdline())]
+        return [worker.pid for one in templates for worker in one.children()]
+    except psutil.Error:
+        return []
 
 
 def peak_of(process: int) -> int:

@@ -1,0 +1,57 @@
+"""One process that has loaded what every worker needs, and of which workers are copies.
+
+Loading torch and librosa takes a worker four seconds and 300 MB. A template does it
+once, while the program is still loading Dask, and has a single thread and no lock when
+it is copied: what forks of the program itself would not.
+"""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Sequence
+
+from mmder_store.settings import PrepSettings
+
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    # Dask gives freed memory back to the system at once; MTCNN takes and frees the
+    # same megabytes hundreds of times a clip, and the page faults took a third of
+    # the time. These keep it, in one arena, and give back only what is large.
+    "MALLOC_ARENA_MAX": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(8 << 20),
+    "MALLOC_TRIM_THRESHOLD_": str(32 << 20),
+    # Of 1,024 prepared convolutions, which torch would keep, one for every size of
+    # picture and number of faces: 50 MB after clips of many sizes, and no faster.
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",
+}
+"""Of the workers started here."""
+METHOD = "forkserver" if sys.platform == "linux" else "spawn"
+"""How workers start. Elsewhere each loads all by itself: systems' own libraries there
+may not be copied in a process that has loaded them."""
+
+
+def needed(settings: PrepSettings) -> list[str]:
+    """Name the modules that a worker loads before its first clip."""
+    always = ["distributed", "mmder_prep.shard", "mmder_prep.clip"]
+    # Librosa loads its parts when they are first called.
+    always += ["librosa.core.spectrum", "librosa.feature.spectral"]
+    faces = settings.modality == "av" and settings.face_crop
+    return [*always, "mmder_prep.detect"] if faces else always
+
+
+def start(modules: Sequence[str]) -> None:
+    """Begin to load modules beside this process, and do not wait for it.
+
+    What cannot be loaded there is left to the worker, which says why.
+    """
+    os.environ.update(ENVIRONMENT)
+    # A worker that is stopped in the middle of a clip leaves a semaphore to Python's
+    # tracker, which frees it and would warn after our last line.
+    os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+    if METHOD == "forkserver":
+        from multiprocessing import forkserver
+
+        multiprocessing.get_context(METHOD).set_forkserver_preload(list(modules))
+        forkserver.ensure_running()

@@ -1,0 +1,66 @@
+"""Workers are copies of one process; what may be copied, and what it must not hold."""
+
+import multiprocessing
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from mmder_prep import template
+from mmder_store.settings import PrepSettings
+
+pytestmark = pytest.mark.skipif(
+    template.METHOD != "forkserver", reason="workers are not copied here"
+)
+ASK = """
+import multiprocessing, os, sys
+from mmder_prep import template
+from mmder_store.settings import PrepSettings
+
+def tell(pipe):
+    tasks = len(os.listdir(f"/proc/{os.getppid()}/task"))
+    pipe.send((tasks, sorted(m for m in sys.argv[2:] if m in sys.modules)))
+
+if __name__ == "__main__":
+    template.start(template.needed(PrepSettings(modality=sys.argv[1])))
+    context = multiprocessing.get_context(template.METHOD)
+    here, there = context.Pipe()
+    child = context.Process(target=tell, args=(there,))
+    child.start()
+    tasks, loaded = here.recv()
+    child.join()
+    print(tasks, *loaded)
+    assert "torch" not in sys.modules, "the program itself waited for it"
+"""
+
+
+@pytest.mark.parametrize(
+    ("modality", "loaded"),
+    [
+        ("av", ["distributed", "librosa.core.spectrum", "torch"]),
+        ("audio", ["distributed", "librosa.core.spectrum"]),
+    ],
+)
+def test_copies_have_loaded_all_and_their_original_has_one_thread(
+    tmp_path: Path, modality: str, loaded: list[str]
+) -> None:
+    """A process of several threads may be copied while one of them holds a lock."""
+    script = tmp_path / "ask.py"
+    script.write_text(ASK)
+    asked = ["librosa.core.spectrum", "torch", "distributed", "torch._dynamo"]
+    done = subprocess.run(
+        [sys.executable, str(script), modality, *asked],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["1", *loaded]
+
+
+def test_every_module_is_there() -> None:
+    """One that is missing would be passed over, and every worker would be slow."""
+    assert multiprocessing.get_all_start_methods().count(template.METHOD) == 1
+    for name in template.needed(PrepSettings()):
+        assert __import__(name)
