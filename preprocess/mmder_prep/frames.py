@@ -5,7 +5,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from jaxtyping import Float64
 
-from mmder_prep.timeline import follows
+from mmder_prep.timeline import takes_over_s
 
 Frame = TypeVar("Frame")
 
@@ -33,6 +33,11 @@ class FramePicker(Generic[Frame]):
         """Tell whether no frame was seen."""
         return self._shown is None
 
+    @property
+    def served(self) -> bool:
+        """Tell whether all instants have their frame."""
+        return len(self.taken) == len(self.wanted_s)
+
     def see(self, now_s: float, frame: Frame) -> bool:
         """Take in the next frame; tell whether all instants are served."""
         if now_s >= self.stop_s and self._shown is not None:
@@ -41,12 +46,13 @@ class FramePicker(Generic[Frame]):
             if now_s <= self._shown[0]:  # a stamp that goes back shows nothing new
                 return False
             self.gaps_s.append(now_s - self._shown[0])
+            until_s = takes_over_s(self._shown[0], now_s)
             for instant in self.wanted_s[len(self.taken) :]:
-                if follows(self._shown[0], now_s, float(instant)):
+                if instant >= until_s:
                     break
                 self.taken.append(self._shown)
         self._shown = (now_s, frame)
-        return len(self.taken) == len(self.wanted_s)
+        return self.served
 
     def finish(self) -> tuple[list[Frame], Float64[np.ndarray, " frame"], int]:
         """Give frames, their times, and how many repeat the last since the clip ended.

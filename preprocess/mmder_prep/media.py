@@ -6,15 +6,18 @@ header claims are never used. Frames stay in the decoder's own format until aske
 """
 
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float32, Float64
@@ -31,6 +34,7 @@ from mmder_prep.container import (
 from mmder_prep.frames import FramePicker
 from mmder_prep.picture import Picture
 from mmder_prep.plan import Clip, Part
+from mmder_prep.skipping import Skipper
 from mmder_prep.sound import SoundTape, mix
 from mmder_prep.source import Source
 from mmder_prep.timeline import EARLY_S, instants, span, spread_step
@@ -124,17 +128,28 @@ def read_clip(clip: Clip, settings: PrepSettings) -> Take:
     )
 
 
+class _LeftOutError(Exception):
+    """A picture was left out that is wanted after all: the file is not as it says."""
+
+
 def _read(ask: _Ask) -> Take:
+    try:
+        return _read_part(ask, skip=True)
+    except _LeftOutError:
+        return _read_part(ask, skip=False)
+
+
+def _read_part(ask: _Ask, *, skip: bool) -> Take:
     start_s = ask.part.start_s
     if start_s is not None and start_s - ask.at_s > SEEK_FROM_S:
-        reader = _Reader(ask)
+        reader = _Reader(ask, skip=skip)
         # Formats without an index cannot be sought, or are left too far on: they are
         # read from the start.
         with suppress(MediaError, FFmpegError):
             take = reader.read(seek_s=start_s - 2 * reader.step_s - 1)
             if not reader.began_late:
                 return take
-    return _Reader(ask).read(seek_s=None)
+    return _Reader(ask, skip=skip).read(seek_s=None)
 
 
 def _first_picture_s(ask: _Ask) -> float:
@@ -166,14 +181,16 @@ def _stop_of(ask: _Ask) -> float:
 class _Reader:
     """One pass over one file; made, read once, thrown away."""
 
-    def __init__(self, ask: _Ask) -> None:
+    def __init__(self, ask: _Ask, *, skip: bool) -> None:
         self.ask, self.part = ask, ask.part
+        self.skip = skip
+        self.skipper: Skipper | None = None
         self.stop_s = np.inf if self.part.stop_s is None else self.part.stop_s
         fixed_s = ask.beside.step_s if ask.beside else ask.settings.step_s
         self.step_s = fixed_s or self._spread()
         self.zero_s = 0.0
         self.end_s = -np.inf
-        self.picker: FramePicker[Picture] | None = None
+        self.picker: FramePicker[Picture | None] | None = None
         self.tape: SoundTape | None = None
         self.aspect: Fraction | None = None
         self.facts: dict[str, float | int] = {"decode_errors": 0}
@@ -250,7 +267,11 @@ class _Reader:
         until = time.monotonic() + MAX_DECODE_S
         wanted = {s.index for s in (video, audio) if s is not None}
         tail = 0
-        for packet in packets(container, [video, audio]):
+        coming: Iterable[Packet[Any]] = packets(container, [video, audio])
+        if video is not None and self.skip:
+            self.skipper = Skipper(video, zero_s=self.zero_s)
+            coming = self.skipper.ahead(coming)
+        for packet in coming:
             if packet.stream is (video or audio):
                 self.end_s = max(self.end_s, packet_end_s(packet) or -np.inf)
             if not wanted:
@@ -260,6 +281,10 @@ class _Reader:
                     return
             if packet.stream.index not in wanted:
                 continue
+            if self.skipper is not None and packet.stream is video:
+                seen = self.picker is not None and not self.picker.empty
+                wanted_s = self.picker.wanted_s if self.picker and seen else None
+                self.skipper.tell(packet, wanted_s, stop_s=self.stop_s)
             try:
                 frames = packet.decode()
             except (FFmpegError, ValueError):
@@ -292,7 +317,13 @@ class _Reader:
         if self.picker is None:
             self._plan(now_s)
         assert self.picker is not None
+        for left_out_s in self._left_out(now_s):
+            if self.picker.see(left_out_s, None):
+                return True
         return self.picker.see(now_s, Picture(frame, self.aspect))
+
+    def _left_out(self, before_s: float) -> list[float]:
+        return self.skipper.left_out(before_s) if self.skipper else []
 
     def _hear(self, frame: AudioFrame, *, alone: bool) -> bool:
         """Take in a block of sound; tell whether no window needs more."""
@@ -340,7 +371,14 @@ class _Reader:
         pictures: list[Picture] = []
         times_s = np.zeros(0)
         if not picker.empty:
-            pictures, times_s, clamped = picker.finish()
+            for left_out_s in self._left_out(np.inf):
+                if picker.served or picker.see(left_out_s, None):
+                    break
+            found, times_s, clamped = picker.finish()
+            pictures = [picture for picture in found if picture is not None]
+            errors = self.facts["decode_errors"] and self.skipper and self.skipper.used
+            if len(pictures) < len(found) or errors:
+                raise _LeftOutError
             if clamped == FRAMES_16:
                 end_s, start_s = times_s[-1] + picker.gap_s, picker.wanted_s[0]
                 msg = f"its picture ends at {end_s:.3f} s, the clip starts at {start_s}"

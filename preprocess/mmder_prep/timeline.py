@@ -53,19 +53,19 @@ def span(start_s: float, step_s: float) -> tuple[float, float]:
     return start_s - 2 * step_s, start_s + FRAMES_16 * step_s
 
 
-def follows(shown_s: float, next_s: float, instant_s: float) -> bool:
-    """Tell whether the next frame has taken the place of the shown one at an instant.
+def takes_over_s(shown_s: float, next_s: float) -> float:
+    """Give the instant from which the next frame has taken the place of the shown one.
 
     It has once it is on screen. Within half the distance of the two, and never by
     more than `EARLY_S`, it also has just before: 29.97 frames a second are meant
     where 30 are said.
 
-    >>> follows(5 / 29.97, 6 / 29.97, 0.2)
+    >>> takes_over_s(5 / 29.97, 6 / 29.97) < 0.2
     True
-    >>> follows(0.0, 0.5, 0.4)  # a frame that stands for half a second stands
-    False
+    >>> takes_over_s(0.0, 0.5) > 0.4  # a frame that stands for half a second stands
+    True
     """
-    return instant_s >= next_s - min(EARLY_S, (next_s - shown_s) / 2)
+    return next_s - min(EARLY_S, (next_s - shown_s) / 2)
 
 
 def spread_step(duration_s: float, settings: PrepSettings) -> float:
