@@ -227,7 +227,7 @@ def test_another_format_names_both_versions(
     meta["attributes"]["mmder_format"] = version
     (store / "zarr.json").write_text(json.dumps(meta))
     with pytest.raises(
-        errors.StoreVersionError, match=rf"format {version}.*format 3.*{way}"
+        errors.StoreVersionError, match=rf"format {version}.*format 4.*{way}"
     ):
         Store(store)
 
