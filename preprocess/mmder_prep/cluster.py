@@ -154,7 +154,7 @@ def open_cluster(*, workers: int, scheduler: str | None) -> Iterator[Cluster]:
         stack.enter_context(
             dask.config.set(
                 {
-                    "distributed.worker.multiprocessing-method": template.METHOD,
+                    "distributed.worker.multiprocessing-method": template.method(),
                     "distributed.nanny.pre-spawn-environ": template.ENVIRONMENT,
                     "distributed.scheduler.allowed-failures": ALLOWED_FAILURES,
                     # One job a worker: a death is then blamed on no other job.

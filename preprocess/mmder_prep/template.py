@@ -8,6 +8,7 @@ it is copied: what forks of the program itself would not.
 import multiprocessing
 import os
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from mmder_store.settings import PrepSettings
@@ -27,9 +28,19 @@ ENVIRONMENT = {
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",
 }
 """Of the workers started here."""
-METHOD = "forkserver" if sys.platform == "linux" else "spawn"
-"""How workers start. Elsewhere each loads all by itself: systems' own libraries there
-may not be copied in a process that has loaded them."""
+LONGEST_FOLDER = 107 - len("/pymp-01234567/listener-01234567")
+"""Letters of the folder for temporary files: the template listens in a file there, and
+the system takes no longer name for that."""
+
+
+def method() -> str:
+    """Name how workers start: as copies, or, where those may not be, each by itself.
+
+    They may not where a system's own libraries must not be copied in a process that
+    has loaded them (macOS), or the folder for temporary files has too long a name.
+    """
+    fits = len(os.fsencode(tempfile.gettempdir())) <= LONGEST_FOLDER
+    return "forkserver" if sys.platform == "linux" and fits else "spawn"
 
 
 def needed(settings: PrepSettings) -> list[str]:
@@ -50,8 +61,8 @@ def start(modules: Sequence[str]) -> None:
     # A worker that is stopped in the middle of a clip leaves a semaphore to Python's
     # tracker, which frees it and would warn after our last line.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-    if METHOD == "forkserver":
+    if method() == "forkserver":
         from multiprocessing import forkserver
 
-        multiprocessing.get_context(METHOD).set_forkserver_preload(list(modules))
+        multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
         forkserver.ensure_running()

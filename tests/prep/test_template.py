@@ -9,9 +9,11 @@ import pytest
 
 from mmder_prep import template
 from mmder_store.settings import PrepSettings
+from programs import run
+from synth import Synth, write
 
 pytestmark = pytest.mark.skipif(
-    template.METHOD != "forkserver", reason="workers are not copied here"
+    template.method() != "forkserver", reason="workers are not copied here"
 )
 ASK = """
 import multiprocessing, os, sys
@@ -24,7 +26,7 @@ def tell(pipe):
 
 if __name__ == "__main__":
     template.start(template.needed(PrepSettings(modality=sys.argv[1])))
-    context = multiprocessing.get_context(template.METHOD)
+    context = multiprocessing.get_context(template.method())
     here, there = context.Pipe()
     child = context.Process(target=tell, args=(there,))
     child.start()
@@ -61,6 +63,24 @@ def test_copies_have_loaded_all_and_their_original_has_one_thread(
 
 def test_every_module_is_there() -> None:
     """One that is missing would be passed over, and every worker would be slow."""
-    assert multiprocessing.get_all_start_methods().count(template.METHOD) == 1
+    assert multiprocessing.get_all_start_methods().count(template.method()) == 1
     for name in template.needed(PrepSettings()):
         assert __import__(name)
+
+
+def test_where_none_can_listen_workers_load_by_themselves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The name of what listens has 107 letters at most; some folders are deep."""
+    deep = tmp_path / ("d" * 90)
+    deep.mkdir()
+    file = write(tmp_path / "clip", Synth(video=None, suffix="wav", audio="pcm_s16le"))
+    (tmp_path / "clips.csv").write_text(
+        f"clip_id,path,emotion,speaker\nc,{file.name},happy,1\n"
+    )
+    monkeypatch.setenv("TMPDIR", str(deep))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    assert template.method() == "spawn"
+    words = ("--modality", "audio", "--workers", 1, "--out", tmp_path / "store")
+    done = run("mmder_prep", "manifest", tmp_path / "clips.csv", *words)
+    assert "ok 1" in done.stderr
