@@ -310,4 +310,5 @@ def _stopped() -> None:
     click.echo(
         "mmder-prep: stopped; what is done is kept, the same command goes on", err=True
     )
-    sys.exit(130)
+    # At once: Dask's own leave-taking stumbles over workers that had not yet begun.
+    os._exit(130)

@@ -7,10 +7,12 @@ it is copied: what forks of the program itself would not.
 
 import multiprocessing
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Sequence
 
+from mmder_prep import loading
 from mmder_store.settings import PrepSettings
 
 ENVIRONMENT = {
@@ -53,16 +55,21 @@ def needed(settings: PrepSettings) -> list[str]:
 
 
 def start(modules: Sequence[str]) -> None:
-    """Begin to load modules beside this process, and do not wait for it.
-
-    What cannot be loaded there is left to the worker, which says why.
-    """
+    """Begin to load modules beside this process, and do not wait for it."""
     os.environ.update(ENVIRONMENT)
     # A worker that is stopped in the middle of a clip leaves a semaphore to Python's
     # tracker, which frees it and would warn after our last line.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
-    if method() == "forkserver":
-        from multiprocessing import forkserver
+    if method() != "forkserver":
+        return
+    from multiprocessing import forkserver, resource_tracker
 
-        multiprocessing.get_context("forkserver").set_forkserver_preload(list(modules))
+    os.environ[loading.NAMED_IN] = " ".join(modules)
+    multiprocessing.get_context("forkserver").set_forkserver_preload([loading.__name__])
+    resource_tracker.ensure_running()  # else it is started within, and lets Ctrl-C in
+    # The template never hears of Ctrl-C, which is for the program; we do right after.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
         forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
