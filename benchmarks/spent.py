@@ -8,6 +8,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import psutil
+
 PR_SET_CHILD_SUBREAPER = 36
 
 
@@ -29,6 +31,7 @@ def spent(command: Sequence[object]) -> Spent:
     """
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
     words = [str(word) for word in command]
+    before = _children()
     start = time.perf_counter()
     running = subprocess.Popen(
         words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
@@ -39,13 +42,14 @@ def spent(command: Sequence[object]) -> Spent:
     if running.returncode:
         sys.exit(f"{' '.join(words)} ended with {running.returncode}")
     each = [used]
-    while True:
-        try:
-            each.append(os.wait4(-1, 0)[2])
-        except ChildProcessError:
-            break
+    while left := _children() - before:
+        each += [os.wait4(process, 0)[2] for process in left]
     return Spent(
         wall_s=wall_s,
         cpu_s=sum(one.ru_utime + one.ru_stime for one in each),
         peak_mib=max(one.ru_maxrss for one in each) / 1024,  # kilobytes on Linux
     )
+
+
+def _children() -> set[int]:
+    return {child.pid for child in psutil.Process().children()}
