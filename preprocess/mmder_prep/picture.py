@@ -25,7 +25,15 @@ class Picture:
     def size_px(self) -> tuple[int, int]:
         """Width and height as displayed: rotated, with square pixels."""
         width, height = round(self.frame.width * self.wide), self.frame.height
-        return (height, width) if self.frame.rotation % 180 else (width, height)
+        return (height, width) if self.turns % 2 else (width, height)
+
+    @property
+    def turns(self) -> int:
+        """Give the quarter turns, anticlockwise, from what is coded to what is shown.
+
+        A file may name any angle; damaged ones do. The nearest quarter is taken.
+        """
+        return round(self.frame.rotation / 90) % 4
 
     @property
     def wide(self) -> Fraction | int:
@@ -87,7 +95,7 @@ class Lens:
         self, picture: Picture, inside: Rectangle, size_px: tuple[int, int]
     ) -> UInt8[np.ndarray, "height width rgb"]:
         """Look at a rectangle that lies within the picture."""
-        turns = round(picture.frame.rotation / 90) % 4
+        turns = picture.turns
         width, height = size_px[::-1] if turns % 2 else size_px
         converted = self._reformatter.reformat(
             self._cut(picture.frame, _coded(picture, inside, turns)),

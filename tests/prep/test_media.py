@@ -223,6 +223,20 @@ def test_a_rotation_is_applied(tmp_path: Path, degrees: int) -> None:
     assert number_in(np.rot90(small, -degrees // 90)) == 15
 
 
+@pytest.mark.skipif(
+    not hasattr(VideoStream, "set_display_rotation"),
+    reason="this PyAV cannot write a rotation",
+)
+@pytest.mark.parametrize(("degrees", "size_px"), [(357, (192, 128)), (93, (128, 192))])
+def test_of_an_odd_angle_the_nearest_quarter_is_taken(
+    tmp_path: Path, degrees: int, size_px: tuple[int, int]
+) -> None:
+    spec = Synth(audio=None, duration_s=1.0, size_px=(192, 128), rotation=degrees)
+    picture = take_of(write(tmp_path / "x", spec)).pictures[3]
+    assert picture.size_px == size_px
+    assert number_in(np.rot90(picture.rgb(), -round(degrees / 90))) == 15
+
+
 def test_pixels_that_are_not_square_are_made_square(tmp_path: Path) -> None:
     take = take_of(write(tmp_path / "x", Synth(audio=None, duration_s=1.0)))
     wide = Picture(take.pictures[0].frame, Fraction(4, 3))
