@@ -34,7 +34,7 @@ from mmder_prep.container import (
 from mmder_prep.frames import FramePicker
 from mmder_prep.picture import Picture
 from mmder_prep.plan import Clip, Part
-from mmder_prep.skipping import Skipper
+from mmder_prep.skipping import LeftOutError, Skipper
 from mmder_prep.sound import SoundTape, mix
 from mmder_prep.source import Source
 from mmder_prep.timeline import EARLY_S, instants, span, spread_step
@@ -128,14 +128,10 @@ def read_clip(clip: Clip, settings: PrepSettings) -> Take:
     )
 
 
-class _LeftOutError(Exception):
-    """A picture was left out that is wanted after all: the file is not as it says."""
-
-
 def _read(ask: _Ask) -> Take:
     try:
         return _read_part(ask, skip=True)
-    except _LeftOutError:
+    except LeftOutError:
         return _read_part(ask, skip=False)
 
 
@@ -282,8 +278,8 @@ class _Reader:
             if packet.stream.index not in wanted:
                 continue
             if self.skipper is not None and packet.stream is video:
-                seen = self.picker is not None and not self.picker.empty
-                wanted_s = self.picker.wanted_s if self.picker and seen else None
+                known = self.picker is not None and not self.picker.empty
+                wanted_s = self.picker.wanted_s if self.picker and known else None
                 self.skipper.tell(packet, wanted_s, stop_s=self.stop_s)
             try:
                 frames = packet.decode()
@@ -378,7 +374,7 @@ class _Reader:
             pictures = [picture for picture in found if picture is not None]
             errors = self.facts["decode_errors"] and self.skipper and self.skipper.used
             if len(pictures) < len(found) or errors:
-                raise _LeftOutError
+                raise LeftOutError
             if clamped == FRAMES_16:
                 end_s, start_s = times_s[-1] + picker.gap_s, picker.wanted_s[0]
                 msg = f"its picture ends at {end_s:.3f} s, the clip starts at {start_s}"

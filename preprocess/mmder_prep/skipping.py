@@ -26,6 +26,10 @@ pictures that are sent earlier are shown later, so the next one shown is among t
 AHEAD_BYTES = 32 << 20
 
 
+class LeftOutError(Exception):
+    """A picture was left out that is wanted after all: the file is not as it says."""
+
+
 class Skipper:
     """Tells a decoder which pictures to leave out, and remembers their times."""
 
