@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from mmder_prep.source import MAX_MEMBER_BYTES, Source, locate
@@ -112,6 +112,7 @@ def test_an_archive_that_is_none_is_a_media_error(tmp_path: Path) -> None:
 
 
 @given(at=st.floats(0, 1, exclude_max=True), damage=st.binary(min_size=1, max_size=20))
+@example(at=0.9783265858945914, damage=b"\x00\x00\x80")
 @settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_damaged_archive_is_a_media_error_or_the_same_bytes(
     archive: Path, at: float, damage: bytes
@@ -123,7 +124,9 @@ def test_a_damaged_archive_is_a_media_error_or_the_same_bytes(
     try:
         found = content(Source(changed, MEMBER))
     except MediaError as error:
-        assert "cannot be read" in str(error)  # noqa: PT017  either may happen
+        told = str(error)
+        # A size of more than memory should hold is refused unread.
+        assert "cannot be read" in told or "in the archive, at most" in told
     else:
         assert len(found) <= MAX_MEMBER_BYTES
         assert CLIP.startswith(found)
