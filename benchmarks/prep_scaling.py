@@ -79,7 +79,7 @@ def program(clips: list[Path]) -> list[Figure]:
             goal=6.0,
         ),
         Figure(
-            name="peak memory of a worker",
+            name="peak memory of the largest process",
             value=max(peaks),
             unit="MiB",
             better="less",

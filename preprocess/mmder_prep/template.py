@@ -1,8 +1,8 @@
 """One process that has loaded what every worker needs, and of which workers are copies.
 
-Loading torch and librosa takes a worker four seconds and 300 MB. A template does it
-once, while the program is still loading Dask, and has a single thread and no lock when
-it is copied: what forks of the program itself would not.
+Loading torch and librosa takes four seconds, and most of the memory of a worker. A
+template does it once, while the program is still loading Dask, and has a single thread
+and no lock when it is copied: what forks of the program itself would not.
 """
 
 import multiprocessing
