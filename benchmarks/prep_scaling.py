@@ -1,22 +1,33 @@
 """`mmder-prep` with more workers: clips a second, start-up, memory, the scheduler.
 
 Wall time of the whole program on few and on many clips, so that start-up and clips can
-be told apart; no other load should be on the machine. And 10,000 jobs that do nothing,
-on the same scheduler: what it takes of its one process, and what that means elsewhere.
+be told apart; no other load should be on the machine. Beside it, what the machine gives:
+two processes that prepare the same clips and know nothing of each other, by one. And
+10,000 jobs that do nothing, on the same scheduler: what it takes of its one process, and
+what that means elsewhere.
 """
 
+import multiprocessing
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import cycle, islice
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 from statistics import median
 
 from data import DATA
 from footage import easy, manifest
+from mmder_prep import template
+from mmder_prep.clip import prepare, warm_up
 from mmder_prep.cluster import TELL_S, open_cluster
+from mmder_prep.plan import Clip
+from mmder_prep.source import Source
 from mmder_store.schema import SHARD_CLIPS
+from mmder_store.settings import PrepSettings
 from record import Figure, main
 from spent import Spent, spent
 
@@ -46,7 +57,9 @@ def program(clips: list[Path]) -> list[Figure]:
     rates: dict[int, list[float]] = {1: [], 2: []}
     starts: dict[int, list[float]] = {1: [], 2: []}
     peaks: list[float] = []
+    machine: list[float] = []
     for _ in range(ROUNDS):
+        machine.append(apart(clips, 2) / apart(clips, 1))
         for workers, rate in rates.items():
             few, many = (run(clips, n, workers) for n in (FEW, MANY))
             rate.append((MANY - FEW) / (many.wall_s - few.wall_s))
@@ -72,6 +85,12 @@ def program(clips: list[Path]) -> list[Figure]:
             goal=1.85,
         ),
         Figure(
+            name="two processes that share nothing / one",
+            value=median(machine),
+            unit="x",
+            better="more",
+        ),
+        Figure(
             name="start-up, until the first clip begins",
             value=median(starts[2]),
             unit="s",
@@ -85,6 +104,35 @@ def program(clips: list[Path]) -> list[Figure]:
             better="less",
         ),
     ]
+
+
+def apart(clips: list[Path], processes: int) -> float:
+    """Give clips a second of processes that know nothing of each other."""
+    os.environ.update(template.ENVIRONMENT)  # of a worker
+    context = multiprocessing.get_context("spawn")
+    line = context.Barrier(processes + 1)
+    each = (MANY - FEW) // processes
+    started = [
+        context.Process(target=prepare_some, args=(clips, each, line))
+        for _ in range(processes)
+    ]
+    for process in started:
+        process.start()
+    line.wait()
+    start = time.perf_counter()
+    for process in started:
+        process.join()
+    return each * processes / (time.perf_counter() - start)
+
+
+def prepare_some(paths: list[Path], count: int, line: Barrier) -> None:
+    """Prepare so many clips once all others are ready to."""
+    settings = PrepSettings()
+    clips = [Clip(clip_id=path.name, source=Source(path)) for path in paths]
+    warm_up(settings, "cpu")
+    line.wait()
+    for clip in islice(cycle(clips), count):
+        prepare(clip, settings, device="cpu")
 
 
 def run(clips: list[Path], count: int, workers: int) -> Spent:

@@ -115,18 +115,31 @@ def closer(
     pictures: Sequence[UInt8[np.ndarray, "height width rgb"]],
     boxes_px: Float[np.ndarray, "picture 4"],
     *,
+    sizes: Sequence[float],
     device: str,
 ) -> tuple[Float[np.ndarray, "picture 4"], Float[np.ndarray, " picture"]]:
     """Look again at one place of each picture with the last network alone.
 
+    Args:
+        pictures: Of any size.
+        boxes_px: Where the face is, about.
+        sizes: How large a part around that place is looked at, in sizes of the box.
+        device: Where the network runs.
+
     Returns:
-        The better box of each, and how sure it is that it holds a face.
+        The better box of each, and how sure it is that it holds a face: the mean over
+        what is seen at each size.
     """
     nets = _nets(device)
-    boxes, scores = _judge(
-        pictures, [b[None] for b in boxes_px], nets, nets.third, THIRD_PX
-    )
-    return np.concatenate(boxes), np.concatenate(scores)
+    middle_px = (boxes_px[:, :2] + boxes_px[:, 2:]) / 2
+    half_px = (boxes_px[:, 2:] - boxes_px[:, :2]) / 2
+    around = [
+        np.concatenate([middle_px - half_px * s, middle_px + half_px * s], axis=1)
+        for s in sizes
+    ]
+    places = list(np.stack(around, axis=1))
+    boxes, scores = _judge(pictures, places, nets, nets.third, THIRD_PX)
+    return np.stack(boxes).mean(axis=1), np.stack(scores).mean(axis=1)
 
 
 def _run(

@@ -79,40 +79,32 @@ def _best_path(frames: Sequence[Detections]) -> Int64[np.ndarray, " frame"]:
     The state is the frame last chosen and its detection, so that a jump over missed
     frames still costs what the person moved.
     """
-    largest = max(_size(f.boxes_px).max() for f in frames if len(f.scores))
-    best: list[list[float]] = []
-    back: list[list[tuple[int, int] | None]] = []
-    for now, frame in enumerate(frames):
-        gain = frame.scores * _size(frame.boxes_px) / largest
-        scores, links = [], []
-        for face in range(len(frame.scores)):
-            options: list[tuple[float, tuple[int, int] | None]] = [
-                (-MISS_COST * now, None)
-            ]
-            for before in range(now):
-                if not best[before]:
-                    continue
-                cost = JUMP_COST * jumps(
-                    frames[before].boxes_px, frame.boxes_px[face]
-                ) + MISS_COST * (now - before - 1)
-                values = np.array(best[before]) - cost
-                top = int(values.argmax())
-                options.append((float(values[top]), (before, top)))
-            value, link = max(options, key=lambda o: o[0])
-            scores.append(value + float(gain[face]))
-            links.append(link)
-        best.append(scores)
-        back.append(links)
-    ends = [
-        (value - MISS_COST * (len(frames) - 1 - now), (now, face))
-        for now, values in enumerate(best)
-        for face, value in enumerate(values)
-    ]
-    at: tuple[int, int] | None = max(ends)[1]
+    counts = [len(f.scores) for f in frames]
+    frame = np.repeat(np.arange(len(frames)), counts)
+    face = np.concatenate([np.arange(count) for count in counts])
+    boxes_px = np.concatenate([f.boxes_px for f in frames])
+    sizes = _size(boxes_px)
+    gain = np.concatenate([f.scores for f in frames]) * sizes / sizes.max()
+    best = np.zeros(len(frame))
+    back = np.full(len(frame), -1)
+    for at, now in enumerate(frame):
+        best[at] = -MISS_COST * now
+        earlier = int(np.searchsorted(frame, now))
+        if earlier:
+            costs = JUMP_COST * jumps(boxes_px[:earlier], boxes_px[at]) + MISS_COST * (
+                now - frame[:earlier] - 1
+            )
+            values = best[:earlier] - costs
+            top = int(values.argmax())
+            if values[top] > best[at]:
+                best[at], back[at] = values[top], top
+        best[at] += gain[at]
+    ends = best - MISS_COST * (len(frames) - 1 - frame)
+    last = int(np.flatnonzero(ends == ends.max())[-1])
     chosen = np.full(len(frames), -1, dtype=np.int64)
-    while at is not None:
-        chosen[at[0]] = at[1]
-        at = back[at[0]][at[1]]
+    while last >= 0:
+        chosen[frame[last]] = face[last]
+        last = int(back[last])
     return chosen
 
 

@@ -125,4 +125,5 @@ def mix(
         rows = rows.astype(np.float32) / 128 - 1
     elif rows.dtype.kind == "i":
         rows = rows / np.float32(-float(np.iinfo(rows.dtype).min))
-    return np.asarray(rows.mean(axis=0, dtype=np.float32))
+    total = np.add.reduce(rows, axis=0, dtype=np.float32)  # mean() takes twice as long
+    return np.asarray(total / np.float32(len(rows)))

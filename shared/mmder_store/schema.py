@@ -1,4 +1,4 @@
-"""The store, format 4: which arrays it has and what every number in them means.
+"""The store, format 5: which arrays it has and what every number in them means.
 
 README's table is made from `table()`. Whoever changes the bytes that a clip
 leaves in the store raises FORMAT_VERSION.
@@ -9,7 +9,7 @@ from typing import Literal
 
 from mmder_store.settings import FRAME_PX, FRAMES_8, FRAMES_16, PrepSettings
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
 SHARD_CLIPS = 16
 STATUSES = ("ok", "no_face", "no_audio", "no_video", "failed")
 """What became of a clip; the first that applies from the right is kept."""

@@ -1,7 +1,12 @@
-"""The detector is loaded without torch's compiler, which is there for who wants it."""
+"""The face detector: what its last network adds, and what it does not load."""
 
 import subprocess
 import sys
+
+import numpy as np
+from skimage import data
+
+from mmder_prep.detect import closer, detect
 
 CODE = """
 import sys
@@ -21,3 +26,18 @@ def test_the_compiler_is_not_loaded_and_works_when_it_is() -> None:
         [sys.executable, "-c", CODE], capture_output=True, text=True, check=False
     )
     assert run.returncode == 0, run.stderr
+
+
+def test_a_closer_look_is_the_mean_of_looks_at_each_size() -> None:
+    """Box and score; and all of them find the face that a whole search found."""
+    picture = np.ascontiguousarray(data.astronaut()[:256, 100:356])
+    (found,) = detect([picture], min_face_px=40, device="cpu")
+    pictures, boxes = [picture, picture], np.repeat(found.boxes_px[:1], 2, axis=0)
+    sizes = (0.8, 1.0, 1.2)
+    each = [closer(pictures, boxes, sizes=(s,), device="cpu") for s in sizes]
+    box, score = closer(pictures, boxes, sizes=sizes, device="cpu")
+    np.testing.assert_allclose(box, np.mean([b for b, _ in each], axis=0), atol=1e-3)
+    np.testing.assert_allclose(score, np.mean([s for _, s in each], axis=0), atol=1e-5)
+    assert np.ptp([b for b, _ in each], axis=0).max() > 0.5
+    assert np.abs(box - boxes).max() < 0.1 * (boxes[:, 2] - boxes[:, 0]).max()
+    assert score.min() > 0.9

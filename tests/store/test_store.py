@@ -8,12 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xarray
+import zarr
 
 from handmade import make_store
 from mmder_store import PrepSettings, Store, StoreSpec, errors, files, ledger
 from mmder_store.emotions import LABEL_SETS
 from mmder_store.protocols import PROTOCOLS
-from mmder_store.schema import COLUMNS, arrays_of, shape_of
+from mmder_store.schema import COLUMNS, FORMAT_VERSION, arrays_of, shape_of
 from mmder_store.store import create, is_store, seal, write_shard
 
 
@@ -91,6 +92,31 @@ def test_a_store_travels_as_its_path(store: Path) -> None:
     """A worker that gets a store opens its own."""
     again = pickle.loads(pickle.dumps(Store(store)))
     assert np.array_equal(again.read("mfcc_16", 3), Store(store).read("mfcc_16", 3))
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_a_row_of_nothing_takes_no_bytes(tmp_path: Path, value: int) -> None:
+    """And one that is nothing but for one pixel is kept: as Zarr itself writes both."""
+    plan = spec(2, PrepSettings())
+    made = blocks(plan, 0)
+    made["frames"][1] = 0
+    made["frames"][1, 3, 1, 4, 1] = value
+    for way in ("ours", "plain"):
+        create(tmp_path / way, plan)
+    write_shard(tmp_path / "ours", 0, made)
+    group = zarr.open_group(tmp_path / "plain", use_consolidated=False)
+    for name, block in made.items():
+        group[name][:] = block  # type: ignore[index]
+    files = [f.relative_to(tmp_path / "plain") for f in tmp_path.glob("plain/*/c/**/0")]
+    files = [f for f in files if (tmp_path / "plain" / f).is_file()]
+    assert len(files) == len(made)
+    for file in files:
+        assert (tmp_path / "ours" / file).read_bytes() == (
+            tmp_path / "plain" / file
+        ).read_bytes()
+    row = made["frames"][0].nbytes
+    size = (tmp_path / "ours/frames/c/0/0/0/0/0").stat().st_size
+    assert size // row == (2 if value else 1)
 
 
 def test_seal_refuses_a_hole_and_names_it(tmp_path: Path) -> None:
@@ -227,7 +253,8 @@ def test_another_format_names_both_versions(
     meta["attributes"]["mmder_format"] = version
     (store / "zarr.json").write_text(json.dumps(meta))
     with pytest.raises(
-        errors.StoreVersionError, match=rf"format {version}.*format 4.*{way}"
+        errors.StoreVersionError,
+        match=rf"format {version}.*format {FORMAT_VERSION}.*{way}",
     ):
         Store(store)
 
