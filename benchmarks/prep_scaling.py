@@ -1,10 +1,10 @@
 """`mmder-prep` with more workers: clips a second, start-up, memory, the scheduler.
 
 Wall time of the whole program on few and on many clips, so that start-up and clips can
-be told apart; no other load should be on the machine. Beside it, what the machine gives:
-two processes that prepare the same clips and know nothing of each other, by one. And
-10,000 jobs that do nothing, on the same scheduler: what it takes of its one process, and
-what that means elsewhere.
+be told apart; no other load should be on the machine. Beside it, what the machine
+gives: two processes that prepare the same clips and know nothing of each other, by one.
+And 10,000 jobs that do nothing, on the same scheduler: what it takes of its one
+process, and what that means elsewhere.
 """
 
 import multiprocessing
