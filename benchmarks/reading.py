@@ -35,6 +35,8 @@ NAMES = {"frames": "frames", "sound": "mfcc_16"}
 """What CFAS takes of a clip."""
 READS = 24
 """Clips read one by one in a round."""
+TRIES = 5
+"""To take a file out of the page cache: just after it was read, that may fail."""
 
 
 def reader(path: Path) -> Reader:
@@ -121,12 +123,26 @@ def warm(folder: Path) -> None:
 
 
 def drop(folder: Path) -> None:
-    """Take the files of a folder out of the page cache."""
-    for file in folder.rglob("*"):
-        if file.is_file():
-            held = os.open(file, os.O_RDONLY)
-            os.posix_fadvise(held, 0, 0, os.POSIX_FADV_DONTNEED)
-            os.close(held)
+    """Take the files of a folder out of the page cache; stop where one stays in it."""
+    files = [f for f in folder.rglob("*") if f.is_file() and f.stat().st_size]
+    for _ in range(TRIES):
+        files = [file for file in files if not dropped(file)]
+        if not files:
+            return
+    sys.exit(f"{files[0]}: stays in memory, who read it has not let it go")
+
+
+def dropped(file: Path) -> bool:
+    """Take a file out of the page cache, and tell whether it is gone."""
+    held = os.open(file, os.O_RDONLY)
+    try:
+        os.posix_fadvise(held, 0, 0, os.POSIX_FADV_DONTNEED)
+        os.preadv(held, [bytearray(1)], 0, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(held)
+    return False
 
 
 def all_of(batches: Iterable[Any]) -> None:
@@ -157,9 +173,13 @@ def measure(quick: bool) -> list[Figure]:
         each = interleaved(epochs, rounds=rounds, clock=cpu)
         figures += table("batches, warm", each, clips)
         if not quick:
-            cold = interleaved(
-                epochs, rounds=rounds // 2, before=lambda name: drop(found[name][0])
-            )
+
+            def chill(name: str) -> None:
+                place, one = found[name]
+                one.let_go()
+                drop(place)
+
+            cold = interleaved(epochs, rounds=rounds, before=chill)
             figures += table("batches, cold", cold, clips)
     return figures
 

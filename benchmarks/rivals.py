@@ -29,6 +29,8 @@ class Reader:
     """All clips in shuffled batches; in this order where the format lets one choose."""
     read: Callable[[int], Any] | None = None
     """One clip, by its row."""
+    let_go: Callable[[], object] = lambda: None
+    """Close what is mapped into memory: its pages could not be dropped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,19 +65,20 @@ def _open_memmap(folder: Path) -> Reader:
 
     held: dict[str, NDArray[Any]] = {}
 
-    def epoch(order: Sequence[int]) -> Iterator[Arrays]:
-        held.clear()  # pages that stay mapped cannot be dropped
-        arrays = mapped()
-        for start in range(0, len(order), BATCH):
-            rows = order[start : start + BATCH]
-            yield {name: values[rows] for name, values in arrays.items()}
-
-    def read(row: int) -> Arrays:
+    def arrays() -> Arrays:
         if not held:
             held.update(mapped())
-        return {name: np.array(values[row]) for name, values in held.items()}
+        return held
 
-    return Reader(epoch=epoch, read=read)
+    def epoch(order: Sequence[int]) -> Iterator[Arrays]:
+        for start in range(0, len(order), BATCH):
+            rows = order[start : start + BATCH]
+            yield {name: values[rows] for name, values in arrays().items()}
+
+    def read(row: int) -> Arrays:
+        return {name: np.array(values[row]) for name, values in arrays().items()}
+
+    return Reader(epoch=epoch, read=read, let_go=held.clear)
 
 
 def _write_npy(folder: Path, clips: Arrays) -> None:
@@ -187,11 +190,14 @@ def _write_lit(folder: Path, clips: Arrays) -> None:
 
 def _open_lit(folder: Path) -> Reader:
     from litdata import StreamingDataLoader, StreamingDataset
+    from litdata.streaming.item_loader import PyTreeLoader
 
-    data = StreamingDataset(str(folder), shuffle=True)
+    loader = PyTreeLoader()
+    data = StreamingDataset(str(folder), shuffle=True, item_loader=loader)
     return Reader(
         epoch=lambda _: StreamingDataLoader(data, batch_size=BATCH),
         read=lambda row: {k: np.array(v) for k, v in data[row].items()},
+        let_go=lambda: loader.close(0),
     )
 
 
