@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from statistics import median
@@ -35,8 +36,10 @@ NAMES = {"frames": "frames", "sound": "mfcc_16"}
 """What CFAS takes of a clip."""
 READS = 24
 """Clips read one by one in a round."""
-TRIES = 5
-"""To take a file out of the page cache: just after it was read, that may fail."""
+LOOK_BYTES = 1 << 18
+"""From one place of a file that is looked up in the page cache to the next."""
+STAYS = 0.05
+"""Share of a folder that may stay there: what was just read is not always let go."""
 
 
 def reader(path: Path) -> Reader:
@@ -94,7 +97,8 @@ def opened(path: Path, folder: Path, *, quick: bool) -> dict[str, tuple[Path, Re
     for name, (_, one) in found.items():
         check(name, one, clips, order)
     os.sync()  # pages that are not yet written cannot be dropped
-    for place, _ in found.values():
+    for place, one in found.values():
+        one.let_go()
         warm(place)
     return found
 
@@ -123,26 +127,21 @@ def warm(folder: Path) -> None:
 
 
 def drop(folder: Path) -> None:
-    """Take the files of a folder out of the page cache; stop where one stays in it."""
-    files = [f for f in folder.rglob("*") if f.is_file() and f.stat().st_size]
-    for _ in range(TRIES):
-        files = [file for file in files if not dropped(file)]
-        if not files:
-            return
-    sys.exit(f"{files[0]}: stays in memory, who read it has not let it go")
-
-
-def dropped(file: Path) -> bool:
-    """Take a file out of the page cache, and tell whether it is gone."""
-    held = os.open(file, os.O_RDONLY)
-    try:
+    """Take the files of a folder out of the page cache; stop if much stays in it."""
+    stays = looked = 0
+    for file in folder.rglob("*"):
+        if not file.is_file():
+            continue
+        held = os.open(file, os.O_RDONLY)
         os.posix_fadvise(held, 0, 0, os.POSIX_FADV_DONTNEED)
-        os.preadv(held, [bytearray(1)], 0, os.RWF_NOWAIT)
-    except BlockingIOError:
-        return True
-    finally:
+        for place in range(0, file.stat().st_size, LOOK_BYTES):
+            looked += 1
+            with suppress(BlockingIOError):
+                os.preadv(held, [bytearray(1)], place, os.RWF_NOWAIT)
+                stays += 1
         os.close(held)
-    return False
+    if stays > STAYS * looked:
+        sys.exit(f"{folder}: {stays / looked:.0%} of it stays in memory: still mapped?")
 
 
 def all_of(batches: Iterable[Any]) -> None:
