@@ -34,6 +34,8 @@ from spent import Spent, spent
 FEW, MANY = 32, 192
 JOBS, QUICK_JOBS = 10_000, 1_000
 ROUNDS = 3
+READY_S = 60.0
+"""Within which a process has loaded what it needs."""
 CLIP_S = 0.2
 """What a clip takes a worker, at the least."""
 ELSEWHERE_CLIPS, ELSEWHERE_WORKERS = 1_000_000, 1_000
@@ -108,16 +110,21 @@ def program(clips: list[Path]) -> list[Figure]:
 
 def apart(clips: list[Path], processes: int) -> float:
     """Give clips a second of processes that know nothing of each other."""
-    os.environ.update(template.ENVIRONMENT)  # of a worker
     context = multiprocessing.get_context("spawn")
-    line = context.Barrier(processes + 1)
+    line = context.Barrier(processes + 1, timeout=READY_S)
     each = (MANY - FEW) // processes
     started = [
         context.Process(target=prepare_some, args=(clips, each, line))
         for _ in range(processes)
     ]
-    for process in started:
-        process.start()
+    before = dict(os.environ)
+    os.environ.update(template.ENVIRONMENT)  # of a worker; the program sets its own
+    try:
+        for process in started:
+            process.start()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
     line.wait()
     start = time.perf_counter()
     for process in started:
