@@ -15,21 +15,21 @@ FRAMES = 110
 """The median of RAVDESS' speech takes."""
 NOISE = 2.0
 """Standard deviation of what a sensor adds to brightness, of 255 levels."""
-FILES = 8
+FILES, QUICK_FILES = 8, 4
 H264 = {"preset": "veryfast", "threads": "1"}
 
 
-def easy() -> list[Path]:
+def easy(files: int = FILES) -> list[Path]:
     """Give generated clips as `mmder-prep sample` writes them: small, soon decoded."""
-    return sorted(sample(1).rglob("*.mp4"))[:FILES]
+    return sorted(sample(1).rglob("*.mp4"))[:files]
 
 
-def ravdess_like() -> list[Path]:
-    """Give eight clips of 110 frames at 720p, H.264 at RAVDESS' rate, and AAC."""
+def ravdess_like(files: int = FILES) -> list[Path]:
+    """Give clips of 110 frames at 720p, H.264 at RAVDESS' rate, and AAC."""
     out = DATA / "ravdess-like"
     out.mkdir(parents=True, exist_ok=True)
     made = []
-    for number, source in enumerate(easy()):
+    for number, source in enumerate(easy(files)):
         path = out / source.name
         if not path.exists():
             part = path.with_name(f"{path.stem}.part.mp4")

@@ -20,7 +20,7 @@ import av
 import cv2
 
 from data import DATA
-from footage import easy, manifest, ravdess_like
+from footage import FILES, QUICK_FILES, easy, manifest, ravdess_like
 from mmder_prep import template
 from mmder_prep.clip import prepare
 from mmder_prep.plan import Clip, shard_jobs
@@ -40,8 +40,11 @@ FEW, MANY = 16, 80
 
 def measure(quick: bool) -> list[Figure]:
     """Compare on clips of RAVDESS' bit rate, and on the small ones of the sample."""
-    figures = []
-    sorts = {"720p like RAVDESS": ravdess_like(), "720p of mmder-prep sample": easy()}
+    figures, files = [], QUICK_FILES if quick else FILES
+    sorts = {
+        "720p like RAVDESS": ravdess_like(files),
+        "720p of mmder-prep sample": easy(files),
+    }
     for sort, clips in sorts.items():
         with tempfile.TemporaryDirectory(dir=DATA) as folder:
             times = interleaved(

@@ -28,9 +28,9 @@ from mmder_train.fusion import STRATEGIES
 from record import Figure, Times, interleaved, main, ratio
 from rivals import BATCH, QUICK, RIVALS, Arrays, Reader
 
-OURS, PLAIN, LZ4, ZARR = "store", "uncompressed store", "store in LZ4", "store by Zarr"
-"""As `mmder-prep` writes it, sound in Zstandard; nothing in it compressed; all in LZ4;
-and the first without our reader."""
+OURS, LZ4, ZARR = "store", "store in LZ4", "store by Zarr"
+"""As `mmder-prep` writes it, what is read here uncompressed; all in LZ4; and the first
+without our reader."""
 LIMIT = "memmap"
 NAMES = {"frames": "frames", "sound": "mfcc_16"}
 """What CFAS takes of a clip."""
@@ -76,13 +76,11 @@ def by_zarr(path: Path) -> Reader:
 
 def opened(path: Path, folder: Path, *, quick: bool) -> dict[str, tuple[Path, Reader]]:
     """Write the clips of a store in every way, and give folder and reader of each."""
-    plain = recoded(path, folder / "plain", None)
     lz4 = recoded(path, folder / "lz4", BloscCodec(cname="lz4", shuffle="noshuffle"))
     here = Store(path)
     clips = {k: here.read_batch(v, range(len(here))) for k, v in NAMES.items()}
     found = {
         OURS: (path, reader(path)),
-        PLAIN: (plain, reader(plain)),
         LZ4: (lz4, reader(lz4)),
         ZARR: (path, by_zarr(path)),
     }
@@ -196,21 +194,18 @@ def table(what: str, times: Times, clips: int) -> list[Figure]:
     ]
     warm = what.endswith("warm")
 
-    def speed(of: str, by: str, goal: float | None) -> Figure:
-        return Figure(
-            name=f"{what}: speed of the {of} by {by}",
-            value=ratio(times, by, of),
+    figures += [
+        Figure(
+            name=f"{what}: speed of the store by {name}",
+            value=ratio(times, name, OURS),
             unit="x",
             better="more",
-            goal=goal if warm else None,
+            goal=(0.6 if name == LIMIT else 1.0) if warm else None,
         )
-
-    figures += [
-        speed(OURS, name, None if name in (LIMIT, PLAIN) else 1.0)
         for name in times
         if name != OURS
     ]
-    return [*figures, speed(PLAIN, LIMIT, 0.6)]
+    return figures
 
 
 if __name__ == "__main__":

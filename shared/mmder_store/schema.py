@@ -1,4 +1,4 @@
-"""The store, format 5: which arrays it has and what every number in them means.
+"""The store, format 6: which arrays it has and what every number in them means.
 
 README's table is made from `table()`. Whoever changes the bytes that a clip
 leaves in the store raises FORMAT_VERSION.
@@ -9,7 +9,7 @@ from typing import Literal
 
 from mmder_store.settings import FRAME_PX, FRAMES_8, FRAMES_16, PrepSettings
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 SHARD_CLIPS = 16
 STATUSES = ("ok", "no_face", "no_audio", "no_video", "failed")
 """What became of a clip; the first that applies from the right is kept."""
@@ -31,8 +31,8 @@ class ArraySpec:
     """Chunked clip by clip inside a shard; else one chunk holds the shard."""
     codec: Literal["none", "zstd"] = "zstd"
     """How it is compressed. LZ4 would make faces a sixth smaller and their reading up
-    to three times as long; sound is 40 % smaller for a tenth of a millisecond
-    (benchmarks/store_codecs.py)."""
+    to three times as long; cepstra are a fiftieth of a clip; spectra become 40 %
+    smaller for a tenth of a millisecond (benchmarks/store_codecs.py)."""
 
 
 ARRAYS = (
@@ -69,6 +69,7 @@ ARRAYS = (
         unit="dB",
         meaning="mel-frequency cepstrum of the same sound as stft_16",
         heavy=True,
+        codec="none",
     ),
     ArraySpec(
         name="mfcc_8",
@@ -77,6 +78,7 @@ ARRAYS = (
         unit="dB",
         meaning="mel-frequency cepstrum of the same sound as stft_8",
         heavy=True,
+        codec="none",
     ),
     ArraySpec(
         name="frame_time_s",

@@ -117,9 +117,9 @@ def store(whole: Path, tmp_path: Path) -> Path:
     ("name", "damage"),
     [
         *itertools.product(
-            ["frames", "mfcc_16"], ["empty", "half", "index", "length", "far", "end"]
+            ["frames", "stft_16"], ["empty", "half", "index", "length", "far", "end"]
         ),
-        ("mfcc_16", "header"),  # faces are kept as they are, and have none
+        ("stft_16", "header"),  # faces are kept as they are, and have none
     ],
 )
 def test_a_damaged_shard_is_refused_in_one_line(
