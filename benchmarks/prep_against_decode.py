@@ -20,7 +20,7 @@ import av
 import cv2
 
 from data import DATA
-from footage import FILES, QUICK_FILES, easy, manifest, ravdess_like
+from footage import EASY, FILES, LIKE_RAVDESS, QUICK_FILES, SORTS, manifest
 from mmder_prep import template
 from mmder_prep.clip import prepare
 from mmder_prep.plan import Clip, shard_jobs
@@ -39,13 +39,10 @@ FEW, MANY = 16, 80
 
 
 def measure(quick: bool) -> list[Figure]:
-    """Compare on clips of RAVDESS' bit rate, and on the small ones of the sample."""
-    figures, files = [], QUICK_FILES if quick else FILES
-    sorts = {
-        "720p like RAVDESS": ravdess_like(files),
-        "720p of mmder-prep sample": easy(files),
-    }
-    for sort, clips in sorts.items():
+    """Compare on clips of RAVDESS' bit rate, and on smaller ones."""
+    figures = []
+    for sort in (LIKE_RAVDESS, EASY) if quick else SORTS:
+        clips = SORTS[sort](QUICK_FILES if quick else FILES)
         with tempfile.TemporaryDirectory(dir=DATA) as folder:
             times = interleaved(
                 {
@@ -67,7 +64,7 @@ def measure(quick: bool) -> list[Figure]:
                 value=ratio(times, "prepare", "decode"),
                 unit="x",
                 better="less",
-                goal=1.5 if sort.endswith("RAVDESS") else None,
+                goal=None if sort == EASY else 1.5,
             )
         )
         if not quick:
@@ -139,7 +136,7 @@ def program(sort: str, clips: list[Path], decode_s: float) -> list[Figure]:
             value=clip_s / decode_s,
             unit="x",
             better="less",
-            goal=1.5 if sort.endswith("RAVDESS") else None,
+            goal=None if sort == EASY else 1.5,
         ),
         Figure(
             name=f"{name}, start-up of program and one worker",

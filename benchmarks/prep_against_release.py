@@ -18,7 +18,7 @@ import cv2
 import torch
 
 from data import DATA
-from footage import easy, ravdess_like
+from footage import EASY, FILES, SORTS
 from mmder_prep import template
 from mmder_prep.clip import prepare
 from mmder_prep.plan import Clip
@@ -38,9 +38,8 @@ GOAL = 100.0
 def measure(quick: bool) -> list[Figure]:
     """Time the published way strategy by strategy, and mmder once for all."""
     figures = []
-    sorts = {"720p like RAVDESS": ravdess_like, "720p of mmder-prep sample": easy}
-    for sort in list(sorts)[quick:]:
-        clips = sorts[sort]()
+    for sort in (EASY,) if quick else SORTS:
+        clips = SORTS[sort](FILES)
         some = clips[: 1 if quick else CLIPS]
         with tempfile.TemporaryDirectory(dir=DATA) as folder:
             tasks: dict[str, Callable[[], object]] = {

@@ -16,12 +16,14 @@ pytestmark = pytest.mark.skipif(
     template.method() != "forkserver", reason="workers are not copied here"
 )
 ASK = """
-import multiprocessing, os, sys
+import gc, multiprocessing, os, sys
 from mmder_prep import template
 from mmder_store.settings import PrepSettings
 
 def tell(pipe):
     tasks = len(os.listdir(f"/proc/{os.getppid()}/task"))
+    assert gc.isenabled(), "garbage would stay"
+    assert gc.get_freeze_count() > 100_000, "every search would go through all modules"
     pipe.send((tasks, sorted(m for m in sys.argv[2:] if m in sys.modules)))
 
 if __name__ == "__main__":
