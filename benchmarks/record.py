@@ -28,8 +28,12 @@ from mmder_store.files import write_json
 
 RESULTS = Path(__file__).with_name("results.json")
 LIBRARIES = ("numpy", "zarr", "numcodecs", "torch", "av")
-NOISE = 0.1
-"""A figure that is worse by less than this share is not called worse."""
+NOISE = 0.25
+"""Share that runs of the same code stay below, on a machine that others use too."""
+STEADY = 0.1
+"""The same for sizes, and for ratios of CPU times of a tenth of a second and more."""
+TRIFLE = 0.05
+"""A change by less than this share of the goal is none."""
 
 Times = dict[str, list[float]]
 
@@ -46,6 +50,8 @@ class Figure:
     better: Literal["less", "more"]
     goal: float | None = None
     """What it should be at most (`less`) or at least (`more`)."""
+    noise: float = NOISE
+    """Share by which runs of the same code differ."""
 
     @property
     def met(self) -> bool:
@@ -59,7 +65,12 @@ class Figure:
     def worsening(self, last: float) -> float:
         """Give by which share it is worse than it was; below 0 it is better."""
         now, then = (self.value, last) if self.better == "less" else (last, self.value)
-        return now / then - 1 if then else 0.0
+        return (now - then) / abs(then) if then else 0.0
+
+    def worse(self, last: float) -> bool:
+        """Tell whether it is worse than it was by more than chance and a trifle."""
+        trifle = TRIFLE * self.goal if self.goal else 0.0
+        return self.worsening(last) > self.noise and abs(self.value - last) > trifle
 
 
 Measure = Callable[[bool], Sequence[Figure]]
@@ -182,7 +193,7 @@ def show(runs: Mapping[str, Iterable[Figure]], last: Mapping[str, Any]) -> None:
             was = then.get(f.name, {}).get("value")
             comparable = was is not None and (same or f.unit == "x")
             said = [] if f.met else ["misses its goal"]
-            if comparable and f.worsening(was) > NOISE:
+            if comparable and f.worse(was):
                 said.append(f"worse by {f.worsening(was):.0%}")
             goal = "" if f.goal is None else f"{'<>'[f.better == 'more']} {f.goal:g}"
             table.add_row(

@@ -22,7 +22,7 @@ from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 from data import ACTORS, DATA, QUICK_ACTORS, store
 from mmder_store import Store
 from mmder_store.reading import reader_of
-from record import Figure, interleaved, main
+from record import NOISE, STEADY, Figure, interleaved, main
 
 CODECS: dict[str, Codec | None] = {
     "none": None,
@@ -79,13 +79,20 @@ def of_array(
     clips, figures = len(block), []
     for key in codecs:
         size = sum(f.stat().st_size for f in (folder / key).rglob("*") if f.is_file())
-        for what, value, unit in (
-            ("size", size / clips / 1000, "kB/clip"),
-            ("write", 1000 * median(write_s[key]) / clips, "ms/clip"),
-            ("read", 1000 * median(read_s[key]) / clips, "ms/clip"),
+        for what, value, unit, noise in (
+            ("size", size / clips / 1000, "kB/clip", STEADY),
+            ("write", 1000 * median(write_s[key]) / clips, "ms/clip", NOISE),
+            ("read", 1000 * median(read_s[key]) / clips, "ms/clip", NOISE),
         ):
-            full = f"{name}, {key}: {what}"
-            figures.append(Figure(name=full, value=value, unit=unit, better="less"))
+            figures.append(
+                Figure(
+                    name=f"{name}, {key}: {what}",
+                    value=value,
+                    unit=unit,
+                    better="less",
+                    noise=noise,
+                )
+            )
     return figures
 
 

@@ -1,6 +1,7 @@
 """The frame of the benchmarks: what counts as worse, and what is compared with what."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -27,6 +28,16 @@ def test_more_is_worse_where_less_is_better_and_the_other_way(
     assert less.worsening(last) == pytest.approx(more.worsening(1 / last))
     assert less.met == (now <= 1)
     assert figure(now, "more").met == (now >= 1)
+
+
+def test_chance_and_trifles_are_not_called_worse() -> None:
+    assert not figure(1.2, "less").worse(1.0)
+    assert figure(1.3, "less").worse(1.0)
+    assert figure(0.7, "more").worse(1.0)
+    assert replace(figure(1.2, "less"), noise=record.STEADY).worse(1.0)
+    assert not figure(0.04, "less").worse(0.01), "of a goal of 1"
+    assert replace(figure(0.04, "less"), goal=None).worse(0.01)
+    assert not figure(-9.0, "less").worse(-1.0), "memory may shrink"
 
 
 def test_tasks_take_turns_and_their_ratio_is_of_the_same_round() -> None:
