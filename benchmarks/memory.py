@@ -43,6 +43,7 @@ def measure(quick: bool) -> list[Figure]:
                     unit="MiB",
                     better="less",
                     goal=ALLOWED_MIB if tune == "head" else 1024 + ALLOWED_MIB,
+                    noise=None,
                 ),
             ]
     return figures

@@ -1,9 +1,10 @@
 """Clips read from the store, and from what others keep them in.
 
-One clip at random, then an epoch of shuffled batches of 16, in one process. Warm, the
-page cache holds all, and CPU time counts. Cold, it holds nothing of what is read, and
-the wall's clock counts. Pages are dropped with posix_fadvise: what the disk and the
-host of a virtual machine hold is not controlled.
+Clips at random, each let go before the next or all kept, then an epoch of shuffled
+batches of 16, in one process. Warm, the page cache holds all, and CPU time counts.
+Cold, it holds nothing of what is read, and the wall's clock counts. Pages are dropped
+with posix_fadvise: what the disk and the host of a virtual machine hold is not
+controlled.
 """
 
 import os
@@ -36,6 +37,8 @@ NAMES = {"frames": "frames", "sound": "mfcc_16"}
 """What CFAS takes of a clip."""
 READS = 24
 """Clips read one by one in a round."""
+READ_ROUNDS = 15
+"""Rounds of those: what is short is noisy."""
 LOOK_BYTES = 1 << 18
 """From one place of a file that is looked up in the page cache to the next."""
 STAYS = 0.05
@@ -142,9 +145,9 @@ def drop(folder: Path) -> None:
         sys.exit(f"{folder}: {stays / looked:.0%} of it stays in memory: still mapped?")
 
 
-def all_of(batches: Iterable[Any]) -> None:
-    """Go through batches, and look at none."""
-    for _ in batches:
+def let_go(clips: Iterable[Any]) -> None:
+    """Go through clips or batches, and keep none."""
+    for _ in clips:
         pass
 
 
@@ -155,18 +158,22 @@ def measure(quick: bool) -> list[Figure]:
     order = np.random.default_rng(0).permutation(clips).tolist()
     with tempfile.TemporaryDirectory(dir=DATA) as folder:
         found = opened(path, Path(folder), quick=quick)
-        singles: dict[str, Callable[[], object]] = {
-            name: partial(lambda read: [read(row) for row in order[:READS]], one.read)
-            for name, (_, one) in found.items()
-            if one.read is not None
-        }
-        epochs: dict[str, Callable[[], object]] = {
-            name: partial(lambda one: all_of(one.epoch(order)), one)
-            for name, (_, one) in found.items()
-        }
+        figures: list[Figure] = []
         cpu = time.process_time  # warm, nothing is waited for
-        one = interleaved(singles, rounds=rounds, clock=cpu)
-        figures = table("one clip, warm", one, READS)
+        for what, take in ("one clip", let_go), ("one clip, kept", list):
+            singles: dict[str, Callable[[], object]] = {
+                name: partial(
+                    lambda take, read: take(map(read, order[:READS])), take, one.read
+                )
+                for name, (_, one) in found.items()
+                if one.read is not None
+            }
+            times = interleaved(singles, rounds=READ_ROUNDS, clock=cpu)
+            figures += table(f"{what}, warm", times, READS)
+        epochs: dict[str, Callable[[], object]] = {
+            name: partial(lambda one: let_go(one.epoch(order)), one)
+            for name, (_, one) in found.items()
+        }
         each = interleaved(epochs, rounds=rounds, clock=cpu)
         figures += table("batches, warm", each, clips)
         if not quick:
@@ -193,7 +200,6 @@ def table(what: str, times: Times, clips: int) -> list[Figure]:
         for name, values in times.items()
     ]
     warm = what.endswith("warm")
-
     figures += [
         Figure(
             name=f"{what}: speed of the store by {name}",

@@ -50,8 +50,8 @@ class Figure:
     better: Literal["less", "more"]
     goal: float | None = None
     """What it should be at most (`less`) or at least (`more`)."""
-    noise: float = NOISE
-    """Share by which runs of the same code differ."""
+    noise: float | None = NOISE
+    """Share that runs of the same code stay below; None: the goal alone judges."""
 
     @property
     def met(self) -> bool:
@@ -69,8 +69,9 @@ class Figure:
 
     def worse(self, last: float) -> bool:
         """Tell whether it is worse than it was by more than chance and a trifle."""
-        trifle = TRIFLE * self.goal if self.goal else 0.0
-        return self.worsening(last) > self.noise and abs(self.value - last) > trifle
+        if self.noise is None or abs(self.value - last) < TRIFLE * (self.goal or 0):
+            return False
+        return self.worsening(last) > self.noise
 
 
 Measure = Callable[[bool], Sequence[Figure]]

@@ -115,10 +115,7 @@ def read(array: zarr.Array[Any], shape: tuple[int, ...]) -> None:
     """Read its clips one by one, as the store does; what it cannot, Zarr reads."""
     reader, out = reader_of(array), np.empty((1, *shape[1:]), array.dtype)
     for row in range(shape[0]):
-        if reader is not None:
-            reader.read([row], out)
-        else:
-            out[0] = array[row]
+        reader.read([row], out)
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ def test_chance_and_trifles_are_not_called_worse() -> None:
     assert not figure(0.04, "less").worse(0.01), "of a goal of 1"
     assert replace(figure(0.04, "less"), goal=None).worse(0.01)
     assert not figure(-9.0, "less").worse(-1.0), "memory may shrink"
+    assert not replace(figure(9.0, "less"), noise=None).worse(1.0)
 
 
 def test_tasks_take_turns_and_their_ratio_is_of_the_same_round() -> None:

@@ -8,10 +8,10 @@ Reference: Zarr's specification, version 3, with its codec sharding_indexed.
 """
 
 import os
+import struct
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import google_crc32c
@@ -26,6 +26,8 @@ Bytes = NDArray[np.uint8]
 
 MISSING = 2**64 - 1
 """Offset and length of a chunk that was never written."""
+ENTRY = struct.Struct("<QQ")
+"""Offset and length of a chunk, as a shard's index has them."""
 LITTLE = BytesCodec(endian="little")
 
 
@@ -50,14 +52,36 @@ DECODE: dict[type, Callable[[Bytes, Bytes], None]] = {
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class ClipReader:
-    """Where the clips of one array lie, each an inner chunk of its own."""
+class ZarrReader:
+    """Clips as Zarr reads them."""
 
     array: zarr.Array[Any]
-    folder: Path
+    row_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+    def read(self, rows: Sequence[int], out: NDArray[Any]) -> None:
+        """Read clips into the rows of an array, one after the other."""
+        for place, row in enumerate(rows):
+            out[place] = self.array[row]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClipReader:
+    """Where the clips of one array lie, each an inner chunk of its own.
+
+    What Zarr computes for each call is kept here: a clip of megabytes drives the
+    interpreter out of the processor's caches, and every line after it is slow.
+    """
+
+    clips: int
+    row_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    fill_value: Any
+    """Of chunks that were never written."""
     shard_clips: int
-    zeros: tuple[int, ...]
-    """Place of a shard along all other axes."""
+    before: str
+    after: str
+    """Path of a shard, around its number."""
     decode: Callable[[Bytes, Bytes], None] | None
     """None where chunks are stored as they are."""
 
@@ -70,62 +94,61 @@ class ClipReader:
             ValueError: If an index or a chunk is damaged, or `out` does not fit.
             RuntimeError: If its codec finds it damaged.
         """
-        _expect((out.dtype, out.shape[1:]), (self.array.dtype, self.array.shape[1:]))
+        _expect(out.dtype, self.dtype)
+        _expect(out.shape[1:], self.row_shape)
         _expect("contiguous" if out.flags.c_contiguous else "gaps", "contiguous")
         shards: dict[int, list[int]] = {}
         for place, row in enumerate(rows):
-            if not 0 <= row < self.array.shape[0]:
-                msg = f"no clip {row} in {self.array.shape[0]}"
+            if not 0 <= row < self.clips:
+                msg = f"no clip {row} in {self.clips}"
                 raise IndexError(msg)
             shards.setdefault(row // self.shard_clips, []).append(place)
         for shard, places in shards.items():
             try:
-                file = os.open(f"{self.folder}/{self.key(shard)}", os.O_RDONLY)
+                file = os.open(f"{self.before}{shard}{self.after}", os.O_RDONLY)
             except FileNotFoundError:
-                out[places] = self.array.fill_value
+                out[places] = self.fill_value
                 continue
             try:
-                end = os.fstat(file).st_size
+                end = os.lseek(file, 0, os.SEEK_END)
                 index = self._index(file, end)
                 for place in places:
-                    offset, length = index[rows[place] % self.shard_clips]
+                    slot = rows[place] % self.shard_clips
+                    offset, length = ENTRY.unpack_from(index, slot * ENTRY.size)
                     if offset == length == MISSING:
-                        out[place] = self.array.fill_value
+                        out[place] = self.fill_value
                     elif offset + length > end:
                         msg = f"damaged: chunk to byte {offset + length}, file to {end}"
                         raise ValueError(msg)
                     else:
-                        held = out[place].reshape(-1).view(np.uint8)
-                        self._chunk(held, file, offset, length)
+                        self._chunk(out[place], file, offset, length)
             finally:
                 os.close(file)
 
-    def key(self, shard: int) -> str:
-        """Give the file of a shard, within the folder."""
-        return self.array.metadata.encode_chunk_key((shard, *self.zeros))
-
-    def _index(self, file: int, end: int) -> list[list[int]]:
+    def _index(self, file: int, end: int) -> bytes:
         """Read offset and length of every chunk of a shard, its last bytes."""
-        held = np.empty(16 * self.shard_clips + 4, np.uint8)
-        _expect(min(end, len(held)), len(held))
-        _fill(held, file, end - len(held))
-        table, crc = held[:-4], held[-4:]
-        _expect(google_crc32c.value(table), int(crc.view("<u4")[0]))
-        rows: list[list[int]] = table.view("<u8").reshape(-1, 2).tolist()
-        return rows
+        length = self.shard_clips * ENTRY.size + 4
+        held = os.pread(file, length, max(0, end - length))
+        _expect(len(held), length)
+        _expect(google_crc32c.value(held[:-4]), int.from_bytes(held[-4:], "little"))
+        return held
 
-    def _chunk(self, out: Bytes, file: int, offset: int, length: int) -> None:
+    def _chunk(self, out: NDArray[Any], file: int, offset: int, length: int) -> None:
         if self.decode is None:
-            _expect(length, len(out))
+            _expect(length, out.nbytes)
             _fill(out, file, offset)
         else:
             chunk = np.empty(length, np.uint8)
             _fill(chunk, file, offset)
-            self.decode(chunk, out)
+            self.decode(chunk, out.reshape(-1).view(np.uint8))
 
 
-def reader_of(array: zarr.Array[Any]) -> ClipReader | None:
-    """Give the reader of an array, None if it is not laid out as expected here."""
+Reader = ClipReader | ZarrReader
+
+
+def reader_of(array: zarr.Array[Any]) -> Reader:
+    """Give the reader of an array: Zarr's if it is not laid out as expected here."""
+    row, first = array.shape[1:], (0,) * array.ndim
     codec, *more = array.metadata.codecs if array.metadata.zarr_format == 3 else [None]
     if (
         not isinstance(codec, ShardingCodec)
@@ -133,9 +156,11 @@ def reader_of(array: zarr.Array[Any]) -> ClipReader | None:
         or not isinstance(array.store, LocalStore)
         or array.shards is None
         or array.shards[1:] != array.shape[1:]
-        or codec.chunk_shape != (1, *array.shape[1:])
+        or not row
+        or codec.chunk_shape != (1, *row)
         or codec.index_location.value != "end"
         or codec.index_codecs != (LITTLE, Crc32cCodec())
+        or array.metadata.encode_chunk_key(first) != "/".join(("c", *map(str, first)))
         or array.dtype.hasobject
         or sys.byteorder != "little"
         or not hasattr(os, "preadv")
@@ -143,12 +168,15 @@ def reader_of(array: zarr.Array[Any]) -> ClipReader | None:
         or any(type(c) not in DECODE for c in codec.codecs[1:])
         or len(codec.codecs) > 2  # bytes, and at most one more
     ):
-        return None
+        return ZarrReader(array=array, row_shape=row, dtype=array.dtype)
     return ClipReader(
-        array=array,
-        folder=array.store.root / array.path,
+        clips=array.shape[0],
+        row_shape=row,
+        dtype=array.dtype,
+        fill_value=array.fill_value,
         shard_clips=array.shards[0],
-        zeros=(0,) * (array.ndim - 1),
+        before=f"{array.store.root / array.path}/c/",
+        after="/0" * len(row),
         decode=DECODE[type(codec.codecs[1])] if codec.codecs[1:] else None,
     )
 
@@ -159,12 +187,13 @@ def _expect(found: object, expected: object) -> None:
         raise ValueError(msg)
 
 
-def _fill(out: Bytes, file: int, offset: int) -> None:
+def _fill(out: NDArray[Any], file: int, offset: int) -> None:
     """Read as many bytes as there is room for."""
-    view = out.data
-    while view:
-        count = os.preadv(file, [view], offset)
+    done = os.preadv(file, [out.data], offset)
+    while done < out.nbytes:
+        rest = out.reshape(-1).view(np.uint8)[done:]
+        count = os.preadv(file, [rest.data], offset + done)
         if not count:
-            msg = f"damaged: the file ends {len(view)} bytes early"
+            msg = f"damaged: the file ends {len(rest)} bytes early"
             raise ValueError(msg)
-        view, offset = view[count:], offset + count
+        done += count

@@ -30,7 +30,7 @@ from mmder_store.errors import (
     StoreIncompleteError,
     StoreVersionError,
 )
-from mmder_store.reading import ClipReader, reader_of
+from mmder_store.reading import Reader, reader_of
 from mmder_store.schema import (
     COLUMNS,
     FORMAT_VERSION,
@@ -322,7 +322,7 @@ class Store:
             raise StoreIncompleteError(msg)
         self.sha256 = str(sealed["sha256"])
         self.versions: Any = sealed["versions"]
-        self._arrays: dict[str, tuple[zarr.Array[Any], ClipReader | None]] = {}
+        self._readers: dict[str, Reader] = {}
 
     def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
         """Travel as a path."""
@@ -365,15 +365,11 @@ class Store:
         Raises:
             StoreError: If the store has no such array, or a chunk is damaged.
         """
-        array, reader = self._opened(name)
+        reader = self._reader(name)
         if out is None:
-            out = np.empty((len(rows), *array.shape[1:]), array.dtype)
+            out = np.empty((len(rows), *reader.row_shape), reader.dtype)
         try:
-            if reader is not None:
-                reader.read(rows, out)
-            else:
-                for place, row in enumerate(rows):
-                    out[place] = array[row]
+            reader.read(rows, out)
         except (OSError, ValueError, RuntimeError, MemoryError) as error:
             which = ", ".join(map(str, rows))
             msg = f"store {self.path}: {name}[{which}] cannot be read ({error})"
@@ -382,16 +378,15 @@ class Store:
 
     def row_shape(self, name: str) -> tuple[int, ...]:
         """Give the shape of one clip of an array."""
-        return self._opened(name)[0].shape[1:]
+        return self._reader(name).row_shape
 
-    def _opened(self, name: str) -> tuple[zarr.Array[Any], ClipReader | None]:
-        if name not in self._arrays:
+    def _reader(self, name: str) -> Reader:
+        if name not in self._readers:
             if name not in self:
                 msg = f"store {self.path}: has no {name!r}"
                 raise StoreError(msg)
-            array = _array(self._group, name)
-            self._arrays[name] = array, reader_of(array)
-        return self._arrays[name]
+            self._readers[name] = reader_of(_array(self._group, name))
+        return self._readers[name]
 
     def content(self, names: Sequence[str]) -> str:
         """Hash what the ledger says of the bytes of some arrays."""

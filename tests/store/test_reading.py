@@ -1,6 +1,7 @@
 """Clips read without Zarr are those that Zarr reads, and its refusals are kept."""
 
 import itertools
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, ZstdCo
 
 from handmade import make_store
 from mmder_store.errors import StoreError
-from mmder_store.reading import reader_of
+from mmder_store.reading import ClipReader, ZarrReader, reader_of
 from mmder_store.store import Store
 
 CLIPS, SHARD = 7, 3
@@ -61,17 +62,35 @@ def test_any_clips_in_any_order_are_those_of_zarr(
 ) -> None:
     """Bit by bit, the chunks that were never written with them."""
     reader = reader_of(array)
-    assert reader is not None
+    assert isinstance(reader, ClipReader)
     out = np.empty((len(rows), 4, 5), array.dtype)
     reader.read(rows, out)
     want = np.asarray(array[:])[rows]
     assert out.tobytes() == want.tobytes()
 
 
+def test_a_disk_that_gives_little_at_a_time_is_asked_again(
+    array: zarr.Array[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As the kernel does from 2 GiB on; a file that ends early is damaged."""
+    reader, out = reader_of(array), np.empty((1, 4, 5), array.dtype)
+    preadv, most = os.preadv, 7
+
+    def little(file: int, into: list[memoryview], offset: int) -> int:
+        return preadv(file, [into[0].cast("B")[:most]], offset)
+
+    monkeypatch.setattr(os, "preadv", little)
+    reader.read([2], out)
+    assert out[0].tobytes() == np.asarray(array[2]).tobytes()
+    most = 0
+    with pytest.raises(ValueError, match="bytes early"):
+        reader.read([2], out)
+
+
 def test_memory_that_does_not_fit_is_refused(array: zarr.Array[Any]) -> None:
     """Another type, another shape, or rows with gaps between them."""
     reader = reader_of(array)
-    assert reader is not None
+    assert isinstance(reader, ClipReader)
     wrong = np.empty((2, 4, 5), "int32"), np.empty((2, 5, 4), array.dtype)
     for out in (*wrong, np.empty((2, 4, 10), array.dtype)[:, :, ::2]):
         with pytest.raises(ValueError, match="expected"):
@@ -91,14 +110,24 @@ def test_memory_that_does_not_fit_is_refused(array: zarr.Array[Any]) -> None:
 def test_other_layouts_are_left_to_zarr(tmp_path: Path, more: dict[str, Any]) -> None:
     """What is not known here is never guessed."""
     codec = more.pop("compressors", None)
-    assert reader_of(array_of(tmp_path / "x", codec, "float16", **more)) is None
+    left: list[Any] = [array_of(tmp_path / "x", codec, "float16", **more)]
     start = ShardingCodec(chunk_shape=(1, 4, 5), index_location="start")
     early = zarr.create_array(
         tmp_path / "y", shape=(CLIPS, 4, 5), chunks=(3, 4, 5), dtype="u1",
         serializer=start, compressors=None,
     )  # fmt: skip
-    assert reader_of(early) is None
-    assert reader_of(zarr.create_array({}, shape=(4,), chunks=(1,), dtype="u1")) is None
+    dotted = zarr.create_array(
+        tmp_path / "z", shape=(CLIPS, 4, 5), chunks=(1, 4, 5), shards=(3, 4, 5),
+        dtype="u1", chunk_key_encoding={"name": "default", "separator": "."},
+    )  # fmt: skip
+    left += [early, dotted, zarr.create_array({}, shape=(4,), chunks=(1,), dtype="u1")]
+    for array in left:
+        reader = reader_of(array)
+        assert isinstance(reader, ZarrReader)
+        array[2] = np.full(reader.row_shape, 5, reader.dtype)
+        out = np.empty((2, *reader.row_shape), reader.dtype)
+        reader.read([2, 0], out)
+        assert out.tobytes() == np.asarray(array[:])[[2, 0]].tobytes()
 
 
 @pytest.fixture(scope="module")
