@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+DRAFTS = ".[0-9]*.*"
+ZARR_DRAFTS = "*.partial"
+
 
 @contextmanager
 def beside(path: Path) -> Iterator[Path]:
@@ -17,6 +20,12 @@ def beside(path: Path) -> Iterator[Path]:
         draft.replace(path)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def sweep(folder: Path, drafts: str = DRAFTS) -> None:
+    """Remove drafts that killed processes left; only where nobody else writes."""
+    for file in folder.glob(drafts):
+        file.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: object) -> None:

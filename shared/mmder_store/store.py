@@ -30,6 +30,7 @@ from mmder_store.errors import (
     StoreIncompleteError,
     StoreVersionError,
 )
+from mmder_store.files import ZARR_DRAFTS, sweep
 from mmder_store.reading import Reader, reader_of
 from mmder_store.schema import (
     COLUMNS,
@@ -118,8 +119,12 @@ def create(path: Path, spec: StoreSpec) -> None:
         StoreError: If the folder holds something else, or a store made with other
             settings, which this call would destroy.
     """
+    sweep(path, f"zarr{ZARR_DRAFTS}")
     if path.exists() and not _is_blank(path):
         _check_reusable(path, spec)
+        sweep(path / ledger.FOLDER)
+        for array in arrays_of(spec.settings):
+            sweep(path / array.name, ZARR_DRAFTS)
         group = _open_group(path, "r+")
         old = _read_spec(path, group)
         group.update_attributes({"sealed": None})
@@ -204,6 +209,7 @@ def write_shard(
             raise ValueError(msg)
     try:
         for name, block in blocks.items():
+            sweep(path / name / "c" / str(shard), f"**/{ZARR_DRAFTS}")
             # One chunk at a time: all at once would hold every chunk twice over. Zarr
             # compares each with an empty one, which takes longer than writing it.
             options = {

@@ -144,6 +144,32 @@ def test_seal_refuses_other_clips_than_were_written(tmp_path: Path) -> None:
         seal(path, names(5)[::-1], {})
 
 
+def test_what_a_killed_run_had_begun_to_write_is_removed(tmp_path: Path) -> None:
+    """Its drafts, and Zarr's; nothing else of the folder, and no other shard's."""
+    path, plan = tmp_path / "s", spec()
+    path.mkdir()
+    (path / f"zarr.{32 * 'a'}.partial").touch()
+    create(path, plan)
+    fill(path, plan, [0])
+    whole = {p for p in path.rglob("*") if p.is_file()}
+    keep = path / "mfcc_16/c/1/note", path / "ledger/.at-000001"
+    litter = (
+        path / f"zarr.{32 * 'b'}.partial",
+        path / f"mfcc_16/zarr.{32 * 'c'}.partial",
+        path / f"mfcc_16/c/2/0/0/0.{32 * 'd'}.partial",
+        path / "ledger/.4711.000001.json",
+    )
+    for file in (*keep, *litter):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    create(path, plan)
+    write_shard(path, 2, blocks(plan, 2))
+    left = {p for p in path.rglob("*") if p.is_file()}
+    assert not left & set(litter)
+    assert left >= whole | set(keep)
+    assert all("/c/2" in str(p) for p in left - whole - set(keep))
+
+
 def test_only_whole_shards_are_written(tmp_path: Path) -> None:
     """Rows that are missing, of another type or of another shape are refused."""
     path, plan = tmp_path / "s", spec()

@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mmder_store.errors import MmderError, SettingsError
-from mmder_store.files import beside, write_json
+from mmder_store.files import beside, sweep, write_json
 from mmder_store.settings import digest
 from mmder_train.distributed import ALONE, Group
 from mmder_train.learner import Learner
@@ -124,6 +124,7 @@ class Checkpoint:
         for old in name.parent.glob(f"{name.stem}-*.safetensors"):
             if old.name != file.name and old.stem.rpartition("-")[0] == name.stem:
                 old.unlink()
+        sweep(name.parent)
         self._saved = time.monotonic()
 
     def drop(self) -> None:
@@ -133,6 +134,7 @@ class Checkpoint:
         for old in name.parent.glob(f"{name.stem}-*.safetensors"):
             if old.stem.rpartition("-")[0] == name.stem:
                 old.unlink()
+        sweep(name.parent)
         if name.parent.is_dir() and not any(name.parent.iterdir()):
             name.parent.rmdir()
 
