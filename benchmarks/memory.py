@@ -40,10 +40,9 @@ def measure(quick: bool) -> list[Figure]:
                     name=f"{name}: more for {mib:.0f} MiB of store in place of "
                     f"{mib / times:.0f}",
                     value=growth,
-                    unit="MiB",
+                    unit="MiB more",
                     better="less",
                     goal=ALLOWED_MIB if tune == "head" else 1024 + ALLOWED_MIB,
-                    noise=None,
                 ),
             ]
     return figures

@@ -29,7 +29,7 @@ from mmder_prep.source import Source
 from mmder_store.settings import PAPER_STEP_FRAMES, STEP_FPS, PrepSettings
 from mmder_store.spec import StoreSpec
 from mmder_store.store import create
-from record import NOISE, STEADY, Figure, interleaved, main, ratio
+from record import Figure, interleaved, main, ratio
 from spent import spent
 
 PICTURES = round(15 * PAPER_STEP_FRAMES / STEP_FPS * 30_000 / 1001) + 2
@@ -65,7 +65,6 @@ def measure(quick: bool) -> list[Figure]:
                 unit="x",
                 better="less",
                 goal=None if sort == EASY else 1.5,
-                noise=NOISE if sort == EASY else STEADY,
             )
         )
         if not quick:

@@ -28,10 +28,9 @@ from mmder_store.files import write_json
 
 RESULTS = Path(__file__).with_name("results.json")
 LIBRARIES = ("numpy", "zarr", "numcodecs", "torch", "av")
-NOISE = 0.25
-"""Share that runs of the same code stay below, on a machine that others use too."""
-STEADY = 0.1
-"""The same for sizes, and for ratios of CPU times of a tenth of a second and more."""
+NOISE = {"x": 0.25, "%": 0.1, "kB/clip": 0.02, "MiB": 0.25}
+"""Share that runs of the same code stay below, by unit. Times are not judged by what
+they were: others use the machine too, and the next one is another."""
 TRIFLE = 0.05
 """A change by less than this share of the goal is none."""
 
@@ -50,8 +49,6 @@ class Figure:
     better: Literal["less", "more"]
     goal: float | None = None
     """What it should be at most (`less`) or at least (`more`)."""
-    noise: float | None = NOISE
-    """Share that runs of the same code stay below; None: the goal alone judges."""
 
     @property
     def met(self) -> bool:
@@ -69,9 +66,12 @@ class Figure:
 
     def worse(self, last: float) -> bool:
         """Tell whether it is worse than it was by more than chance and a trifle."""
-        if self.noise is None or abs(self.value - last) < TRIFLE * (self.goal or 0):
-            return False
-        return self.worsening(last) > self.noise
+        noise, trifle = NOISE.get(self.unit), TRIFLE * (self.goal or 0)
+        return (
+            noise is not None
+            and self.worsening(last) > noise
+            and abs(self.value - last) > trifle
+        )
 
 
 Measure = Callable[[bool], Sequence[Figure]]
@@ -175,15 +175,10 @@ def keep(runs: Mapping[str, Iterable[Figure]]) -> None:
 
 
 def show(runs: Mapping[str, Iterable[Figure]], last: Mapping[str, Any]) -> None:
-    """Print figures beside the last ones, and say what became worse or misses its goal.
-
-    Times of another machine are shown as they are, and not called worse.
-    """
-    here = machine()["processor"]
+    """Print figures beside the last ones; say what became worse or misses its goal."""
     for key, figures in runs.items():
         old = last.get(key, {})
         then: dict[str, Any] = old.get("figures", {})
-        same = old.get("machine", {}).get("processor") == here
         table = Table(title=f"{key}, last recorded {old.get('date', 'never')}")
         for column in ("figure", "unit"):
             table.add_column(column)
@@ -192,9 +187,8 @@ def show(runs: Mapping[str, Iterable[Figure]], last: Mapping[str, Any]) -> None:
         table.add_column("")
         for f in figures:
             was = then.get(f.name, {}).get("value")
-            comparable = was is not None and (same or f.unit == "x")
             said = [] if f.met else ["misses its goal"]
-            if comparable and f.worse(was):
+            if was is not None and f.worse(was):
                 said.append(f"worse by {f.worsening(was):.0%}")
             goal = "" if f.goal is None else f"{'<>'[f.better == 'more']} {f.goal:g}"
             table.add_row(

@@ -22,10 +22,11 @@ from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 from data import ACTORS, DATA, QUICK_ACTORS, store
 from mmder_store import Store
 from mmder_store.reading import reader_of
-from record import NOISE, STEADY, Figure, interleaved, main
+from record import Figure, interleaved, main, ratio
 
+PLAIN = "none"
 CODECS: dict[str, Codec | None] = {
-    "none": None,
+    PLAIN: None,
     "LZ4": BloscCodec(cname="lz4", shuffle="noshuffle"),
     "LZ4, bytes": BloscCodec(cname="lz4", shuffle="shuffle"),
     "LZ4, bits": BloscCodec(cname="lz4", shuffle="bitshuffle"),
@@ -40,7 +41,7 @@ CODECS: dict[str, Codec | None] = {
     "Gzip 1": GzipCodec(level=1),
 }
 """With the shuffle before them, where there is one."""
-QUICK = ("none", "LZ4", "Zstandard -1", "Zstandard 1")
+QUICK = (PLAIN, "LZ4", "Zstandard -1", "Zstandard 1")
 ARRAYS = ("frames", "stft_16", "mfcc_16")
 """The eight-frame arrays have the same numbers in windows twice as long."""
 SHARD_CLIPS = 16
@@ -79,20 +80,15 @@ def of_array(
     clips, figures = len(block), []
     for key in codecs:
         size = sum(f.stat().st_size for f in (folder / key).rglob("*") if f.is_file())
-        for what, value, unit, noise in (
-            ("size", size / clips / 1000, "kB/clip", STEADY),
-            ("write", 1000 * median(write_s[key]) / clips, "ms/clip", NOISE),
-            ("read", 1000 * median(read_s[key]) / clips, "ms/clip", NOISE),
-        ):
-            figures.append(
-                Figure(
-                    name=f"{name}, {key}: {what}",
-                    value=value,
-                    unit=unit,
-                    better="less",
-                    noise=noise,
-                )
-            )
+        found = [("size", size / clips / 1000, "kB/clip")]
+        for what, times in ("write", write_s), ("read", read_s):
+            found += [(what, 1000 * median(times[key]) / clips, "ms/clip")]
+            if key != PLAIN:
+                found += [(f"{what} / {PLAIN}", ratio(times, key, PLAIN), "x")]
+        figures += [
+            Figure(name=f"{name}, {key}: {what}", value=value, unit=unit, better="less")
+            for what, value, unit in found
+        ]
     return figures
 
 
