@@ -74,13 +74,19 @@ def watched(*arguments: object, limit_s: float) -> Watched:
 
 
 def workers_of(program: int) -> list[int]:
-    """List the copies of the process that a program has started to be copied."""
+    """List the copies of the process that a program has started to be copied.
+
+    What libraries run while they are loaded, such as ldconfig, is none.
+    """
     try:
-        started = psutil.Process(program).children()
-        templates = [p for p in started if "forkserver" in " ".join(p.cmdline())]
-        return [worker.pid for one in templates for worker in one.children()]
+        templates = of_forkserver(psutil.Process(program))
+        return [worker.pid for one in templates for worker in of_forkserver(one)]
     except psutil.Error:
         return []
+
+
+def of_forkserver(parent: psutil.Process) -> list[psutil.Process]:
+    return [p for p in parent.children() if "forkserver" in " ".join(p.cmdline())]
 
 
 def peak_of(process: int) -> int:
