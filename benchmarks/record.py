@@ -29,8 +29,8 @@ from mmder_store.files import write_json
 RESULTS = Path(__file__).with_name("results.json")
 LIBRARIES = ("numpy", "zarr", "numcodecs", "torch", "av")
 NOISE = {"x": 0.25, "%": 0.1, "kB/clip": 0.02, "MiB": 0.25}
-"""Share that runs of the same code stay below, by unit. Times are not judged by what
-they were: others use the machine too, and the next one is another."""
+"""Share that two quick runs of the same code mostly stay below, by unit. Times are not
+judged by what they were: others use the machine too, and the next one is another."""
 TRIFLE = 0.05
 """A change by less than this share of the goal is none."""
 

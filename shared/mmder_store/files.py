@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 DRAFTS = ".[0-9]*.*"
-ZARR_DRAFTS = "*.partial"
+ZARR_DRAFTS = f"*.{32 * '[0-9a-f]'}.partial"
 
 
 @contextmanager

@@ -69,8 +69,7 @@ class ZarrReader:
 class ClipReader:
     """Where the clips of one array lie, each an inner chunk of its own.
 
-    What Zarr computes for each call is kept here: a clip of megabytes drives the
-    interpreter out of the processor's caches, and every line after it is slow.
+    What Zarr computes anew for each call is kept here.
     """
 
     clips: int

@@ -119,12 +119,11 @@ def create(path: Path, spec: StoreSpec) -> None:
         StoreError: If the folder holds something else, or a store made with other
             settings, which this call would destroy.
     """
-    sweep(path, f"zarr{ZARR_DRAFTS}")
     if path.exists() and not _is_blank(path):
         _check_reusable(path, spec)
         sweep(path / ledger.FOLDER)
-        for array in arrays_of(spec.settings):
-            sweep(path / array.name, ZARR_DRAFTS)
+        for folder in (path, *(path / a.name for a in arrays_of(spec.settings))):
+            sweep(folder, ZARR_DRAFTS)
         group = _open_group(path, "r+")
         old = _read_spec(path, group)
         group.update_attributes({"sealed": None})
@@ -145,6 +144,7 @@ def create(path: Path, spec: StoreSpec) -> None:
         return
     (path / ledger.FOLDER).mkdir(parents=True, exist_ok=True)
     ledger.drop_from(path, 0)
+    sweep(path, ZARR_DRAFTS)
     group = zarr.create_group(path, zarr_format=3)
     for array in arrays_of(spec.settings):
         _add_array(group, array, spec)
@@ -152,8 +152,10 @@ def create(path: Path, spec: StoreSpec) -> None:
 
 
 def _is_blank(path: Path) -> bool:
-    """Tell whether a folder holds nothing but the ledger's lock."""
-    return path.is_dir() and all(p.name == ledger.FOLDER for p in path.iterdir())
+    """Tell whether a folder holds nothing but the ledger's lock and Zarr's drafts."""
+    return path.is_dir() and all(
+        p.name == ledger.FOLDER or p.match(ZARR_DRAFTS) for p in path.iterdir()
+    )
 
 
 def _check_reusable(path: Path, spec: StoreSpec) -> None:

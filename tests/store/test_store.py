@@ -170,6 +170,20 @@ def test_what_a_killed_run_had_begun_to_write_is_removed(tmp_path: Path) -> None
     assert all("/c/2" in str(p) for p in left - whole - set(keep))
 
 
+def test_nothing_is_removed_from_a_folder_that_is_no_store(tmp_path: Path) -> None:
+    """Not even what is named like a draft."""
+    mine = [tmp_path / n for n in ("zarr-3.1.zip.partial", f"zarr.{32 * 'a'}.partial")]
+    for file in (*mine, tmp_path / "notes.txt"):
+        file.touch()
+    with pytest.raises(errors.StoreError, match=r"no zarr\.json"):
+        create(tmp_path, spec())
+    assert all(file.exists() for file in mine)
+    (tmp_path / "notes.txt").unlink()
+    with pytest.raises(errors.StoreError, match=r"no zarr\.json"):
+        create(tmp_path, spec())
+    assert all(file.exists() for file in mine)
+
+
 def test_only_whole_shards_are_written(tmp_path: Path) -> None:
     """Rows that are missing, of another type or of another shape are refused."""
     path, plan = tmp_path / "s", spec()

@@ -19,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from handmade import make_store
 from mmder_train import options
+from mmder_train.checkpoint import Asked, Checkpoint
 from mmder_train.cli import cli
 from mmder_train.config import TrainConfig
 from mmder_train.learner import Learner
@@ -102,6 +103,20 @@ def test_asked_to_stop_it_saves_and_goes_on_to_the_last_digit(
     name = "weights/audio-1.safetensors"
     assert Path("parts", name).read_bytes() == Path("whole", name).read_bytes()
     assert not Path("parts/checkpoints").exists()
+
+
+def test_a_finished_fold_removes_its_own_files_alone(tmp_path: Path) -> None:
+    """Other folds, and other processes of the group, may be writing theirs."""
+    own = "audio-1.json", "audio-1-9.safetensors", ".47.audio-1-9.safetensors"
+    others = (
+        "audio-1-0.json", "audio-1-0-9.safetensors", ".47.audio-1-0-9.safetensors",
+        ".47.audio-11-9.safetensors", ".47.audio-1-0.json", "x-audio-1-9.safetensors",
+    )  # fmt: skip
+    for name in (*own, *others):
+        (tmp_path / name).touch()
+    path = tmp_path / "audio-1"
+    Checkpoint(path=path, identity={}, every_s=9.0, asked=Asked()).drop()
+    assert {f.name for f in tmp_path.iterdir()} == set(others)
 
 
 def test_a_crash_loses_no_more_than_since_it_was_saved(

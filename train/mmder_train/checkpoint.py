@@ -1,6 +1,7 @@
 """A fold that is not finished, on disk: it goes on where it was, to the last digit."""
 
 import json
+import re
 import signal
 import threading
 import time
@@ -16,7 +17,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from mmder_store.errors import MmderError, SettingsError
-from mmder_store.files import beside, sweep, write_json
+from mmder_store.files import beside, write_json
 from mmder_store.settings import digest
 from mmder_train.distributed import ALONE, Group
 from mmder_train.learner import Learner
@@ -121,22 +122,28 @@ class Checkpoint:
         with beside(file) as draft:
             save_file(tensors, draft)
         write_json(name, facts | {"tensors": file.name, "of": digest(self.identity)})
-        for old in name.parent.glob(f"{name.stem}-*.safetensors"):
-            if old.name != file.name and old.stem.rpartition("-")[0] == name.stem:
+        for old in self._files():
+            if old not in (name, file):
                 old.unlink()
-        sweep(name.parent)
         self._saved = time.monotonic()
 
     def drop(self) -> None:
         """Remove what is not needed any more: the fold is finished."""
         name = self._name
         name.unlink(missing_ok=True)
-        for old in name.parent.glob(f"{name.stem}-*.safetensors"):
-            if old.stem.rpartition("-")[0] == name.stem:
-                old.unlink()
-        sweep(name.parent)
+        for old in self._files():
+            old.unlink()
         if name.parent.is_dir() and not any(name.parent.iterdir()):
             name.parent.rmdir()
+
+    def _files(self) -> list[Path]:
+        """List what this process keeps of the fold, and drafts that a kill left of it.
+
+        Others of the group may be writing theirs.
+        """
+        name = self._name
+        own = rf"(\.\d+\.)?{re.escape(name.stem)}(-\d+\.safetensors|\.json)"
+        return [f for f in name.parent.glob("*") if re.fullmatch(own, f.name)]
 
 
 @dataclass(kw_only=True, slots=True)
