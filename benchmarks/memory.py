@@ -1,7 +1,7 @@
 """Peak memory of `mmder-train` on a store, and on one of the same clips many times.
 
 A program of its own each time, on one core: the largest resident set that the system
-saw. What is held of clips on purpose, up to a gigabyte for `--tune full`, is in it.
+saw. What is held of clips on purpose, up to a gigabyte for `--method finetune`, is in it.
 """
 
 import sys
@@ -26,13 +26,13 @@ def measure(quick: bool) -> list[Figure]:
         large = repeated(small, Path(folder) / "large", times)
         mib = sum(Store(large).size_bytes().values()) / 2**20
         figures = []
-        tunes = ("head",) if quick else ("head", "full")
+        tunes = ("linear-probe",) if quick else ("linear-probe", "finetune")
         for tune in tunes:
             less, more = (
                 peak_mib(path, Path(folder) / f"{tune}-{path.name}", tune)
                 for path in (small, large)
             )
-            name = f"--tune {tune}"
+            name = f"--method {tune}"
             growth = more - less
             figures += [
                 Figure(name=f"{name}: peak", value=less, unit="MiB", better="less"),
@@ -42,7 +42,7 @@ def measure(quick: bool) -> list[Figure]:
                     value=growth,
                     unit="MiB more",
                     better="less",
-                    goal=ALLOWED_MIB if tune == "head" else 1024 + ALLOWED_MIB,
+                    goal=ALLOWED_MIB if tune == "linear-probe" else 1024 + ALLOWED_MIB,
                 ),
             ]
     return figures
@@ -51,12 +51,14 @@ def measure(quick: bool) -> list[Figure]:
 def peak_mib(path: Path, out: Path, tune: str) -> float:
     """Train one fold for one epoch, and give the largest resident set."""
     arguments = [
-        *("--store", path, "--out", out, "--tune", tune, "--encoder", "tiny-56"),
-        *("--fold", 1, "--epochs", 1, "--batch", 8, "--workers", 0),
+        *("--store", path, "--out", out, "--method", tune, "--encoder", "tiny-56"),
+        *("--fold", 1, "--epochs", 1, "--batch-size", 8, "--workers", 0),
         *("--protocol", "speakers-5"),
     ]
-    if tune == "head":  # what is kept from another run would not be encoded again
-        arguments += ["--features", out.with_name(f"{out.name}-features")]
+    if (
+        tune == "linear-probe"
+    ):  # what is kept from another run would not be encoded again
+        arguments += ["--feature-cache", out.with_name(f"{out.name}-features")]
     program = Path(sys.executable).with_name("mmder-train")
     return spent([program, *arguments]).peak_mib
 

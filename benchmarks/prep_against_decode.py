@@ -21,14 +21,15 @@ import cv2
 
 from data import DATA
 from footage import EASY, FILES, LIKE_RAVDESS, QUICK_FILES, SORTS, manifest
-from mmder_prep import template
-from mmder_prep.clip import prepare
-from mmder_prep.plan import Clip, shard_jobs
-from mmder_prep.shard import make_shard
-from mmder_prep.source import Source
+from mmder_prep.media.clip import Clip
+from mmder_prep.media.source import Source
+from mmder_prep.pipeline import worker_template
+from mmder_prep.pipeline.prepare_clip import prepare_clip
+from mmder_prep.pipeline.shard import make_shard
+from mmder_prep.pipeline.shard_plan import shard_jobs
 from mmder_store.settings import PAPER_STEP_FRAMES, STEP_FPS, PrepSettings
-from mmder_store.spec import StoreSpec
 from mmder_store.store import create
+from mmder_store.store_spec import StoreSpec
 from record import Figure, interleaved, main, ratio
 from spent import spent
 
@@ -95,7 +96,7 @@ def shard_of(clips: list[Path], folder: Path) -> Callable[[], None]:
         manifest_sha256="",
         shard_clips=len(listed),
     )
-    row = prepare(listed[0], SETTINGS, device="cpu")
+    row = prepare_clip(listed[0], SETTINGS, device="cpu")
     if row.status != "ok":
         sys.exit(f"{clips[0]}: {row.status} ({row.reason})")
 
@@ -157,9 +158,9 @@ def program_cpu_s(clips: list[Path], count: int) -> float:
 
 
 if __name__ == "__main__":
-    if any(os.environ.get(k) != v for k, v in template.ENVIRONMENT.items()):
+    if any(os.environ.get(k) != v for k, v in worker_template.ENVIRONMENT.items()):
         # Read when a process starts: the environment of a worker.
-        environment = {**os.environ, **template.ENVIRONMENT}
+        environment = {**os.environ, **worker_template.ENVIRONMENT}
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)
     cv2.setNumThreads(1)
     main(measure)

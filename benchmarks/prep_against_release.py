@@ -19,17 +19,19 @@ import torch
 
 from data import DATA
 from footage import EASY, FILES, SORTS
-from mmder_prep import template
-from mmder_prep.clip import prepare
-from mmder_prep.plan import Clip
-from mmder_prep.source import Source
+from mmder_prep.media.clip import Clip
+from mmder_prep.media.source import Source
+from mmder_prep.pipeline import worker_template
+from mmder_prep.pipeline.prepare_clip import prepare_clip
 from mmder_store.settings import PrepSettings
-from mmder_train.fusion import STRATEGIES, Look, Strategy, fused, places_of
+from mmder_train.fusion.fuse import frame_permutations, fuse
+from mmder_train.fusion.rendering import RenderSettings
+from mmder_train.fusion.strategies import STRATEGIES, Strategy
 from prep_against_decode import shard_of
 from record import Figure, Times, interleaved, main
 from release import fused_clip
 
-LOOK = Look(audio="mfcc", colour="viridis", scale="window")
+LOOK = RenderSettings(spectrogram="mfcc", colormap="viridis", spectrogram_norm="window")
 CLIPS = 2
 """That the published way is timed on; mmder has all eight in its shard."""
 GOAL = 100.0
@@ -106,7 +108,7 @@ def rows_of(clips: list[Path]) -> list[dict[str, torch.Tensor]]:
     rows = []
     for path in clips:
         clip = Clip(clip_id=path.name, source=Source(path))
-        arrays = prepare(clip, PrepSettings(), device="cpu").arrays
+        arrays = prepare_clip(clip, PrepSettings(), device="cpu").arrays
         wanted = ("frames", "mfcc_16", "mfcc_8")
         rows.append({name: torch.from_numpy(arrays[name])[None] for name in wanted})
     return rows
@@ -120,14 +122,14 @@ def fuse_all(rows: list[dict[str, torch.Tensor]]) -> None:
                 row["frames"][:, :: 16 // strategy.frames] if strategy.frames else None
             )
             sound = row[f"mfcc_{strategy.windows}"] if strategy.windows else None
-            places = places_of(["clip"], seed=0)
-            fused(frames, sound, places, strategy=strategy, look=LOOK)
+            places = frame_permutations(["clip"], seed=0)
+            fuse(frames, sound, places, strategy=strategy, look=LOOK)
 
 
 if __name__ == "__main__":
-    if any(os.environ.get(k) != v for k, v in template.ENVIRONMENT.items()):
+    if any(os.environ.get(k) != v for k, v in worker_template.ENVIRONMENT.items()):
         # Read when a process starts: the environment of a worker.
-        environment = {**os.environ, **template.ENVIRONMENT}
+        environment = {**os.environ, **worker_template.ENVIRONMENT}
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)
     cv2.setNumThreads(1)
     torch.set_num_threads(1)

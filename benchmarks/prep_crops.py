@@ -15,12 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from mmder_prep import faces
-from mmder_prep.media import read_clip
-from mmder_prep.picture import Picture
-from mmder_prep.plan import Clip
-from mmder_prep.pursuit import pursue
-from mmder_prep.source import Source
+from mmder_prep.faces import cropping, tracking
+from mmder_prep.faces.search import find_track
+from mmder_prep.media.clip import Clip
+from mmder_prep.media.decoder import read_clip
+from mmder_prep.media.picture import VideoPicture
+from mmder_prep.media.source import Source
 from mmder_store.settings import PrepSettings
 from record import Figure, main
 
@@ -68,14 +68,14 @@ def share(name: str, values: NDArray[np.float64], goal: float | None = None) -> 
 def compare(path: Path) -> tuple[NDArray[np.float64], ...]:
     """Give the distances of one clip, and which faces were lost."""
     take = read_clip(Clip(clip_id=path.name, source=Source(path)), SETTINGS)
-    whole = (0, 0, *take.pictures[0].size_px)
-    full = faces.follow(full_size(take.pictures), take.wanted_s)
-    track, _ = pursue(take.pictures, take.wanted_s, whole, "cpu")
+    whole = (0, 0, *take.frames[0].size_px)
+    full = tracking.link_detections(full_size(take.frames), take.target_times_s)
+    track, _ = find_track(take.frames, take.target_times_s, whole, "cpu")
     if full is None or track is None:
         sys.exit(f"{path}: no face")
     squares = [
-        faces.square(
-            faces.steady(t.boxes_px, take.wanted_s),
+        cropping.square_boxes(
+            tracking.smooth_track(t.boxes_px, take.target_times_s),
             margin=SETTINGS.face_margin,
             region_px=whole,
         ).astype(np.float64)
@@ -90,7 +90,7 @@ def compare(path: Path) -> tuple[NDArray[np.float64], ...]:
     )
 
 
-def full_size(pictures: list[Picture]) -> list[faces.Detections]:
+def full_size(pictures: list[VideoPicture]) -> list[tracking.Detections]:
     """Search every picture at its full size, with MTCNN's own thresholds."""
     from facenet_pytorch import MTCNN
 
@@ -100,9 +100,9 @@ def full_size(pictures: list[Picture]) -> list[faces.Detections]:
         with torch.inference_mode():
             boxes, scores = mtcnn.detect(picture.rgb())
         found.append(
-            faces.no_faces()
+            tracking.no_faces()
             if boxes is None
-            else faces.Detections(
+            else tracking.Detections(
                 boxes_px=np.asarray(boxes, dtype=np.float64),
                 scores=np.asarray(scores, dtype=np.float64),
             )

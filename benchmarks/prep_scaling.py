@@ -21,11 +21,11 @@ from statistics import median
 
 from data import DATA
 from footage import easy, manifest
-from mmder_prep import template
-from mmder_prep.clip import prepare, warm_up
-from mmder_prep.cluster import TELL_S, open_cluster
-from mmder_prep.plan import Clip
-from mmder_prep.source import Source
+from mmder_prep.media.clip import Clip
+from mmder_prep.media.source import Source
+from mmder_prep.pipeline import worker_template
+from mmder_prep.pipeline.cluster import REPORT_INTERVAL_S, open_cluster
+from mmder_prep.pipeline.prepare_clip import prepare_clip, warm_up
 from mmder_store.schema import SHARD_CLIPS
 from mmder_store.settings import PrepSettings
 from record import Figure, main
@@ -118,7 +118,9 @@ def apart(clips: list[Path], processes: int) -> float:
         for _ in range(processes)
     ]
     before = dict(os.environ)
-    os.environ.update(template.ENVIRONMENT)  # of a worker; the program sets its own
+    os.environ.update(
+        worker_template.ENVIRONMENT
+    )  # of a worker; the program sets its own
     try:
         for process in started:
             process.start()
@@ -139,7 +141,7 @@ def prepare_some(paths: list[Path], count: int, line: Barrier) -> None:
     warm_up(settings, "cpu")
     line.wait()
     for clip in islice(cycle(clips), count):
-        prepare(clip, settings, device="cpu")
+        prepare_clip(clip, settings, device="cpu")
 
 
 def run(clips: list[Path], count: int, workers: int) -> Spent:
@@ -158,14 +160,14 @@ def scheduler(jobs: int) -> list[Figure]:
         for function, count in ((nothing, 100), (nothing, jobs), (tell, jobs)):
             start = time.process_time()
             listed = [Nothing(shard=n) for n in range(count)]
-            done = sum(1 for _ in cluster.run(function, listed, tick=told.append))
+            done = sum(1 for _ in cluster.run_jobs(function, listed, tick=told.append))
             took_s = time.process_time() - start
             if done != count:
                 sys.exit(f"{done} of {count} jobs came back")
             if function is nothing:
                 job_s = took_s / count
         tell_s = max(0.0, took_s / jobs - job_s)
-    messages = 1 + int(SHARD_CLIPS * CLIP_S / TELL_S)
+    messages = 1 + int(SHARD_CLIPS * CLIP_S / REPORT_INTERVAL_S)
     clip_s = (job_s + messages * tell_s) / SHARD_CLIPS
     elsewhere_s = ELSEWHERE_CLIPS * clip_s
     return [

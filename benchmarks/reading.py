@@ -24,8 +24,11 @@ from zarr.codecs import BloscCodec
 
 from data import ACTORS, DATA, QUICK_ACTORS, recoded, store
 from mmder_store import Store
-from mmder_train.clips import ClipData, Order, loader, usable
-from mmder_train.fusion import STRATEGIES
+from mmder_train.data.dataset import ClipDataset
+from mmder_train.data.loader import create_loader
+from mmder_train.data.sampler import BatchSampler
+from mmder_train.data.selection import select_clips
+from mmder_train.fusion.strategies import STRATEGIES
 from record import Figure, Times, interleaved, main, ratio
 from rivals import BATCH, QUICK, RIVALS, Arrays, Reader
 
@@ -48,12 +51,12 @@ STAYS = 0.05
 def reader(path: Path) -> Reader:
     """Give a store as the trainer reads it."""
     opened, strategy = Store(path), STRATEGIES["cfas"]
-    found = usable(opened, strategy=strategy, labels=opened.spec.label_sets[0])
-    data = ClipData(opened, clips=found, strategy=strategy, audio="mfcc")
+    found = select_clips(opened, strategy=strategy, labels=opened.spec.label_sets[0])
+    data = ClipDataset(opened, clips=found, strategy=strategy, audio="mfcc")
 
     def epoch(order: Sequence[int]) -> Iterable[Any]:
-        rows = Order(np.array(order), batch=BATCH)
-        return loader(data, rows, workers=0, pin=False)
+        rows = BatchSampler(np.array(order), batch=BATCH)
+        return create_loader(data, rows, workers=0, pin=False)
 
     return Reader(
         epoch=epoch,

@@ -24,7 +24,7 @@ from typing import Any, Literal
 from rich.console import Console
 from rich.table import Table
 
-from mmder_store.files import write_json
+from mmder_store.atomic_files import write_json
 
 RESULTS = Path(__file__).with_name("results.json")
 LIBRARIES = ("numpy", "zarr", "numcodecs", "torch", "av")

@@ -21,7 +21,7 @@ from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
 from data import ACTORS, DATA, QUICK_ACTORS, store
 from mmder_store import Store
-from mmder_store.reading import reader_of
+from mmder_store.shard_reader import create_reader
 from record import Figure, interleaved, main, ratio
 
 PLAIN = "none"
@@ -109,7 +109,7 @@ def write(block: NDArray[Any], out: Path, codec: Codec | None) -> None:
 
 def read(array: zarr.Array[Any], shape: tuple[int, ...]) -> None:
     """Read its clips one by one, as the store does; what it cannot, Zarr reads."""
-    reader, out = reader_of(array), np.empty((1, *shape[1:]), array.dtype)
+    reader, out = create_reader(array), np.empty((1, *shape[1:]), array.dtype)
     for row in range(shape[0]):
         reader.read([row], out)
 

@@ -18,15 +18,21 @@ from torch import Tensor, nn
 
 from data import QUICK_ACTORS, store
 from mmder_store import Store
-from mmder_train.clips import ClipData, Order, loader, usable
-from mmder_train.encoders import build
-from mmder_train.fusion import STRATEGIES, Look, Strategy, fused, places_of
-from mmder_train.learner import Learner, Part
-from mmder_train.schedule import adamw, constant
-from mmder_train.videomae import Classifier, Head
+from mmder_train.data.dataset import ClipDataset
+from mmder_train.data.loader import create_loader
+from mmder_train.data.sampler import BatchSampler
+from mmder_train.data.selection import select_clips
+from mmder_train.fusion.fuse import frame_permutations, fuse
+from mmder_train.fusion.rendering import RenderSettings
+from mmder_train.fusion.strategies import STRATEGIES, Strategy
+from mmder_train.models.classifier import Classifier
+from mmder_train.models.registry import build_encoder
+from mmder_train.models.videomae import Head
+from mmder_train.training.optim import constant_lr, create_optimizer
+from mmder_train.training.train_state import MicroBatch, TrainState
 from record import Figure, interleaved, main
 
-LOOK = Look(audio="mfcc", colour="viridis", scale="window")
+LOOK = RenderSettings(spectrogram="mfcc", colormap="viridis", spectrogram_norm="window")
 FUSED_CLIPS = 16
 Spent = dict[str, float]
 
@@ -34,7 +40,7 @@ Spent = dict[str, float]
 def measure(quick: bool) -> list[Figure]:
     """Take some steps, and fuse batches beside the encoder's forward."""
     opened = Store(store(QUICK_ACTORS))
-    encoder = build("small")
+    encoder = build_encoder("small")
     figures = step_figures(opened, encoder, batch=1 if quick else 8)
     names = ("cfas",) if quick else tuple(STRATEGIES)
     return figures + fusion_figures(opened, encoder, names, clips=1 if quick else 4)
@@ -44,21 +50,21 @@ def step_figures(opened: Store, encoder: nn.Module, *, batch: int) -> list[Figur
     """Give the shares of an epoch of two steps, after one of warming up."""
     strategy = STRATEGIES["cfas"]
     labels = opened.spec.label_sets[0]
-    clips = usable(opened, strategy=strategy, labels=labels)
-    data = ClipData(opened, clips=clips, strategy=strategy, audio=LOOK.audio)
-    order = Order(np.arange(2 * batch), batch=batch, seed=0)
-    batches = loader(data, order, workers=0, pin=False)
+    clips = select_clips(opened, strategy=strategy, labels=labels)
+    data = ClipDataset(opened, clips=clips, strategy=strategy, audio=LOOK.spectrogram)
+    order = BatchSampler(np.arange(2 * batch), batch=batch, seed=0)
+    batches = create_loader(data, order, workers=0, pin=False)
     model = Classifier(encoder, Head(encoder.dim, len(labels.classes)))  # type: ignore[arg-type]
-    optimiser = adamw(model, lr=1e-4, weight_decay=0.05)
+    optimiser = create_optimizer(model, lr=1e-4, weight_decay=0.05)
     spent: Spent = defaultdict(float)
     clock_encoder(encoder, optimiser, spent)
-    learner = Learner(
+    learner = TrainState(
         model=model,
-        optimiser=optimiser,
-        set_rate=constant,
+        optimizer=optimiser,
+        set_lr=constant_lr,
         device=torch.device("cpu"),
     )
-    places = places_of(clips.clip_id, seed=0)
+    places = frame_permutations(clips.clip_id, seed=0)
     targets = torch.from_numpy(clips.label)
     for _ in range(2):
         spent.clear()
@@ -66,14 +72,16 @@ def step_figures(opened: Store, encoder: nn.Module, *, batch: int) -> list[Figur
         start = time.perf_counter()
         for fed in waited(batches, spent):
             index = fed["clip"]
-            x = fused(
+            x = fuse(
                 fed.get("frames"),
                 fed.get("sound"),
                 places[index],
                 strategy=strategy,
                 look=LOOK,
             )
-            learner.take(iter([Part(x=x, target=targets[index])]), clips=len(index))
+            learner.train_step(
+                iter([MicroBatch(x=x, target=targets[index])]), clips=len(index)
+            )
         whole = time.perf_counter() - start
     inside = spent["forward"] + spent["backward"]
     shares = {
@@ -130,7 +138,7 @@ def fusion_figures(
     """Give the time of fusing 16 clips by that of the encoder's forward over them."""
     encoder.eval()
     tasks: dict[str, Callable[[], object]] = {
-        name: partial(fused, *given(opened, s), strategy=s, look=LOOK)
+        name: partial(fuse, *given(opened, s), strategy=s, look=LOOK)
         for name, s in STRATEGIES.items()
         if name in names
     }
@@ -158,10 +166,10 @@ def given(
     opened: Store, strategy: Strategy
 ) -> tuple[Tensor | None, Tensor | None, Tensor]:
     """Read what a strategy takes of sixteen clips."""
-    clips = usable(opened, strategy=strategy, labels=opened.spec.label_sets[0])
-    data = ClipData(opened, clips=clips, strategy=strategy, audio=LOOK.audio)
+    clips = select_clips(opened, strategy=strategy, labels=opened.spec.label_sets[0])
+    data = ClipDataset(opened, clips=clips, strategy=strategy, audio=LOOK.spectrogram)
     batch = data.__getitems__(range(FUSED_CLIPS))
-    places = places_of(clips.clip_id[:FUSED_CLIPS], seed=0)
+    places = frame_permutations(clips.clip_id[:FUSED_CLIPS], seed=0)
     return batch.get("frames"), batch.get("sound"), places
 
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmder_prep.plan import ShardJob
-from mmder_prep.shard import ShardDone, make_shard
-from mmder_prep.source import Source
+from mmder_prep.media.source import Source
+from mmder_prep.pipeline.shard import ShardSummary, make_shard
+from mmder_prep.pipeline.shard_plan import ShardJob
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ def live_or_die(job: Mortal, tick: Callable[[str], None]) -> None:
     tick("ok")
 
 
-def die_at(job: ShardJob, clip_id: str) -> ShardDone:
+def die_at(job: ShardJob, clip_id: str) -> ShardSummary:
     """Make a shard, in a process that ends while it is at a clip."""
     at = Path(job.store, "ledger", f".at-{job.shard:06d}")
 

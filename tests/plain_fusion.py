@@ -4,20 +4,26 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmder_train.fusion import Look, Statistics, colour_table, mel, scaled
+from mmder_train.fusion.mel import mel
+from mmder_train.fusion.rendering import (
+    ImageNorm,
+    RenderSettings,
+    colormap_table,
+    normalize_db,
+)
 
 
-def spectrogram_pictures(sound: Tensor, look: Look, height: int) -> Tensor:
+def spectrogram_pictures(sound: Tensor, look: RenderSettings, height: int) -> Tensor:
     values = sound.float()
-    if look.audio == "mfcc":
+    if look.spectrogram == "mfcc":
         values = values[:, :, 1:]
-    if look.audio == "mel":
+    if look.spectrogram == "mel":
         # One by one: a product of matrices may round otherwise for more clips.
         one = [mel(v[None], sample_rate_hz=look.sample_rate_hz) for v in values]
         values = torch.cat(one)
-    values = scaled(values, look=look).flip(2)
+    values = normalize_db(values, look=look).flip(2)
     value = functional.interpolate(values, size=(height, 224), mode="bilinear")
-    painted = colour_table(look.colour)[:, (value * 255).round().long()]
+    painted = colormap_table(look.colormap)[:, (value * 255).round().long()]
     return painted.transpose(0, 1)
 
 
@@ -28,20 +34,24 @@ def face_pictures(frames: Tensor, height: int) -> Tensor:
     return (pictures[..., ::2, :].int() + pictures[..., 1::2, :].int()) // 2
 
 
-def normalised(pictures: Tensor, by: Statistics) -> Tensor:
+def normalised(pictures: Tensor, by: ImageNorm) -> Tensor:
     mean, std = (torch.tensor(c).view(3, 1, 1, 1) for c in (by.mean_rgb, by.std_rgb))
     return pictures.float() * (1 / (255 * std)) - mean / std
 
 
 def fused(
-    frames: Tensor | None, sound: Tensor | None, places: Tensor, name: str, look: Look
+    frames: Tensor | None,
+    sound: Tensor | None,
+    places: Tensor,
+    name: str,
+    look: RenderSettings,
 ) -> Tensor:
     height = 112 if name == "cfas" else 224
     v = a = torch.empty(0)
     if frames is not None:
-        v = normalised(face_pictures(frames, height), look.statistics)
+        v = normalised(face_pictures(frames, height), look.image_norm)
     if sound is not None:
-        a = normalised(spectrogram_pictures(sound, look, height), look.statistics)
+        a = normalised(spectrogram_pictures(sound, look, height), look.image_norm)
     if name == "rfas":
         clips = zip(torch.cat([v, a], 2), places, strict=True)
         return torch.stack([sequence[:, order] for sequence, order in clips])

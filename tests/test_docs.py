@@ -6,12 +6,16 @@ import shlex
 import click
 import pytest
 
-import mmder_prep.cli
-import mmder_train.cli
+from mmder_prep.cli.main import add_corpora
+from mmder_prep.cli.main import cli as prep
+from mmder_train.cli.main import cli as train
 from readme import README, ROOT, made
 
-mmder_prep.cli.add_corpora()
-PROGRAMS = {"mmder-prep": mmder_prep.cli.cli, "mmder-train": mmder_train.cli.cli}
+add_corpora()
+PROGRAMS = {
+    "mmder-prep": prep,
+    "mmder-train": train,
+}
 TEXT = README.read_text()
 BLOCKS = re.findall(
     r"^(?:    |\$ )((?:mmder-prep|mmder-train)\b.*)$", TEXT, re.MULTILINE

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from mmder_store.protocols import FoldProtocol
     from mmder_store.schema import FORMAT_VERSION
     from mmder_store.settings import PrepSettings
-    from mmder_store.spec import StoreSpec
     from mmder_store.store import Store
+    from mmder_store.store_spec import StoreSpec
 
 __all__ = [
     "FORMAT_VERSION",
@@ -33,7 +33,7 @@ _HOME = {
     "MmderError": "errors",
     "PrepSettings": "settings",
     "Store": "store",
-    "StoreSpec": "spec",
+    "StoreSpec": "store_spec",
 }
 
 

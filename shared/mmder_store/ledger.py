@@ -12,8 +12,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmder_store.atomic_files import write_json
 from mmder_store.errors import StoreError
-from mmder_store.files import write_json
 from mmder_store.schema import FORMAT_VERSION, STATUSES
 from mmder_store.settings import PrepSettings, digest
 
@@ -104,7 +104,7 @@ def read(store: Path, shard: int) -> ShardRecord | None:
         raise StoreError(msg) from error
 
 
-def drop_from(store: Path, shards: int) -> None:
+def delete_records_from(store: Path, shards: int) -> None:
     """Forget the records of shards that a smaller corpus no longer has."""
     for path in (store / FOLDER).glob("*.json"):
         if path.stem.isdigit() and int(path.stem) >= shards:
@@ -112,7 +112,7 @@ def drop_from(store: Path, shards: int) -> None:
 
 
 @contextmanager
-def writing(store: Path) -> Iterator[None]:
+def write_lock(store: Path) -> Iterator[None]:
     """Hold the store for one writer; the hold ends with the process, however it ends.
 
     Raises:

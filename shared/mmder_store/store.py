@@ -24,14 +24,13 @@ from zarr.dtype import VariableLengthUTF8
 from zarr.errors import ZarrUserWarning
 
 from mmder_store import ledger
+from mmder_store.atomic_files import ZARR_DRAFTS, remove_drafts
 from mmder_store.errors import (
     SettingsError,
     StoreError,
     StoreIncompleteError,
     StoreVersionError,
 )
-from mmder_store.files import ZARR_DRAFTS, sweep
-from mmder_store.reading import Reader, reader_of
 from mmder_store.schema import (
     COLUMNS,
     FORMAT_VERSION,
@@ -40,7 +39,8 @@ from mmder_store.schema import (
     shape_of,
 )
 from mmder_store.settings import digest
-from mmder_store.spec import FORMAT_KEY, StoreSpec
+from mmder_store.shard_reader import Reader, create_reader
+from mmder_store.store_spec import FORMAT_KEY, StoreSpec
 
 CODECS = {"none": None, "zstd": ZstdCodec(level=-1)}
 """What arrays are written with; what they are read with stands in themselves."""
@@ -121,9 +121,9 @@ def create(path: Path, spec: StoreSpec) -> None:
     """
     if path.exists() and not _is_blank(path):
         _check_reusable(path, spec)
-        sweep(path / ledger.FOLDER)
+        remove_drafts(path / ledger.FOLDER)
         for folder in (path, *(path / a.name for a in arrays_of(spec.settings))):
-            sweep(folder, ZARR_DRAFTS)
+            remove_drafts(folder, ZARR_DRAFTS)
         group = _open_group(path, "r+")
         old = _read_spec(path, group)
         group.update_attributes({"sealed": None})
@@ -136,15 +136,15 @@ def create(path: Path, spec: StoreSpec) -> None:
                 _array(group, array.name).resize((spec.clips, *row))
             elif array.name not in group:
                 _add_array(group, array, spec)
-        ledger.drop_from(path, spec.shards)
+        ledger.delete_records_from(path, spec.shards)
         last = (min(old.clips, spec.clips) - 1) // spec.shard_clips
         if old.rows(last) != spec.rows(last):
             ledger.drop(path, last)
         group.update_attributes({**spec.to_json(), "sealed": None})
         return
     (path / ledger.FOLDER).mkdir(parents=True, exist_ok=True)
-    ledger.drop_from(path, 0)
-    sweep(path, ZARR_DRAFTS)
+    ledger.delete_records_from(path, 0)
+    remove_drafts(path, ZARR_DRAFTS)
     group = zarr.create_group(path, zarr_format=3)
     for array in arrays_of(spec.settings):
         _add_array(group, array, spec)
@@ -211,7 +211,7 @@ def write_shard(
             raise ValueError(msg)
     try:
         for name, block in blocks.items():
-            sweep(path / name / "c" / str(shard), f"**/{ZARR_DRAFTS}")
+            remove_drafts(path / name / "c" / str(shard), f"**/{ZARR_DRAFTS}")
             # One chunk at a time: all at once would hold every chunk twice over. Zarr
             # compares each with an empty one, which takes longer than writing it.
             options = {
@@ -393,7 +393,7 @@ class Store:
             if name not in self:
                 msg = f"store {self.path}: has no {name!r}"
                 raise StoreError(msg)
-            self._readers[name] = reader_of(_array(self._group, name))
+            self._readers[name] = create_reader(_array(self._group, name))
         return self._readers[name]
 
     def content(self, names: Sequence[str]) -> str:

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmder_prep.cluster import open_cluster
+from mmder_prep.pipeline.cluster import open_cluster
 from mmder_store import Store
 from programs import run
 from synth import Synth, draw, number_in, sounds_like, write

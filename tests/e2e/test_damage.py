@@ -16,7 +16,7 @@ import numpy as np
 import psutil
 import pytest
 
-from mmder_prep.verify import problems
+from mmder_prep.quality.verify import problems
 from mmder_store import Store
 from mmder_store.schema import STATUSES
 from synth import Synth, write

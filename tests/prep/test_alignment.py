@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mmder_prep.clip import Row, prepare
-from mmder_prep.media import read_clip
-from mmder_prep.plan import Clip, Part
-from mmder_prep.source import Source
+from mmder_prep.media.clip import Clip, Segment
+from mmder_prep.media.decoder import read_clip
+from mmder_prep.media.source import Source
+from mmder_prep.pipeline.prepare_clip import ClipRow, prepare_clip
 from mmder_store.settings import PrepSettings
 from synth import Synth, frames_of, lag_s, number_in, sounds_like, write
 
@@ -96,14 +96,14 @@ def all_frames(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 @cache
-def row_of(folder: Path, name: str, settings: PrepSettings) -> Row:
+def row_of(folder: Path, name: str, settings: PrepSettings) -> ClipRow:
     clip = Clip(clip_id=name, source=Source(made(folder, name)))
-    row = prepare(clip, settings, device="cpu")
+    row = prepare_clip(clip, settings, device="cpu")
     assert (row.status, row.reason) == ("ok", "")
     return row
 
 
-def shown(row: Row) -> np.ndarray:
+def shown(row: ClipRow) -> np.ndarray:
     """Read the number in every stored crop."""
     found = [number_in(frame) for frame in row.arrays["frames"]]
     assert None not in found
@@ -216,9 +216,9 @@ def test_no_codec_delays_the_sound_against_the_picture(folder: Path, name: str) 
     """
     spec = CLIPS[name]
     take = read_clip(Clip(clip_id=name, source=Source(made(folder, name))), FIXED)
-    later_s, like = lag_s(take.sound, spec.wave(16_000), 16_000)
+    later_s, like = lag_s(take.audio, spec.wave(16_000), 16_000)
     assert like > 0.75
-    seen_s = take.sound_first_s + later_s - clock_s(folder, name)
+    seen_s = take.audio_start_s + later_s - clock_s(folder, name)
     low_s, high_s = skew_of(name)
     assert low_s <= seen_s - spec.audio_start_s <= high_s
 
@@ -231,9 +231,9 @@ def test_a_part_of_a_longer_file_is_as_aligned(
     """Also where it is sought; and no sound from before the part is in its windows."""
     spec = replace(CLIPS[name], duration_s=12.0)
     path = write(tmp_path / "x", spec)
-    part = Part(start_s=start_s, stop_s=start_s + 2.5)
-    clip = Clip(clip_id="x", source=Source(path), part=part)
-    row = prepare(clip, FIXED, device="cpu")
+    part = Segment(start_s=start_s, stop_s=start_s + 2.5)
+    clip = Clip(clip_id="x", source=Source(path), segment=part)
+    row = prepare_clip(clip, FIXED, device="cpu")
     times_s, _ = frames_of(path)
     assert (row.arrays["frame_time_s"] == times_s[shown(row)]).all()
     assert row.facts["clamped"] == 3  # instants at 2.6, 2.8 and 3.0 s

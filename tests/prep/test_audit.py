@@ -20,18 +20,19 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from handmade import make_store
-from mmder_prep.audit import Finding, balances, findings, table
-from mmder_prep.clip import prepare
-from mmder_prep.likeness import (
-    SOUND_ALIKE,
-    alike,
-    picture_print,
-    sound_print,
+from mmder_prep.corpora.manifest import read_manifest
+from mmder_prep.media.clip import Clip
+from mmder_prep.media.source import Source
+from mmder_prep.pipeline.prepare_clip import prepare_clip
+from mmder_prep.pipeline.shard import make_shard
+from mmder_prep.pipeline.shard_plan import shard_jobs
+from mmder_prep.quality.audit import Finding, balances, findings, table
+from mmder_prep.quality.fingerprints import (
+    AUDIO_CORRELATION,
+    audio_fingerprint,
+    correlated_pairs,
+    video_fingerprint,
 )
-from mmder_prep.manifest import read_manifest
-from mmder_prep.plan import Clip, shard_jobs
-from mmder_prep.shard import make_shard
-from mmder_prep.source import Source
 from mmder_store import PrepSettings, Store, StoreSpec
 from mmder_store.protocols import FoldProtocol
 from mmder_store.store import create, seal
@@ -327,20 +328,21 @@ def test_alike_gives_every_pair_above_the_threshold_once(
         for j in range(i + 1, clips)
         if prints[i] @ prints[j] >= 0.5
     ]
-    assert sorted(alike(some, 0.5)) == expected
+    assert sorted(correlated_pairs(some, 0.5)) == expected
 
 
 def test_blocks_leave_no_pair_out(monkeypatch: pytest.MonkeyPatch) -> None:
     prints = [np.array([1.0, 0.0], dtype=np.float32)] * 7
-    monkeypatch.setattr("mmder_prep.likeness.BLOCK", 3)
-    assert len(set(alike(prints, 0.9))) == 21
+    monkeypatch.setattr("mmder_prep.quality.fingerprints.BLOCK", 3)
+    assert len(set(correlated_pairs(prints, 0.9))) == 21
 
 
 @given(st.floats(-30, 12), st.integers(0, 99))
 def test_a_louder_copy_has_the_same_print(gain_db: float, seed: int) -> None:
     stft = np.random.default_rng(seed).normal(-40, 12, (16, 257, 41)).clip(-100)
     one, other = (
-        sound_print((stft + g).astype(np.float16), SETTINGS) for g in (0.0, gain_db)
+        audio_fingerprint((stft + g).astype(np.float16), SETTINGS)
+        for g in (0.0, gain_db)
     )
     assert one is not None
     assert other is not None
@@ -351,12 +353,12 @@ def test_a_louder_copy_has_the_same_print(gain_db: float, seed: int) -> None:
 def test_where_there_is_nothing_there_is_no_print(level_db: int, grey: int) -> None:
     """Nor where a picture stands still, nor in a tenth of a second of sound."""
     stft = np.full((16, 257, 41), level_db, dtype=np.float16)
-    assert sound_print(stft, SETTINGS) is None
+    assert audio_fingerprint(stft, SETTINGS) is None
     brief = np.full((16, 257, 41), -100, dtype=np.float16)
     brief[4, :, :10] = np.random.default_rng(0).normal(-40, 12, (257, 10))
-    assert sound_print(brief, SETTINGS) is None
+    assert audio_fingerprint(brief, SETTINGS) is None
     still = np.random.default_rng(grey).integers(0, 255, (224, 224, 3), dtype=np.uint8)
-    assert picture_print(np.stack([still] * 16)) is None
+    assert video_fingerprint(np.stack([still] * 16)) is None
 
 
 REAL = os.environ.get("MMDER_REAL_CLIPS", "")
@@ -418,10 +420,12 @@ def test_no_two_takes_of_real_speech_sound_the_same(step: float) -> None:
     assert len(files) > 100
     prints = []
     for path in files.values():
-        row = prepare(Clip(clip_id="x", source=Source(path)), settings, device="cpu")
-        prints.append(sound_print(row.arrays["stft_16"], settings))
+        row = prepare_clip(
+            Clip(clip_id="x", source=Source(path)), settings, device="cpu"
+        )
+        prints.append(audio_fingerprint(row.arrays["stft_16"], settings))
     assert all(p is not None for p in prints)
-    assert list(alike(prints, SOUND_ALIKE)) == []
+    assert list(correlated_pairs(prints, AUDIO_CORRELATION)) == []
 
 
 def test_turns_of_one_recording_may_begin_at_once(tmp_path: Path) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from mmder_prep.check import Checked, check, show
 from mmder_prep.corpora import CORPORA, Corpus, cremad, iemocap, mead, ravdess
-from mmder_prep.corpora.published import Published, counted, listed, write
-from mmder_prep.manifest import read_manifest
+from mmder_prep.corpora.check import CheckResult, check_corpus, show
+from mmder_prep.corpora.manifest import read_manifest
+from mmder_prep.corpora.published import ExpectedContents, counted, listed, write
 from mmder_store.errors import ManifestError
 from mmder_store.protocols import PROTOCOLS
 from trees import dialog, lay
@@ -23,15 +23,15 @@ MANIFESTS = Path(__file__).parents[2] / "data_manifests"
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 130\n"
 
 
-def printed(checked: Checked) -> str:
+def printed(checked: CheckResult) -> str:
     out = io.StringIO()
     show(checked, Console(file=out, width=200))
     return out.getvalue()
 
 
-def check_ravdess(root: Path) -> Checked:
+def check_ravdess(root: Path) -> CheckResult:
     found = ravdess.find(root, modality="av")
-    return check(found, ravdess.published(modality="av"))
+    return check_corpus(found, ravdess.published(modality="av"))
 
 
 @pytest.fixture(scope="module")
@@ -121,7 +121,7 @@ def test_a_file_behind_a_dead_link_is_said(takes: Path) -> None:
 def test_of_cremad_every_clip_has_its_wav_file(tmp_path: Path) -> None:
     """The known bad clips are missed where they were asked for, and only there."""
 
-    def known(*, include_known_bad: bool = False) -> Published:
+    def known(*, include_known_bad: bool = False) -> ExpectedContents:
         every = cremad.published(modality="av", include_known_bad=include_known_bad)
         some = [row for row in every.rows if row.speaker in ("1001", "1002", "1076")]
         return listed(some, source=every.source)
@@ -129,15 +129,15 @@ def test_of_cremad_every_clip_has_its_wav_file(tmp_path: Path) -> None:
     rows = known().rows
     for row in rows:
         lay(tmp_path, row.path, row.sound)
-    assert check(cremad.find(tmp_path, modality="av"), known()).whole
+    assert check_corpus(cremad.find(tmp_path, modality="av"), known()).whole
     every = cremad.find(tmp_path, modality="av", include_known_bad=True)
-    missed = check(every, known(include_known_bad=True)).missing
+    missed = check_corpus(every, known(include_known_bad=True)).missing
     assert missed == ("1076_MTI_NEU_XX", "1076_MTI_SAD_XX")
     lay(tmp_path, rows[0].sound, text="")
     lay(tmp_path, rows[1].sound, text=POINTER)
     (tmp_path / rows[2].sound).unlink()
     lay(tmp_path, *(f"x/1002_TIE_NEU_XX.{suffix}" for suffix in ("flv", "wav")))
-    spoiled = check(cremad.find(tmp_path, modality="av"), known())
+    spoiled = check_corpus(cremad.find(tmp_path, modality="av"), known())
     assert sorted(spoiled.flawed) == [
         f"{rows[0].clip_id}: sound empty",
         f"{rows[1].clip_id}: sound a git-lfs pointer",
@@ -150,16 +150,16 @@ def test_of_iemocap_counts_and_sound_files_are_compared(tmp_path: Path) -> None:
     turn = "Ses01F_impro01_F000"
     dialog(tmp_path, "Ses01F_impro01", (1.0, 2.0, turn, "neu"), wavs=False)
     found = iemocap.find(tmp_path, modality="av")
-    checked = check(found, iemocap.published(modality="av"))
+    checked = check_corpus(found, iemocap.published(modality="av"))
     assert checked.flawed == (f"{turn}: no sound file",)
     assert not checked.whole
     text = printed(checked)
     assert "speakers not there 9: Ses01M" in text
     heard = iemocap.find(lay(tmp_path, f"wav/{turn}.wav"), modality="audio")
     known = iemocap.published(modality="audio")
-    assert check(heard, known).flawed == ()
+    assert check_corpus(heard, known).flawed == ()
     exact = replace(known, counts=counted(heard.rows))
-    assert check(heard, exact).whole
+    assert check_corpus(heard, exact).whole
 
 
 def test_of_mead_a_camera_may_have_fewer_clips_and_none_of_one_actor(
@@ -172,23 +172,23 @@ def test_of_mead_a_camera_may_have_fewer_clips_and_none_of_one_actor(
             lay(tmp_path, f"{actor}/video/front/{emotion}/level_1/001.mp4")
     assert "W017" not in known.counts["speaker"]
     assert "W017" in mead.published(modality="av", view="down").counts["speaker"]
-    assert check(mead.find(tmp_path, modality="av"), known).whole
+    assert check_corpus(mead.find(tmp_path, modality="av"), known).whole
     lay(tmp_path, "W017/video/front/sad/level_1/001.mp4")
-    assert check(mead.find(tmp_path, modality="av"), known).whole
+    assert check_corpus(mead.find(tmp_path, modality="av"), known).whole
     for file in (tmp_path / "M003").rglob("*.mp4"):
         file.unlink()
-    less = check(mead.find(tmp_path, modality="av"), known)
+    less = check_corpus(mead.find(tmp_path, modality="av"), known)
     assert [c.value for c in less.counts if not c.good] == ["M003"]
     assert "speakers not there 1: M003" in printed(less)
     few = replace(known, counts={"emotion": {"angry": 3}, "speaker": {}})
-    more = check(mead.find(tmp_path, modality="av"), few)
+    more = check_corpus(mead.find(tmp_path, modality="av"), few)
     assert [c.value for c in more.counts if not c.good] == ["angry"]
 
 
 def test_long_lists_are_cut_short(takes: Path) -> None:
     known = ravdess.published(modality="av")
     few = replace(known, rows=known.rows[:1], counts={"emotion": {}, "speaker": {}})
-    checked = check(ravdess.find(takes, modality="av"), few)
+    checked = check_corpus(ravdess.find(takes, modality="av"), few)
     assert len(checked.unexpected) == 1439
     assert "and 1429 more" in printed(checked)
 

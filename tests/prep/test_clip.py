@@ -12,10 +12,10 @@ import skimage.data
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmder_prep import clip as clips
-from mmder_prep.clip import Row, prepare
-from mmder_prep.plan import Clip, Part
-from mmder_prep.source import Source
+from mmder_prep.media.clip import Clip, Segment
+from mmder_prep.media.source import Source
+from mmder_prep.pipeline import prepare_clip as clips
+from mmder_prep.pipeline.prepare_clip import ClipRow, prepare_clip
 from mmder_store.errors import MediaError
 from mmder_store.schema import COLUMNS, STATUSES, arrays_of, shape_of
 from mmder_store.settings import PrepSettings
@@ -41,12 +41,12 @@ def scene(
     return room
 
 
-def run(path: Path, settings: PrepSettings = DEFAULT, **more: Any) -> Row:
+def run(path: Path, settings: PrepSettings = DEFAULT, **more: Any) -> ClipRow:
     clip = Clip(clip_id="x", source=Source(path), **more)
-    return prepare(clip, settings, device="cpu")
+    return prepare_clip(clip, settings, device="cpu")
 
 
-def check_arrays(row: Row, settings: PrepSettings) -> None:
+def check_arrays(row: ClipRow, settings: PrepSettings) -> None:
     """Compare names, shapes and types with the table of the store."""
     table = arrays_of(settings)
     assert sorted(row.arrays) == sorted(a.name for a in table)
@@ -98,11 +98,11 @@ def media(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def face_row(media: dict[str, Path]) -> Row:
+def face_row(media: dict[str, Path]) -> ClipRow:
     return run(media["face"])
 
 
-def test_a_talking_face_is_ok_and_in_the_middle_of_its_crop(face_row: Row) -> None:
+def test_a_talking_face_is_ok_and_in_the_middle_of_its_crop(face_row: ClipRow) -> None:
     check_arrays(face_row, DEFAULT)
     assert (face_row.status, face_row.reason) == ("ok", "")
     assert face_row.facts["faces_found"] == face_row.facts["faces_searched"] == 16
@@ -118,7 +118,7 @@ def test_a_talking_face_is_ok_and_in_the_middle_of_its_crop(face_row: Row) -> No
 
 
 def test_the_crop_is_the_box_cut_out_of_the_picture(
-    face_row: Row, media: dict[str, Path]
+    face_row: ClipRow, media: dict[str, Path]
 ) -> None:
     """Against the picture that was drawn."""
     left, top, right, bottom = face_row.arrays["face_box_px"][0].astype(int)
@@ -140,7 +140,9 @@ def test_a_walking_face_stays_in_the_middle_of_its_crop(media: dict[str, Path]) 
     assert np.ptp(middles[:, 0]) > 80
 
 
-def test_two_runs_are_equal_bit_for_bit(face_row: Row, media: dict[str, Path]) -> None:
+def test_two_runs_are_equal_bit_for_bit(
+    face_row: ClipRow, media: dict[str, Path]
+) -> None:
     again = run(media["face"])
     assert again.facts == face_row.facts
     for name, array in face_row.arrays.items():
@@ -178,7 +180,7 @@ def test_without_sound_the_pictures_are_kept(media: dict[str, Path]) -> None:
 
 def test_a_part_without_sound_is_told_from_a_file_without(tmp_path: Path) -> None:
     spec = Synth(duration_s=4.0, sound_s=1.0, suffix="mkv", audio="flac")
-    row = run(write(tmp_path / "x", spec), WITHOUT_FACE, part=Part(start_s=2.0))
+    row = run(write(tmp_path / "x", spec), WITHOUT_FACE, part=Segment(start_s=2.0))
     assert (row.status, row.reason) == ("no_audio", "no sound in this part")
 
 
@@ -228,7 +230,9 @@ def test_what_is_no_media_is_a_blank_row_with_the_reason(tmp_path: Path) -> None
 @pytest.mark.parametrize("modality", ["av", "audio"])
 def test_blank_rows_are_of_the_shape_of_the_store(modality: Any) -> None:
     settings = PrepSettings(modality=modality, step_frames=3.0)
-    row = Row(arrays=clips.blank(settings), status="failed", reason="", facts={})
+    row = ClipRow(
+        arrays=clips.empty_row(settings), status="failed", reason="", facts={}
+    )
     check_arrays(row, settings)
 
 
@@ -267,17 +271,17 @@ def test_a_crop_outside_the_picture_fails_the_clip_alone(
 
 @given(width=st.integers(2, 4000), height=st.integers(1, 4000))
 def test_left_and_right_are_the_halves_of_the_picture(width: int, height: int) -> None:
-    left = clips.region("left", (width, height))
-    right = clips.region("right", (width, height))
+    left = clips.parse_crop("left", (width, height))
+    right = clips.parse_crop("right", (width, height))
     assert left == (0, 0, width // 2, height)
     assert right[0] == width - width // 2
     assert right[2:] == (width, height)
-    assert clips.region("", (width, height)) == (0, 0, width, height)
+    assert clips.parse_crop("", (width, height)) == (0, 0, width, height)
 
 
 def test_a_region_outside_is_an_error() -> None:
     with pytest.raises(MediaError, match=r"crop '0 0 9 9' lies outside .* 8 x 8 px"):
-        clips.region("0 0 9 9", (8, 8))
+        clips.parse_crop("0 0 9 9", (8, 8))
 
 
 def test_a_small_face_is_found_in_a_larger_copy(media: dict[str, Path]) -> None:

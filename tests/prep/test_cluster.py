@@ -6,8 +6,8 @@ import dask
 import pytest
 from distributed import LocalCluster
 
-from mmder_prep import cluster as clusters
-from mmder_prep.cluster import open_cluster
+from mmder_prep.pipeline import cluster as clusters
+from mmder_prep.pipeline.cluster import open_cluster
 from mmder_store.errors import StoreIncompleteError
 from mortal import Mortal, live_or_die
 
@@ -26,7 +26,7 @@ def test_a_job_outlives_its_workers_and_a_deadly_one_is_given_up(
     impatient = dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"})
     with impatient, open_cluster(workers=1, scheduler=None) as cluster:
         assert cluster.dashboard.startswith("http://127.0.0.1:")
-        found = dict(cluster.run(live_or_die, jobs, tick=ticks.append))
+        found = dict(cluster.run_jobs(live_or_die, jobs, tick=ticks.append))
     assert found == {jobs[0]: True, jobs[1]: True, jobs[2]: False}
     assert jobs[1].attempts() >= 3
     assert set(ticks) == {"ok"}
@@ -40,7 +40,7 @@ def test_a_running_cluster_is_joined_and_left_running(tmp_path: Path) -> None:
         for _ in range(2):
             with open_cluster(workers=9, scheduler=running.scheduler_address) as joined:
                 assert joined.workers == 2
-                done = dict(joined.run(live_or_die, jobs, tick=lambda _: None))
+                done = dict(joined.run_jobs(live_or_die, jobs, tick=lambda _: None))
             assert done == dict.fromkeys(jobs, True)
     assert [job.attempts() for job in jobs] == [2, 2, 2]
 
@@ -58,5 +58,5 @@ def test_a_run_without_workers_ends(
     ):
         joined.client.retire_workers()
         with pytest.raises(StoreIncompleteError, match=r"no worker is left.* goes on"):
-            list(joined.run(live_or_die, [job], tick=lambda _: None))
+            list(joined.run_jobs(live_or_die, [job], tick=lambda _: None))
     assert job.attempts() == 0

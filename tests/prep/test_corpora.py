@@ -11,7 +11,7 @@ import pytest
 
 from mmder_prep.corpora import CORPORA, Corpus, cremad, iemocap, mead, ravdess
 from mmder_prep.corpora.listing import files, lines_of
-from mmder_prep.manifest import Manifest, ManifestRow
+from mmder_prep.corpora.manifest import Manifest, ManifestRow
 from mmder_store.errors import ManifestError
 from mmder_store.protocols import MEAD_SPEAKERS, PROTOCOLS
 from trees import dialog, evaluation, lay
@@ -28,7 +28,7 @@ def by_id(manifest: Manifest) -> dict[str, ManifestRow]:
 
 
 def said(manifest: Manifest, words: str) -> bool:
-    return any(words in note for note in manifest.notes)
+    return any(words in note for note in manifest.warnings)
 
 
 # The lists and the folds that are published.
@@ -280,7 +280,7 @@ def test_a_name_that_is_no_text_can_be_said(tmp_path: Path) -> None:
     (tmp_path / "\udcff.mp4").touch()
     found = ravdess.find(tmp_path, modality="av")
     assert found.strays == (r"'\x1b[2J.mp4'", r"'\udcff.mp4'")
-    assert "".join(found.notes).isprintable()
+    assert "".join(found.warnings).isprintable()
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
@@ -502,7 +502,7 @@ def test_iemocap_finds_the_turns_their_times_and_their_halves(tmp_path: Path) ->
     assert row.sound == "Session1/sentences/wav/Ses01F_impro01/Ses01F_impro01_M000.wav"
     assert row.sound_at_s == row.start_s
     assert found.label_sets[0].label("excited") == found.label_sets[0].label("happy")
-    assert len(found.notes) == 1
+    assert len(found.warnings) == 1
     assert said(found, "4 turns of 2 of 151 dialogs")
     assert found.strays == ()
 

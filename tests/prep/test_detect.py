@@ -6,11 +6,11 @@ import sys
 import numpy as np
 from skimage import data
 
-from mmder_prep.detect import closer, detect
+from mmder_prep.faces.mtcnn import detect, refine_boxes
 
 CODE = """
 import sys
-import mmder_prep.detect
+import mmder_prep.faces.mtcnn
 assert "torch._dynamo" not in sys.modules
 assert "torch._inductor" not in sys.modules
 import torch
@@ -34,8 +34,8 @@ def test_a_closer_look_is_the_mean_of_looks_at_each_size() -> None:
     (found,) = detect([picture], min_face_px=40, device="cpu")
     pictures, boxes = [picture, picture], np.repeat(found.boxes_px[:1], 2, axis=0)
     sizes = (0.8, 1.0, 1.2)
-    each = [closer(pictures, boxes, sizes=(s,), device="cpu") for s in sizes]
-    box, score = closer(pictures, boxes, sizes=sizes, device="cpu")
+    each = [refine_boxes(pictures, boxes, sizes=(s,), device="cpu") for s in sizes]
+    box, score = refine_boxes(pictures, boxes, sizes=sizes, device="cpu")
     np.testing.assert_allclose(box, np.mean([b for b, _ in each], axis=0), atol=1e-3)
     np.testing.assert_allclose(score, np.mean([s for _, s in each], axis=0), atol=1e-5)
     assert np.ptp([b for b, _ in each], axis=0).max() > 0.5

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmder_prep import faces
-from mmder_prep.faces import Detections
+from mmder_prep.faces import cropping, tracking
+from mmder_prep.faces.tracking import Detections
 
 TIMES_S = 0.2 * np.arange(16)
 seeds = st.integers(0, 10_000)
@@ -35,12 +35,12 @@ def test_a_still_face_gets_one_crop_for_the_whole_clip(seed: int, size: float) -
     """Every edge of the detector's box jumps by up to 3 % of the face."""
     jitter = np.random.default_rng(seed).uniform(-0.03, 0.03, (16, 4)) * size
     found = [seen(box(500, 400, size) + j) for j in jitter]
-    track = faces.follow(found, TIMES_S)
+    track = tracking.link_detections(found, TIMES_S)
     assert track is not None
-    boxes_px = faces.steady(track.boxes_px, TIMES_S)
+    boxes_px = tracking.smooth_track(track.boxes_px, TIMES_S)
     assert (boxes_px == boxes_px[0]).all()
     np.testing.assert_allclose(centres(boxes_px)[0], [500, 400], atol=0.03 * size)
-    squares = faces.square(boxes_px, margin=0.3, region_px=(0, 0, 1920, 1080))
+    squares = cropping.square_boxes(boxes_px, margin=0.3, region_px=(0, 0, 1920, 1080))
     assert (squares == squares[0]).all()
 
 
@@ -53,9 +53,9 @@ def test_a_moving_face_is_followed(seed: int, path: float, turn: float) -> None:
     way = np.linspace(-0.5, 0.5, 16)[:, None] * path * size
     true = np.array([900, 900]) + way * [np.cos(turn), np.sin(turn)]
     found = [seen(box(x, y, size) + j) for (x, y), j in zip(true, jitter, strict=True)]
-    track = faces.follow(found, TIMES_S)
+    track = tracking.link_detections(found, TIMES_S)
     assert track is not None
-    off = centres(faces.steady(track.boxes_px, TIMES_S)) - true
+    off = centres(tracking.smooth_track(track.boxes_px, TIMES_S)) - true
     # The Gaussian has one side only at the ends, there it lags by a step.
     assert np.abs(off[2:-2]).max() < 0.1 * size
     assert np.abs(off).max() < 0.1 * size * path
@@ -65,9 +65,9 @@ def test_a_moving_face_is_followed(seed: int, path: float, turn: float) -> None:
 def test_one_wild_box_does_not_move_the_crop(seed: int) -> None:
     rng = np.random.default_rng(seed)
     boxes_px = np.tile(box(300, 300, 100), (16, 1))
-    clean = faces.steady(boxes_px, TIMES_S)
+    clean = tracking.smooth_track(boxes_px, TIMES_S)
     boxes_px[rng.integers(1, 15)] = box(rng.uniform(0, 600), rng.uniform(0, 600), 150)
-    assert (faces.steady(boxes_px, TIMES_S) == clean).all()
+    assert (tracking.smooth_track(boxes_px, TIMES_S) == clean).all()
 
 
 @given(missing=st.sets(st.integers(1, 14), max_size=12), speed=st.floats(0, 3))
@@ -76,8 +76,10 @@ def test_boxes_are_interpolated_in_time_where_the_face_is_missing(
     missing: set[int], speed: float
 ) -> None:
     true = [box(300 + speed * i, 200, 100) for i in range(16)]
-    found = [faces.no_faces() if i in missing else seen(b) for i, b in enumerate(true)]
-    track = faces.follow(found, TIMES_S)
+    found = [
+        tracking.no_faces() if i in missing else seen(b) for i, b in enumerate(true)
+    ]
+    track = tracking.link_detections(found, TIMES_S)
     assert track is not None
     np.testing.assert_allclose(track.boxes_px, true, atol=1e-6)
     assert set(np.flatnonzero(~track.found)) == missing
@@ -86,15 +88,17 @@ def test_boxes_are_interpolated_in_time_where_the_face_is_missing(
 @given(only=st.integers(0, 15))
 @few
 def test_a_face_seen_once_is_taken_to_stay_there(only: int) -> None:
-    found = [seen(box(9, 9, 8)) if i == only else faces.no_faces() for i in range(16)]
-    track = faces.follow(found, TIMES_S)
+    found = [
+        seen(box(9, 9, 8)) if i == only else tracking.no_faces() for i in range(16)
+    ]
+    track = tracking.link_detections(found, TIMES_S)
     assert track is not None
     np.testing.assert_allclose(track.boxes_px, np.tile(box(9, 9, 8), (16, 1)))
     assert np.flatnonzero(track.found).tolist() == [only]
 
 
 def test_without_any_face_there_is_no_track() -> None:
-    assert faces.follow([faces.no_faces()] * 16, TIMES_S) is None
+    assert tracking.link_detections([tracking.no_faces()] * 16, TIMES_S) is None
 
 
 @given(
@@ -114,7 +118,7 @@ def test_of_two_people_the_larger_is_kept_throughout(
         if i not in missing:
             here.append(box(300 + rng.normal(0, 2), 300, 100))
         found.append(seen(*[here[k] for k in rng.permutation(len(here))]))
-    track = faces.follow(found, TIMES_S)
+    track = tracking.link_detections(found, TIMES_S)
     assert track is not None
     assert np.abs(centres(track.boxes_px)[:, 0] - 300).max() < 20
     assert set(np.flatnonzero(~track.found)) == missing
@@ -131,7 +135,7 @@ def test_of_two_people_the_steadier_is_kept(seed: int) -> None:
         if i % 3 == 0:
             here.append(box(900, 300, 103))
         found.append(seen(*[here[k] for k in rng.permutation(len(here))]))
-    track = faces.follow(found, TIMES_S)
+    track = tracking.link_detections(found, TIMES_S)
     assert track is not None
     assert (centres(track.boxes_px)[:, 0] == 300).all()
 
@@ -155,7 +159,7 @@ def test_in_a_crowd_the_track_stays_with_one(
             for p in rng.permutation(here)
         ]
         found.append(seen(*boxes_px, scores=tuple(rng.uniform(0.8, 1, len(here)))))
-    track = faces.follow(found, TIMES_S)
+    track = tracking.link_detections(found, TIMES_S)
     assert track is not None
     assert np.ptp(centres(track.boxes_px), axis=0).max() < 20
 
@@ -164,7 +168,7 @@ def test_a_ghost_of_one_frame_is_passed_over() -> None:
     """A large false box in a single frame is not worth two jumps."""
     found = [seen(box(300, 300, 100)) for _ in range(16)]
     found[7] = seen(box(320, 800, 150), scores=(1.0,))
-    track = faces.follow(found, TIMES_S)
+    track = tracking.link_detections(found, TIMES_S)
     assert track is not None
     assert (centres(track.boxes_px) == [300, 300]).all()
     assert np.flatnonzero(~track.found).tolist() == [7]
@@ -191,7 +195,9 @@ def test_crops_are_square_and_inside_the_region_whenever_they_fit(
     high: int,
 ) -> None:
     region_px = (left, top, left + wide, top + high)
-    made = faces.square(box(x, y, size)[None], margin=margin, region_px=region_px)[0]
+    made = cropping.square_boxes(
+        box(x, y, size)[None], margin=margin, region_px=region_px
+    )[0]
     side = made[2] - made[0]
     assert made[3] - made[1] == side >= 2
     assert side == max(2, np.rint(size * (1 + margin))) or side == pytest.approx(
@@ -211,7 +217,9 @@ def test_crops_are_square_and_inside_the_region_whenever_they_fit(
 def test_far_from_the_edges_the_crop_is_centred_on_the_face(
     x: float, y: float, size: float
 ) -> None:
-    made = faces.square(box(x, y, size)[None], margin=0.3, region_px=(0, 0, 999, 999))
+    made = cropping.square_boxes(
+        box(x, y, size)[None], margin=0.3, region_px=(0, 0, 999, 999)
+    )
     np.testing.assert_allclose(centres(made)[0], [x, y], atol=1.01)
 
 
@@ -224,7 +232,7 @@ def test_far_from_the_edges_the_crop_is_centred_on_the_face(
 def test_the_centre_square_is_the_largest_and_centred(
     left: int, top: int, wide: int, high: int
 ) -> None:
-    made = faces.centre_square((left, top, left + wide, top + high), 16)
+    made = cropping.center_square((left, top, left + wide, top + high), 16)
     side = min(wide, high)
     assert made.shape == (16, 4)
     assert (made == made[0]).all()

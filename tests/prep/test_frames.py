@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmder_prep.frames import FramePicker
+from mmder_prep.media.frame_picker import FramePicker
 from mmder_prep.timeline import EARLY_S
 
 # Whole 1024ths of a second, so that midpoints of frames are exact.
@@ -21,7 +21,7 @@ def feed(
 ) -> tuple[list[int], np.ndarray, int]:
     """Show frames, named by their place, until the picker has enough."""
     for place, stamp_s in enumerate(stamps_s):
-        if picker.see(float(stamp_s), place):
+        if picker.add(float(stamp_s), place):
             break
     return picker.finish()
 
@@ -106,21 +106,21 @@ def test_instants_past_the_last_frame_are_counted(frames: int, clamped: int) -> 
 
 def test_it_is_satisfied_as_soon_as_the_next_frame_is_not_needed() -> None:
     picker: FramePicker[int] = FramePicker(np.array([0.0, 0.09]))
-    seen = [picker.see(k / 25, k) for k in range(4)]
+    seen = [picker.add(k / 25, k) for k in range(4)]
     assert seen == [False, False, False, True]
     assert picker.finish()[0] == [0, 2]
 
 
 def test_a_stop_satisfies_it() -> None:
     picker: FramePicker[int] = FramePicker(np.arange(16) * 0.2, stop_s=0.1)
-    assert [picker.see(k / 25, k) for k in range(4)] == [False, False, False, True]
+    assert [picker.add(k / 25, k) for k in range(4)] == [False, False, False, True]
 
 
 def test_the_gap_is_the_median_distance() -> None:
     picker: FramePicker[int] = FramePicker(np.arange(16.0))
     assert picker.gap_s == 0
     for stamp_s in (0.0, 0.04, 0.08, 1.0, 1.04, 1.08):
-        picker.see(stamp_s, 0)
+        picker.add(stamp_s, 0)
     assert picker.gap_s == pytest.approx(0.04)
 
 

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 
 import synth
-from mmder_prep.clip import Row, prepare
-from mmder_prep.plan import Clip, Part
-from mmder_prep.source import Source
+from mmder_prep.media.clip import Clip, Segment
+from mmder_prep.media.source import Source
+from mmder_prep.pipeline.prepare_clip import ClipRow, prepare_clip
 from mmder_store.settings import PrepSettings
 from synth import Synth, number_in, write
 
@@ -27,10 +27,12 @@ GIB = 1 << 30
 pytestmark = pytest.mark.timeout(120)
 
 
-def row_of(path: Path, part: Part | None = None, step: float | None = 6.0) -> Row:
+def row_of(
+    path: Path, part: Segment | None = None, step: float | None = 6.0
+) -> ClipRow:
     settings = PrepSettings(face_crop=False, step_frames=step)
-    clip = Clip(clip_id="x", source=Source(path), part=part or Part())
-    row = prepare(clip, settings, device="cpu")
+    clip = Clip(clip_id="x", source=Source(path), segment=part or Segment())
+    row = prepare_clip(clip, settings, device="cpu")
     assert "\n" not in row.reason
     assert "unexpected" not in row.reason
     return row
@@ -229,7 +231,7 @@ def test_a_part_behind_the_end_of_the_picture_is_told(
     """Also where there is still sound."""
     path = written(tmp_path, "mp4", sound_s=4.0)
     with bounded():
-        row = row_of(path, Part(start_s=start_s, stop_s=start_s + 2))
+        row = row_of(path, Segment(start_s=start_s, stop_s=start_s + 2))
     assert row.status == "failed"
     assert "ends" in row.reason
     assert str(start_s) in row.reason
@@ -238,7 +240,7 @@ def test_a_part_behind_the_end_of_the_picture_is_told(
 def test_parts_that_overlap_are_each_as_if_alone(tmp_path: Path) -> None:
     """Ten steps later, in one file: the later frames of one are the first of two."""
     path = written(tmp_path, "mp4", duration_s=9.0)
-    one, two = (row_of(path, Part(start_s=s, stop_s=s + 4)) for s in (1.0, 3.0))
+    one, two = (row_of(path, Segment(start_s=s, stop_s=s + 4)) for s in (1.0, 3.0))
     assert one.status == two.status == "ok"
     same = (one.arrays["frames"][10:16] == two.arrays["frames"][:6]).all()
     assert same

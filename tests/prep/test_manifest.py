@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from mmder_prep.corpora import CORPORA, ravdess
-from mmder_prep.manifest import read_manifest
+from mmder_prep.corpora.manifest import read_manifest
 from mmder_store.errors import ManifestError
 
 HEAD = "clip_id,path,emotion,speaker"
@@ -177,7 +177,7 @@ def test_ravdess_is_read_from_its_archives_and_no_take_twice(tmp_path: Path) -> 
         "Actor_01/01-01-02-01-01-01-01.mp4",
         "Video_Speech_Actor_01.zip/Actor_01/01-01-03-01-01-01-01.mp4",
     ]
-    assert any("twice" in note for note in made.notes)
+    assert any("twice" in note for note in made.warnings)
     member = made.clips()[1].source
     assert member.input().read() == b"y"  # type: ignore[union-attr]
 

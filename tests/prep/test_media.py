@@ -15,28 +15,28 @@ from av.video.stream import VideoStream
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mmder_prep.media import Take, read_clip
-from mmder_prep.picture import Picture
-from mmder_prep.plan import Clip, Part
-from mmder_prep.source import Source
+from mmder_prep.media.clip import Clip, Segment
+from mmder_prep.media.decoder import DecodedClip, read_clip
+from mmder_prep.media.picture import VideoPicture
+from mmder_prep.media.source import Source
 from mmder_store.errors import MediaError
 from mmder_store.settings import PrepSettings
 from synth import Synth, lag_s, number_in, write
 
 SETTINGS = PrepSettings(face_crop=False)
-WHOLE = Part()
+WHOLE = Segment()
 pytestmark = pytest.mark.timeout(60)
 
 
-def take_of(path: Path, part: Part = WHOLE, **changes: Any) -> Take:
+def take_of(path: Path, part: Segment = WHOLE, **changes: Any) -> DecodedClip:
     return read_clip(
-        Clip(clip_id="x", source=Source(path), part=part),
+        Clip(clip_id="x", source=Source(path), segment=part),
         PrepSettings(face_crop=False, **changes),
     )
 
 
-def numbers(take: Take) -> list[int | None]:
-    return [number_in(p.rgb()) for p in take.pictures]
+def numbers(take: DecodedClip) -> list[int | None]:
+    return [number_in(p.rgb()) for p in take.frames]
 
 
 LONG = {
@@ -81,23 +81,26 @@ def test_a_late_part_is_what_a_reader_from_the_start_finds_there(
     long_clips: dict[str, Path], kind: str
 ) -> None:
     """The late part is sought; the other covers it, and begins too early."""
-    late = take_of(long_clips[kind], Part(start_s=12.4))
-    from_start = take_of(long_clips[kind], Part(start_s=4.9), step_frames=22.5)
-    assert (from_start.wanted_s[10], late.wanted_s[0]) == (pytest.approx(12.4), 12.4)
+    late = take_of(long_clips[kind], Segment(start_s=12.4))
+    from_start = take_of(long_clips[kind], Segment(start_s=4.9), step_frames=22.5)
+    assert (from_start.target_times_s[10], late.target_times_s[0]) == (
+        pytest.approx(12.4),
+        12.4,
+    )
     if LONG[kind].video is not None:
         assert numbers(late)[0] == numbers(from_start)[10]
         assert late.times_s[0] == from_start.times_s[10]
         assert numbers(late)[15] == numbers(from_start)[14]  # 12.4 + 3 = 4.9 + 10.5
         assert len(set(numbers(late))) == 16
     if LONG[kind].audio is None:
-        assert not len(late.sound)
+        assert not len(late.audio)
         return
-    assert late.sound_first_s == pytest.approx(12.4, abs=1e-4)
-    assert len(late.sound) / 16_000 == pytest.approx(3.2, abs=1e-3)
-    begin = round((late.sound_first_s - from_start.sound_first_s) * 16_000)
-    expected = from_start.sound[begin : begin + len(late.sound)]
+    assert late.audio_start_s == pytest.approx(12.4, abs=1e-4)
+    assert len(late.audio) / 16_000 == pytest.approx(3.2, abs=1e-3)
+    begin = round((late.audio_start_s - from_start.audio_start_s) * 16_000)
+    expected = from_start.audio[begin : begin + len(late.audio)]
     # The filter of the resampler sees silence before the part, so not the first 10 ms.
-    apart_s, like = lag_s(late.sound[160:-160], expected[160:-160], 16_000)
+    apart_s, like = lag_s(late.audio[160:-160], expected[160:-160], 16_000)
     assert like > 0.995
     # FLV counts in milliseconds.
     assert abs(apart_s) < (1.1e-3 if kind == "flv" else 1e-4)
@@ -108,18 +111,20 @@ def test_a_late_part_is_what_a_reader_from_the_start_finds_there(
 def test_nothing_from_the_stop_on_is_part_of_the_clip(
     long_clips: dict[str, Path], kind: str, start_s: float
 ) -> None:
-    take = take_of(long_clips[kind], Part(start_s=start_s, stop_s=start_s + 1.0))
+    take = take_of(long_clips[kind], Segment(start_s=start_s, stop_s=start_s + 1.0))
     shown = numbers(take)
     assert len(set(shown[:5])) == 5
     assert set(shown[5:]) == {shown[5]}
     assert start_s + 0.9 < take.times_s[5] < start_s + 1.0
     assert take.facts["clamped"] == 11
-    assert len(take.sound) / 16_000 == pytest.approx(1.0, abs=1e-3)
-    assert take.sound_first_s == pytest.approx(start_s, abs=1e-4)
+    assert len(take.audio) / 16_000 == pytest.approx(1.0, abs=1e-3)
+    assert take.audio_start_s == pytest.approx(start_s, abs=1e-4)
 
 
 def test_steps_spread_over_a_part_end_with_it(long_clips: dict[str, Path]) -> None:
-    take = take_of(long_clips["mp4"], Part(start_s=6.0, stop_s=9.0), step_frames=None)
+    take = take_of(
+        long_clips["mp4"], Segment(start_s=6.0, stop_s=9.0), step_frames=None
+    )
     assert 2.9 < 16 * take.step_s <= 3.0
     shown = numbers(take)
     assert shown[0] == 150
@@ -146,23 +151,23 @@ def test_a_part_behind_the_end_of_a_sound_is_an_error(
 ) -> None:
     path = short_clips["wav"] if start_s < 5 else long_clips[kind]
     with pytest.raises(MediaError, match=f"ends before the clip starts at {start_s}"):
-        take_of(path, Part(start_s=start_s))
+        take_of(path, Segment(start_s=start_s))
     with pytest.raises(MediaError, match=r"ends at .*, before the clip starts"):
-        take_of(path, Part(start_s=start_s), step_frames=None)
+        take_of(path, Segment(start_s=start_s), step_frames=None)
 
 
 def test_a_stream_that_cannot_be_sought_is_read_from_the_start(tmp_path: Path) -> None:
     """Raw H.264 knows no times at all: an error, and one that the run survives."""
     path = write(tmp_path / "x", Synth(suffix="h264", audio=None, duration_s=8.0))
     with pytest.raises(MediaError, match="nothing in it can be decoded"):
-        take_of(path, Part(start_s=6.0))
+        take_of(path, Segment(start_s=6.0))
 
 
 def test_modality_audio_never_looks_at_pictures(short_clips: dict[str, Path]) -> None:
     take = take_of(short_clips["mp4"], modality="audio")
-    assert take.pictures == []
+    assert take.frames == []
     assert "picture_start_s" not in take.facts
-    assert len(take.sound) == pytest.approx(32_000, abs=400)  # AAC fills its last block
+    assert len(take.audio) == pytest.approx(32_000, abs=400)  # AAC fills its last block
 
 
 @pytest.mark.parametrize(
@@ -180,10 +185,10 @@ def test_a_clip_begins_with_its_first_picture(
         audio_start_s=audio_s,
     )
     take = take_of(write(tmp_path / "x", spec))
-    assert take.wanted_s[0] == take.times_s[0] == pytest.approx(start_s, abs=1e-3)
+    assert take.target_times_s[0] == take.times_s[0] == pytest.approx(start_s, abs=1e-3)
     assert numbers(take) == list(range(0, 80, 5))
     low_s = max(audio_s, start_s - 0.4)
-    assert take.sound_first_s == pytest.approx(low_s, abs=0.025)
+    assert take.audio_start_s == pytest.approx(low_s, abs=0.025)
     assert take.facts["sound_start_s"] == pytest.approx(audio_s, abs=0.025)
 
 
@@ -197,7 +202,7 @@ def test_a_member_of_an_archive_is_as_the_file(
     )
     outside = take_of(short_clips["mp4"])
     assert numbers(inside) == numbers(outside)
-    assert (inside.sound == outside.sound).all()
+    assert (inside.audio == outside.audio).all()
 
 
 @pytest.mark.skipif(
@@ -210,15 +215,15 @@ def test_a_rotation_is_applied(tmp_path: Path, degrees: int) -> None:
     spec = Synth(audio=None, duration_s=1.0, size_px=(192, 128), rotation=degrees)
     take = take_of(write(tmp_path / "x", spec))
     size_px = (192, 128) if degrees == 180 else (128, 192)
-    stored = [take.pictures[0].frame.to_ndarray(format="rgb24")]
+    stored = [take.frames[0].frame.to_ndarray(format="rgb24")]
     assert number_in(stored[0]) == 0
-    assert take.pictures[0].size_px == size_px
-    shown = take.pictures[3].rgb()
+    assert take.frames[0].size_px == size_px
+    shown = take.frames[3].rgb()
     assert shown.shape == (*size_px[::-1], 3)
     # FFmpeg's rotation is anticlockwise: turned back, the number can be read again.
     assert number_in(np.rot90(shown, -degrees // 90)) == 15
     assert number_in(shown) is None
-    small = take.pictures[3].rgb(96)
+    small = take.frames[3].rgb(96)
     assert max(small.shape[:2]) == 96
     assert number_in(np.rot90(small, -degrees // 90)) == 15
 
@@ -232,14 +237,14 @@ def test_of_an_odd_angle_the_nearest_quarter_is_taken(
     tmp_path: Path, degrees: int, size_px: tuple[int, int]
 ) -> None:
     spec = Synth(audio=None, duration_s=1.0, size_px=(192, 128), rotation=degrees)
-    picture = take_of(write(tmp_path / "x", spec)).pictures[3]
+    picture = take_of(write(tmp_path / "x", spec)).frames[3]
     assert picture.size_px == size_px
     assert number_in(np.rot90(picture.rgb(), -round(degrees / 90))) == 15
 
 
 def test_pixels_that_are_not_square_are_made_square(tmp_path: Path) -> None:
     take = take_of(write(tmp_path / "x", Synth(audio=None, duration_s=1.0)))
-    wide = Picture(take.pictures[0].frame, Fraction(4, 3))
+    wide = VideoPicture(take.frames[0].frame, Fraction(4, 3))
     assert wide.size_px == (256, 128)
     assert wide.rgb().shape == (128, 256, 3)
 
@@ -256,7 +261,7 @@ def test_decoding_ends_where_the_clip_does(tmp_path: Path) -> None:
     sound = take_of(path)
     assert ruined.facts["decode_errors"] == 0
     assert numbers(ruined) == numbers(sound) == list(range(0, 80, 5))
-    assert (ruined.sound == sound.sound).all()
+    assert (ruined.audio == sound.audio).all()
 
 
 def test_a_long_file_costs_about_what_a_short_one_does(tmp_path: Path) -> None:
@@ -298,8 +303,8 @@ def test_cover_art_is_not_a_picture(
     path = tmp_path / "x.mp3"
     path.write_bytes(b"ID3\3\0\0" + size + frame + long_clips["mp3"].read_bytes())
     take = take_of(path)
-    assert take.pictures == []
-    assert len(take.sound) == pytest.approx(51_200, abs=16)
+    assert take.frames == []
+    assert len(take.audio) == pytest.approx(51_200, abs=16)
 
 
 NO_MEDIA = {
@@ -384,8 +389,8 @@ def test_a_stream_of_an_unknown_codec_is_as_if_it_was_not_there(
     sound: bool,
 ) -> None:
     take = take_of(renamed(short_clips["mkv"], tmp_path, *unknown))
-    assert len(take.pictures) == pictures
-    assert bool(len(take.sound)) == sound
+    assert len(take.frames) == pictures
+    assert bool(len(take.audio)) == sound
 
 
 def test_without_a_known_codec_there_is_neither_picture_nor_sound(
@@ -413,7 +418,9 @@ def renamed(clip: Path, folder: Path, *codecs: str) -> Path:
     cut=st.floats(0, 1),
     at=st.floats(0, 1, exclude_max=True),
     damage=st.binary(max_size=64),
-    part=st.sampled_from([WHOLE, Part(start_s=0.7, stop_s=1.4), Part(start_s=6.0)]),
+    part=st.sampled_from(
+        [WHOLE, Segment(start_s=0.7, stop_s=1.4), Segment(start_s=6.0)]
+    ),
     auto=st.booleans(),
 )
 @settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -425,7 +432,7 @@ def test_a_damaged_file_is_a_clip_or_a_media_error(
     cut: float,
     at: float,
     damage: bytes,
-    part: Part,
+    part: Segment,
     auto: bool,
 ) -> None:
     """Whatever happens to its bytes: nothing else is raised, and no time goes back."""
@@ -438,8 +445,8 @@ def test_a_damaged_file_is_a_clip_or_a_media_error(
         take = take_of(path, part, step_frames=None if auto else 6.0)
     except MediaError:
         return
-    assert len(take.pictures) == len(take.times_s)
-    assert len(take.pictures) in (0, 16)
+    assert len(take.frames) == len(take.times_s)
+    assert len(take.frames) in (0, 16)
     assert (np.diff(take.times_s) >= 0).all()
-    assert np.isfinite(take.sound).all()
+    assert np.isfinite(take.audio).all()
     assert np.isfinite(take.step_s)

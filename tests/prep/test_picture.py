@@ -9,16 +9,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmder_prep.picture import Lens, Picture
+from mmder_prep.media.picture import CropResizer, VideoPicture
 
 WIDTH, HEIGHT = 64, 48
 
 
-def picture_of(name: str = "rgb24", aspect: Fraction | None = None) -> Picture:
+def picture_of(name: str = "rgb24", aspect: Fraction | None = None) -> VideoPicture:
     rng = np.random.default_rng(0)
     small = rng.integers(0, 256, (6, 8, 3), dtype=np.uint8)
     rgb = cv2.resize(small, (WIDTH, HEIGHT), interpolation=cv2.INTER_CUBIC)
-    return Picture(
+    return VideoPicture(
         av.VideoFrame.from_ndarray(rgb.astype(np.uint8)).reformat(format=name), aspect
     )
 
@@ -38,7 +38,9 @@ def test_a_part_is_what_the_whole_shows_there(
     picture = picture_of(name)
     whole = np.pad(picture.rgb(), ((20, 20), (20, 20), (0, 0)))
     expected = whole[y[0] + 20 : y[1] + 20, x[0] + 20 : x[1] + 20]
-    found = Lens((x[0], y[0], x[1], y[1]), (x[1] - x[0], y[1] - y[0])).view(picture)
+    found = CropResizer((x[0], y[0], x[1], y[1]), (x[1] - x[0], y[1] - y[0])).view(
+        picture
+    )
     if name in ("rgb24", "gray", "yuv420p"):
         assert (found == expected).all()
     else:  # these are interpolated between pixels of colour
@@ -47,10 +49,10 @@ def test_a_part_is_what_the_whole_shows_there(
 
 
 def test_one_lens_serves_many_pictures_of_many_kinds() -> None:
-    lens = Lens((10, 6, 42, 38), (16, 16))
+    lens = CropResizer((10, 6, 42, 38), (16, 16))
     for name in ("yuv420p", "rgb24", "yuv420p", "gray"):
         picture = picture_of(name)
-        again = Lens((10, 6, 42, 38), (16, 16)).view(picture)
+        again = CropResizer((10, 6, 42, 38), (16, 16)).view(picture)
         assert (lens.view(picture) == again).all()
 
 
@@ -60,7 +62,7 @@ def test_reducing_averages_areas(side: int) -> None:
     picture = picture_of()
     cut = picture.rgb()[4 : 4 + side, 8 : 8 + side]
     expected = cv2.resize(cut, (10, 10), interpolation=cv2.INTER_AREA).astype(int)
-    found = Lens((8, 4, 8 + side, 4 + side), (10, 10)).view(picture)
+    found = CropResizer((8, 4, 8 + side, 4 + side), (10, 10)).view(picture)
     assert np.abs(found - expected).mean() < 4
 
 
@@ -71,5 +73,5 @@ def test_a_part_of_a_picture_whose_pixels_are_not_square(aspect: Fraction) -> No
     assert width == round(WIDTH * aspect)
     box = (width // 4, height // 4, width // 4 + 24, height // 4 + 24)
     expected = picture.rgb()[box[1] : box[3], box[0] : box[2]].astype(int)
-    found = Lens(box, (24, 24)).view(picture)
+    found = CropResizer(box, (24, 24)).view(picture)
     assert np.abs(found - expected).mean() < 8

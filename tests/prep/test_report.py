@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from matplotlib import colors
 
 from handmade import make_store
-from mmder_prep.report import charts, quality, sheets, tally, texts
-from mmder_prep.report.page import measured, render, write_report
-from mmder_prep.report.quality import MEASURES
+from mmder_prep.quality.report import charts, contact_sheets, counts, measures, text
+from mmder_prep.quality.report.measures import MEASURES
+from mmder_prep.quality.report.page import measured, render, write_report
 from mmder_store import Store
 from mmder_store.errors import SettingsError, StoreError
 
@@ -90,7 +90,7 @@ def test_a_crop_that_moves_steadily_has_the_shift_planted(
 ) -> None:
     """In sides of the crop, wherever it is and however large."""
     lefts = at_px + shift * size_px * np.arange(16)
-    found = quality.of_crop(boxes(lefts, size_px), np.full(16, 0.9))
+    found = measures.crop_measures(boxes(lefts, size_px), np.full(16, 0.9))
     assert found["crop shift"] == pytest.approx(shift, abs=1e-9)
     assert found["crop jump"] == pytest.approx(shift, abs=1e-9)
     assert found["crop zoom"] == pytest.approx(0, abs=1e-9)
@@ -99,15 +99,17 @@ def test_a_crop_that_moves_steadily_has_the_shift_planted(
 
 def test_one_jump_is_a_jump_and_no_jitter() -> None:
     """The median passes over it, the largest does not; growth is zoom."""
-    found = quality.of_crop(boxes(40.0 * (np.arange(16) > 7)), np.full(16, np.nan))
+    found = measures.crop_measures(
+        boxes(40.0 * (np.arange(16) > 7)), np.full(16, np.nan)
+    )
     assert found["crop shift"] == 0
     assert found["crop jump"] == pytest.approx(0.4)
     assert np.isnan(found["face score"])
     grown = 100 * 1.1 ** np.arange(16)
-    zoom = quality.of_crop(boxes(-grown / 2, grown), np.ones(16))["crop zoom"]
+    zoom = measures.crop_measures(boxes(-grown / 2, grown), np.ones(16))["crop zoom"]
     assert zoom == pytest.approx(0.1 / 1.05)
     assert np.isnan(
-        list(quality.of_crop(np.zeros((16, 4)), np.ones(16)).values())
+        list(measures.crop_measures(np.zeros((16, 4)), np.ones(16)).values())
     ).all()
 
 
@@ -120,7 +122,7 @@ def test_columns_are_measured_where_known(planted: Path) -> None:
     assert found["A/V offset"][8] == 0.5
     assert found["face share"][0] == 1
     odd = {
-        name: set(np.flatnonzero(quality.beyond(BY_NAME[name], v)))
+        name: set(np.flatnonzero(measures.beyond(BY_NAME[name], v)))
         for name, v in found.items()
     }
     assert {name: rows for name, rows in odd.items() if rows} == {
@@ -136,7 +138,7 @@ def test_badness_is_the_share_that_is_better(drawn: list[float]) -> None:
     """Counted one by one; nothing within the limit is bad."""
     measure, values = BY_NAME["A/V offset"], np.array(drawn)
     known = [abs(v) for v in drawn if not np.isnan(v)]
-    for bad, value in zip(quality.badness(measure, values), drawn, strict=True):
+    for bad, value in zip(measures.badness(measure, values), drawn, strict=True):
         better = sum(k < abs(value) for k in known)
         odd = abs(value) > measure.limit
         assert bad == (pytest.approx(better / len(known)) if odd else 0)
@@ -151,7 +153,7 @@ def test_worst_and_ordinary(status: list[str], count: int, seed: int) -> None:
     """Not ok first, at most half while others wait; ordinary clips are none of them."""
     what = np.array(status, dtype=object)
     silence = np.random.default_rng(seed).uniform(0, 1, len(status))
-    worst = quality.worst_first(what, {"silence": silence}, count=count)
+    worst = measures.worst_first(what, {"silence": silence}, count=count)
     broken = {i for i, s in enumerate(status) if s != "ok"}
     odd = {i for i, s in enumerate(status) if s == "ok" and silence[i] > 0.5}
     assert len(set(worst)) == len(worst) == min(count, len(broken | odd))
@@ -161,7 +163,7 @@ def test_worst_and_ordinary(status: list[str], count: int, seed: int) -> None:
     assert [status[i] for i in first] == sorted(status[i] for i in first)
     rest = silence[worst[len(first) :]]
     assert (np.diff(rest) <= 0).all()
-    usual = quality.ordinary(what, {"silence": silence}, count=count, seed=seed)
+    usual = measures.ordinary_clips(what, {"silence": silence}, count=count, seed=seed)
     assert len(usual) == min(count, len(status) - len(broken | odd))
     assert not set(usual) & (broken | odd)
 
@@ -174,7 +176,7 @@ def test_the_strip_is_time_itself(step: int) -> None:
     """Where every window holds the time of its columns, they join without a seam."""
     columns = np.arange(2 * step + 1)
     windows = (columns + step * np.arange(16)[:, None])[:, None, :].astype(np.float16)
-    strip = sheets.continuous(windows)
+    strip = contact_sheets.continuous(windows)
     assert (strip[0] == np.arange(16 * step)).all()
 
 
@@ -187,18 +189,18 @@ def test_a_face_stands_above_its_own_sound() -> None:
         place = 20 + 20 * (6 - window)
         if 0 <= place < 41:
             stft[window, :, place] = 20
-    jpeg = sheets.sheet(frames, stft, None)
+    jpeg = contact_sheets.contact_sheet(frames, stft, None)
     decoded = cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR)
     assert decoded is not None
     rgb = decoded[..., ::-1]
-    faces, sound = rgb[: sheets.FACE_PX], rgb[-sheets.STFT_PX :]
+    faces, sound = rgb[: contact_sheets.FACE_PX], rgb[-contact_sheets.STFT_PX :]
     red = faces[48, :, 0].astype(int) - faces[48, :, 1]
     middle = np.flatnonzero(red > 128).mean()
     loud = sound[:, :, 1].mean(axis=0)
-    assert middle == pytest.approx(3.5 * sheets.FACE_PX, abs=2)
+    assert middle == pytest.approx(3.5 * contact_sheets.FACE_PX, abs=2)
     assert loud.argmax() == pytest.approx(middle, abs=4)
     with pytest.raises(ValueError, match="neither"):
-        sheets.sheet(None, None, None)
+        contact_sheets.contact_sheet(None, None, None)
 
 
 def test_a_chart_names_no_address_and_is_equal_for_equal_numbers() -> None:
@@ -217,13 +219,13 @@ def test_a_chart_names_no_address_and_is_equal_for_equal_numbers() -> None:
 
 def test_texts_are_made_fit() -> None:
     """No folder, no hidden sign, no endless line, no surrogate."""
-    assert texts.without_paths("cannot read '/home/me/a b/x.mp4'") == (
+    assert text.without_paths("cannot read '/home/me/a b/x.mp4'") == (
         "cannot read '…/x.mp4'"
     )
-    assert texts.without_paths(r"no C:\Users\me\x.mp4: gone") == "no …/x.mp4: gone"
-    assert texts.without_paths("24 frames/s, A/V") == "24 frames/s, A/V"
-    assert texts.plain("a\u202eb\ud800\nc") == "a\ufffdb\ufffd\ufffdc"
-    assert len(texts.plain("x" * 10_000)) == texts.TEXT_CHARACTERS
+    assert text.without_paths(r"no C:\Users\me\x.mp4: gone") == "no …/x.mp4: gone"
+    assert text.without_paths("24 frames/s, A/V") == "24 frames/s, A/V"
+    assert text.plain("a\u202eb\ud800\nc") == "a\ufffdb\ufffd\ufffdc"
+    assert len(text.plain("x" * 10_000)) == text.TEXT_CHARACTERS
 
 
 def test_groups_join_texts_that_differ_in_numbers() -> None:
@@ -231,7 +233,7 @@ def test_groups_join_texts_that_differ_in_numbers() -> None:
     ids = np.array(list("abcdef"), dtype=object)
     status = np.array(["ok", "ok", "failed", "ok", "no_face", "ok"], dtype=object)
     said = np.array(["", "ends at 1.5 s", "x", "ends at 20 s", "", "y"], dtype=object)
-    groups, hidden = tally.grouped(ids, status, said, most=3)
+    groups, hidden = counts.group_reasons(ids, status, said, most=3)
     assert [(g.status, g.text, g.clips) for g in groups] == [
         ("failed", "x", 1),
         ("no_face", "", 1),
@@ -245,14 +247,14 @@ def test_crossing_counts_every_clip_once(planted: Path) -> None:
     """Totals are over all speakers, also those cut off; 2 comes before 10."""
     who = np.array(["s10", "s2", "s2", "s1"], dtype=object)
     felt = np.array(["sad", "sad", "", "angry"], dtype=object)
-    found = tally.crossed(who, felt, rows=2, columns=3)
+    found = counts.cross_table(who, felt, rows=2, columns=3)
     assert found.rows == (("s1", (0, 1, 0)), ("s2", (1, 0, 1)))
     assert found.emotions == ("(none)", "angry", "sad")
     assert found.totals == (1, 1, 2)
     assert (found.hidden_speakers, found.hidden_emotions) == (1, 0)
     store = Store(planted)
     (protocol,) = store.spec.protocols
-    folds = tally.folds(protocol, store.columns["speaker"])
+    folds = counts.folds(protocol, store.columns["speaker"])
     assert sum(f.clips for f in folds) == len(store)
 
 
@@ -344,7 +346,7 @@ def test_equal_stores_give_equal_bytes(planted: Path, tmp_path: Path) -> None:
     first = write_report(Store(planted), tmp_path / "a.html").read_bytes()
     code = (
         "import sys; from pathlib import Path; from mmder_store import Store\n"
-        "from mmder_prep.report.page import write_report\n"
+        "from mmder_prep.quality.report.page import write_report\n"
         "write_report(Store(Path(sys.argv[1])), Path(sys.argv[2]))"
     )
     subprocess.run(

@@ -13,9 +13,9 @@ import cv2
 import numpy as np
 import pytest
 
-from mmder_prep.detect import detect
-from mmder_prep.sample import write_sample
-from mmder_prep.sample_clip import (
+from mmder_prep.faces.mtcnn import detect
+from mmder_prep.synthetic.appearance import draw_face, draw_look
+from mmder_prep.synthetic.clip import (
     EMOTIONS,
     FPS,
     SPREAD,
@@ -23,16 +23,16 @@ from mmder_prep.sample_clip import (
     write_clip,
     write_script,
 )
-from mmder_prep.sample_face import film
-from mmder_prep.sample_look import draw_face, draw_look
-from mmder_prep.sample_voice import RATE_HZ, Throat, draw_voice, loudness, speak
+from mmder_prep.synthetic.corpus import write_sample
+from mmder_prep.synthetic.face_motion import film
+from mmder_prep.synthetic.voice import RATE_HZ, Throat, draw_voice, loudness, speak
 from mmder_store.errors import SettingsError
 
 ENV = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
 RUN = """
 import sys
 from pathlib import Path
-from mmder_prep.sample import write_sample
+from mmder_prep.synthetic.corpus import write_sample
 write_sample(Path(sys.argv[1]), actors=1, workers=2)
 """
 
@@ -140,7 +140,7 @@ def test_the_mouth_follows_the_sound(corpus: Path) -> None:
 
 def test_workers_load_no_heavy_library() -> None:
     code = (
-        "import sys; from mmder_prep.sample_clip import *; "
+        "import sys; from mmder_prep.synthetic.clip import *; "
         "script = write_script(Clip(seed=0, actor=1, emotion=EMOTIONS[0])); "
         "next(film(script.look, script.face, openness=script.openness, fps=30, "
         "rng=np.random.default_rng())); print(*sys.modules)"

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmder_prep import skipping
-from mmder_prep.media import Take, read_clip
-from mmder_prep.plan import Clip, Part
-from mmder_prep.skipping import Skipper
-from mmder_prep.source import Source
+from mmder_prep.media import frame_skipping
+from mmder_prep.media.clip import Clip, Segment
+from mmder_prep.media.decoder import DecodedClip, read_clip
+from mmder_prep.media.frame_skipping import FrameSkipper
+from mmder_prep.media.source import Source
 from mmder_store.settings import PrepSettings
 from synth import Synth, write
 
@@ -29,17 +29,17 @@ CLIPS = {
 }
 
 
-def told(file: Path, part: Part | None = None) -> Take:
+def told(file: Path, part: Segment | None = None) -> DecodedClip:
     clip = Clip(clip_id="c", source=Source(file))
-    return read_clip(replace(clip, part=part) if part else clip, SETTINGS)
+    return read_clip(replace(clip, segment=part) if part else clip, SETTINGS)
 
 
-def assert_same(found: Take, expected: Take) -> None:
+def assert_same(found: DecodedClip, expected: DecodedClip) -> None:
     np.testing.assert_array_equal(found.times_s, expected.times_s)
-    np.testing.assert_array_equal(found.sound, expected.sound)
+    np.testing.assert_array_equal(found.audio, expected.audio)
     np.testing.assert_equal(found.facts, expected.facts)
-    assert len(found.pictures) == len(expected.pictures) == 16
-    for one, other in zip(found.pictures, expected.pictures, strict=True):
+    assert len(found.frames) == len(expected.frames) == 16
+    for one, other in zip(found.frames, expected.frames, strict=True):
         np.testing.assert_array_equal(one.rgb(), other.rgb())
 
 
@@ -49,7 +49,7 @@ def test_the_same_is_taken(
 ) -> None:
     file = write(tmp_path / "clip", CLIPS[name])
     left_out = told(file)
-    monkeypatch.setattr(skipping, "CODECS", frozenset())
+    monkeypatch.setattr(frame_skipping, "CODECS", frozenset())
     assert_same(left_out, told(file))
 
 
@@ -57,32 +57,32 @@ def test_the_same_is_taken_of_a_part(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = write(tmp_path / "clip", Synth(duration_s=14, gop=48))
-    parts = [Part(start_s=9.3, stop_s=12.1), Part(start_s=0.4, stop_s=2.0)]
+    parts = [Segment(start_s=9.3, stop_s=12.1), Segment(start_s=0.4, stop_s=2.0)]
     left_out = [told(file, part) for part in parts]
-    monkeypatch.setattr(skipping, "CODECS", frozenset())
+    monkeypatch.setattr(frame_skipping, "CODECS", frozenset())
     for found, part in zip(left_out, parts, strict=True):
         assert_same(found, told(file, part))
 
 
 def test_pictures_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of the 76 up to the last one taken, a third is B-frames that nobody needs."""
-    skippers: list[Skipper] = []
-    first = Skipper.__init__
+    skippers: list[FrameSkipper] = []
+    first = FrameSkipper.__init__
 
-    def made(self: Skipper, *words: object, **more: object) -> None:
+    def made(self: FrameSkipper, *words: object, **more: object) -> None:
         first(self, *words, **more)  # type: ignore[arg-type]
         skippers.append(self)
 
     seen: list[float] = []
-    see = Skipper.left_out
+    see = FrameSkipper.skipped_before
 
-    def left_out(self: Skipper, before_s: float) -> list[float]:
+    def left_out(self: FrameSkipper, before_s: float) -> list[float]:
         found = see(self, before_s)
         seen.extend(found)
         return found
 
-    monkeypatch.setattr(Skipper, "__init__", made)
-    monkeypatch.setattr(Skipper, "left_out", left_out)
+    monkeypatch.setattr(FrameSkipper, "__init__", made)
+    monkeypatch.setattr(FrameSkipper, "left_out", left_out)
     told(write(tmp_path / "clip", Synth(gop=60, duration_s=4)))
     assert [s.used for s in skippers] == [True]
     assert 20 < len(seen) < 60
@@ -93,7 +93,7 @@ def test_a_file_that_is_not_as_it_says_is_read_whole(
 ) -> None:
     file = write(tmp_path / "clip", Synth())
     with monkeypatch.context() as patched:
-        patched.setattr(Skipper, "_is_needless", lambda *_: True)
+        patched.setattr(FrameSkipper, "_is_needless", lambda *_: True)
         found = told(file)
-    monkeypatch.setattr(skipping, "CODECS", frozenset())
+    monkeypatch.setattr(frame_skipping, "CODECS", frozenset())
     assert_same(found, told(file))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmder_prep.sound import GAP_S, SoundTape, mix
+from mmder_prep.media.audio_buffer import GAP_S, AudioBuffer, mix
 
 RATE = 16_000
 FAR = {"low_s": -1e6, "high_s": 1e6}
@@ -30,7 +30,7 @@ def test_blocks_that_follow_each_other_are_joined(
 ) -> None:
     """Also where the container rounds its stamps to milliseconds."""
     whole, blocks, starts = pieces(sizes)
-    tape = SoundTape(RATE)
+    tape = AudioBuffer(RATE)
     for block, start in zip(blocks, starts, strict=True):
         tape.add(round(first_s + start / RATE, digits), block)
     sound, begin_s = tape.resampled(RATE, **FAR)
@@ -42,7 +42,7 @@ def test_blocks_that_follow_each_other_are_joined(
 @given(sizes=lengths)
 def test_without_stamps_blocks_begin_at_zero_and_are_joined(sizes: list[int]) -> None:
     whole, blocks, _ = pieces(sizes)
-    tape = SoundTape(RATE)
+    tape = AudioBuffer(RATE)
     for block in blocks:
         tape.add(np.nan, block)
     sound, begin_s = tape.resampled(RATE, **FAR)
@@ -61,7 +61,7 @@ def test_a_gap_becomes_zeros_and_what_follows_keeps_its_time(
     """Against a long row of zeros into which every block is written."""
     end = sum(a + b for a, b in spans)
     expected, at = np.zeros(end, dtype=np.float32), 0
-    tape = SoundTape(RATE)
+    tape = AudioBuffer(RATE)
     for seed, (size, gap) in enumerate(spans):
         block = noise(size, seed)
         expected[at : at + size] = block
@@ -78,7 +78,7 @@ def test_of_sound_that_comes_twice_the_first_is_kept(
     sizes: list[int], back: int
 ) -> None:
     whole, blocks, starts = pieces(sizes)
-    tape = SoundTape(RATE)
+    tape = AudioBuffer(RATE)
     for block, start in zip(blocks, starts, strict=True):
         tape.add(start / RATE, block)
     again = noise(back + 100, 7)
@@ -94,7 +94,7 @@ def test_what_is_let_go_is_never_missed(
     """From the low bound on, the sound is that of a tape which keeps everything."""
     whole, blocks, starts = pieces([*sizes, 500])
     low_s = low / RATE
-    saving, keeping = SoundTape(RATE), SoundTape(RATE)
+    saving, keeping = AudioBuffer(RATE), AudioBuffer(RATE)
     for block, start in zip(blocks, starts, strict=True):
         stamp_s = start / RATE if stamped else np.nan
         saving.add(stamp_s, block)
@@ -111,7 +111,7 @@ def test_what_is_let_go_is_never_missed(
 
 @given(low=st.integers(-500, 3000), length=st.integers(0, 3000))
 def test_no_sample_outside_the_bounds_comes_back(low: int, length: int) -> None:
-    tape = SoundTape(RATE)
+    tape = AudioBuffer(RATE)
     whole = noise(2000)
     tape.add(0.5, whole)
     low_s = 0.5 + low / RATE
@@ -123,7 +123,7 @@ def test_no_sample_outside_the_bounds_comes_back(low: int, length: int) -> None:
 
 @pytest.mark.parametrize("rate_hz", [8000, 11025, 22050, 44100, 48000, 96000])
 def test_a_tone_keeps_pitch_level_and_time_at_another_rate(rate_hz: int) -> None:
-    tape = SoundTape(rate_hz)
+    tape = AudioBuffer(rate_hz)
     times_s = np.arange(rate_hz) / rate_hz
     tape.add(2.0, np.sin(2 * np.pi * 1000 * times_s).astype(np.float32))
     sound, begin_s = tape.resampled(RATE, low_s=2.25, high_s=2.75)
@@ -133,9 +133,9 @@ def test_a_tone_keeps_pitch_level_and_time_at_another_rate(rate_hz: int) -> None
 
 
 def test_nothing_and_what_is_not_a_number_are_silence() -> None:
-    assert SoundTape(RATE).empty
-    assert not len(SoundTape(RATE).resampled(8000, **FAR)[0])
-    tape = SoundTape(RATE)
+    assert AudioBuffer(RATE).empty
+    assert not len(AudioBuffer(RATE).resampled(8000, **FAR)[0])
+    tape = AudioBuffer(RATE)
     tape.add(0.0, np.array([np.nan, np.inf, -np.inf, 0.5], dtype=np.float32))
     assert tape.resampled(RATE, **FAR)[0].tolist() == [0, 0, 0, 0.5]
 

@@ -6,15 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmder_prep.clip import Row, prepare
-from mmder_prep.manifest import read_manifest
-from mmder_prep.plan import Clip, Part
-from mmder_prep.source import Source
+from mmder_prep.corpora.manifest import read_manifest
+from mmder_prep.media.clip import Clip, Segment
+from mmder_prep.media.source import Source
+from mmder_prep.pipeline.prepare_clip import ClipRow, prepare_clip
 from mmder_store.settings import PrepSettings
 from synth import Synth, number_in, sounds_like, write
 
 SETTINGS = PrepSettings(face_crop=False)
-WHOLE = Part()
+WHOLE = Segment()
 LENGTH_S = 12.0
 MUTE = Synth(audio=None, duration_s=LENGTH_S, size_px=(96, 64))
 SOUNDING = replace(MUTE, audio="aac", seed=20)
@@ -60,20 +60,20 @@ def row_of(
     sound: str,
     *,
     at_s: float | None = 0.0,
-    part: Part = WHOLE,
+    part: Segment = WHOLE,
     settings: PrepSettings = SETTINGS,
-) -> Row:
+) -> ClipRow:
     clip = Clip(
         clip_id="x",
         source=Source(folder / picture),
-        sound=Source(folder / sound),
-        sound_at_s=at_s,
-        part=part,
+        audio=Source(folder / sound),
+        audio_start_s=at_s,
+        segment=part,
     )
-    return prepare(clip, settings, device="cpu")
+    return prepare_clip(clip, settings, device="cpu")
 
 
-def check_picture(row: Row, late_s: float = 0.0, fps: float = 25.0) -> None:
+def check_picture(row: ClipRow, late_s: float = 0.0, fps: float = 25.0) -> None:
     """The frame of each instant is the one on screen then."""
     shown = np.array([number_in(f) for f in row.arrays["frames"]], dtype=float)
     instants_s = row.arrays["window_16_s"].mean(axis=1)
@@ -82,7 +82,7 @@ def check_picture(row: Row, late_s: float = 0.0, fps: float = 25.0) -> None:
     assert stored_s == pytest.approx(shown / fps + late_s, abs=0.0011)
 
 
-def check_sound(row: Row, spec: Synth, at_s: float, part: Part = WHOLE) -> None:
+def check_sound(row: ClipRow, spec: Synth, at_s: float, part: Segment = WHOLE) -> None:
     """The tone of each column sounded then, where the sound's file starts at a time."""
     low_s, high_s = (at_s + bound_s for bound_s in spec.sound_bounds_s)
     low_s = max(low_s, -np.inf if part.start_s is None else part.start_s)
@@ -152,7 +152,7 @@ def test_times_of_the_other_file_count_from_where_the_picture_s_file_starts(
 def test_a_part_is_cut_from_both_also_where_it_is_sought(
     folder: Path, kind: str, start_s: float, at_s: float
 ) -> None:
-    part = Part(start_s=start_s, stop_s=start_s + 2.8)
+    part = Segment(start_s=start_s, stop_s=start_s + 2.8)
     row = row_of(folder, "sounding.mp4", f"voice-{kind}.{kind}", at_s=at_s, part=part)
     assert (row.status, row.reason) == ("ok", "")
     assert row.arrays["window_16_s"].mean(axis=1)[0] == pytest.approx(start_s)
@@ -222,7 +222,7 @@ def test_two_bad_files_are_a_failed_clip(folder: Path) -> None:
 
 def test_a_sound_that_ends_before_the_part_is_told(folder: Path) -> None:
     write(folder / "short", replace(VOICE, duration_s=1.0))
-    part = Part(start_s=7.0, stop_s=9.0)
+    part = Segment(start_s=7.0, stop_s=9.0)
     row = row_of(folder, "mute.mp4", "short.wav", part=part)
     assert row.status == "no_audio"
     assert "ends before" in row.reason or "no sound in this part" in row.reason
@@ -236,14 +236,14 @@ def test_the_manifest_names_the_other_file(folder: Path) -> None:
         "b,sounding.mp4,happy,s,,\n"
     )
     apart, own = read_manifest(folder / "m.csv", root=None).clips()
-    assert own.sound is None
-    check_sound(prepare(own, SETTINGS, device="cpu"), SOUNDING, 0.0)
-    check_sound(prepare(apart, SETTINGS, device="cpu"), VOICE, 0.31)
+    assert own.audio is None
+    check_sound(prepare_clip(own, SETTINGS, device="cpu"), SOUNDING, 0.0)
+    check_sound(prepare_clip(apart, SETTINGS, device="cpu"), VOICE, 0.31)
 
 
-@pytest.mark.parametrize("part", [WHOLE, Part(start_s=6.0, stop_s=11.0)])
+@pytest.mark.parametrize("part", [WHOLE, Segment(start_s=6.0, stop_s=11.0)])
 def test_a_sound_file_begins_with_the_first_picture_where_nothing_is_said(
-    folder: Path, part: Part
+    folder: Path, part: Segment
 ) -> None:
     """Whether the picture's file is read from its start or sought in."""
     row = row_of(folder, "late.mp4", "voice-wav.wav", at_s=None, part=part)

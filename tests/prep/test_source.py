@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mmder_prep.source import MAX_MEMBER_BYTES, Source, locate
+from mmder_prep.media.source import MAX_MEMBER_BYTES, Source, locate
 from mmder_store.errors import ManifestError, MediaError
 
 CLIP = np.random.default_rng(0).bytes(5000) + bytes(20_000)

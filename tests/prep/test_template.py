@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from mmder_prep import template
+from mmder_prep.pipeline import worker_template
 from mmder_store.settings import PrepSettings
 from programs import run
 from synth import Synth, write
 
 pytestmark = pytest.mark.skipif(
-    template.method() != "forkserver", reason="workers are not copied here"
+    worker_template.start_method() != "forkserver", reason="workers are not copied here"
 )
 ASK = """
 import gc, multiprocessing, os, sys
-from mmder_prep import template
+from mmder_prep.pipeline import worker_template as template
 from mmder_store.settings import PrepSettings
 
 def tell(pipe):
@@ -65,8 +65,11 @@ def test_copies_have_loaded_all_and_their_original_has_one_thread(
 
 def test_every_module_is_there() -> None:
     """One that is missing would be passed over, and every worker would be slow."""
-    assert multiprocessing.get_all_start_methods().count(template.method()) == 1
-    for name in template.needed(PrepSettings()):
+    assert (
+        multiprocessing.get_all_start_methods().count(worker_template.start_method())
+        == 1
+    )
+    for name in worker_template.required_modules(PrepSettings()):
         assert __import__(name)
 
 
@@ -82,7 +85,7 @@ def test_where_none_can_listen_workers_load_by_themselves(
     )
     monkeypatch.setenv("TMPDIR", str(deep))
     monkeypatch.setattr("tempfile.tempdir", None)
-    assert template.method() == "spawn"
+    assert worker_template.start_method() == "spawn"
     words = ("--modality", "audio", "--workers", 1, "--out", tmp_path / "store")
     done = run("mmder_prep", "manifest", tmp_path / "clips.csv", *words)
     assert "ok 1" in done.stderr

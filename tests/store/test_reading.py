@@ -16,7 +16,7 @@ from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, ZstdCo
 
 from handmade import make_store
 from mmder_store.errors import StoreError
-from mmder_store.reading import ClipReader, ZarrReader, reader_of
+from mmder_store.shard_reader import ClipReader, ZarrReader, create_reader
 from mmder_store.store import Store
 
 CLIPS, SHARD = 7, 3
@@ -61,7 +61,7 @@ def test_any_clips_in_any_order_are_those_of_zarr(
     array: zarr.Array[Any], rows: list[int]
 ) -> None:
     """Bit by bit, the chunks that were never written with them."""
-    reader = reader_of(array)
+    reader = create_reader(array)
     assert isinstance(reader, ClipReader)
     out = np.empty((len(rows), 4, 5), array.dtype)
     reader.read(rows, out)
@@ -73,7 +73,7 @@ def test_a_disk_that_gives_little_at_a_time_is_asked_again(
     array: zarr.Array[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As the kernel does from 2 GiB on; a file that ends early is damaged."""
-    reader, out = reader_of(array), np.empty((1, 4, 5), array.dtype)
+    reader, out = create_reader(array), np.empty((1, 4, 5), array.dtype)
     preadv, most = os.preadv, 7
 
     def little(file: int, into: list[memoryview], offset: int) -> int:
@@ -89,7 +89,7 @@ def test_a_disk_that_gives_little_at_a_time_is_asked_again(
 
 def test_memory_that_does_not_fit_is_refused(array: zarr.Array[Any]) -> None:
     """Another type, another shape, or rows with gaps between them."""
-    reader = reader_of(array)
+    reader = create_reader(array)
     assert isinstance(reader, ClipReader)
     wrong = np.empty((2, 4, 5), "int32"), np.empty((2, 5, 4), array.dtype)
     for out in (*wrong, np.empty((2, 4, 10), array.dtype)[:, :, ::2]):
@@ -122,7 +122,7 @@ def test_other_layouts_are_left_to_zarr(tmp_path: Path, more: dict[str, Any]) ->
     )  # fmt: skip
     left += [early, dotted, zarr.create_array({}, shape=(4,), chunks=(1,), dtype="u1")]
     for array in left:
-        reader = reader_of(array)
+        reader = create_reader(array)
         assert isinstance(reader, ZarrReader)
         array[2] = np.full(reader.row_shape, 5, reader.dtype)
         out = np.empty((2, *reader.row_shape), reader.dtype)

@@ -11,7 +11,7 @@ import xarray
 import zarr
 
 from handmade import make_store
-from mmder_store import PrepSettings, Store, StoreSpec, errors, files, ledger
+from mmder_store import PrepSettings, Store, StoreSpec, atomic_files, errors, ledger
 from mmder_store.emotions import LABEL_SETS
 from mmder_store.protocols import PROTOCOLS
 from mmder_store.schema import COLUMNS, FORMAT_VERSION, arrays_of, shape_of
@@ -351,12 +351,12 @@ def test_every_error_crosses_a_process_border_whole() -> None:
 def test_two_writers_never_hold_one_store(tmp_path: Path) -> None:
     """The second is told; after the first has left, it may."""
     with (
-        ledger.writing(tmp_path),
+        ledger.write_lock(tmp_path),
         pytest.raises(errors.StoreError, match="another mmder-prep"),
-        ledger.writing(tmp_path),
+        ledger.write_lock(tmp_path),
     ):
         pass
-    with ledger.writing(tmp_path):
+    with ledger.write_lock(tmp_path):
         pass
 
 
@@ -370,8 +370,8 @@ def test_a_ledger_file_of_nonsense_says_what_to_do(store: Path) -> None:
 def test_json_is_written_beside_and_renamed(tmp_path: Path) -> None:
     """What cannot be written leaves the old file and no litter."""
     file = tmp_path / "a.json"
-    files.write_json(file, {"a": 1})
+    atomic_files.write_json(file, {"a": 1})
     with pytest.raises(TypeError):
-        files.write_json(file, {"a": object()})
+        atomic_files.write_json(file, {"a": object()})
     assert json.loads(file.read_text()) == {"a": 1}
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]

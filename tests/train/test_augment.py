@@ -7,13 +7,14 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mmder_train import augment, fusion
-from mmder_train.augment import AUGMENTATIONS, Augmentation
-from mmder_train.fusion import Look
+from mmder_train.data import augmentation
+from mmder_train.data.augmentation import AUGMENTATIONS, Augmentation
+from mmder_train.fusion import mel, strategies
+from mmder_train.fusion.rendering import RenderSettings
 
 STFT = torch.randn(3, 16, 257, 41, generator=torch.Generator().manual_seed(0))
 FACTOR = torch.tensor([0.9, 1.0, 1.1])
-LOOK = Look(audio="stft", colour="grey", scale="fixed")
+LOOK = RenderSettings(spectrogram="stft", colormap="gray", spectrogram_norm="fixed")
 FACES = torch.randint(
     0, 256, (3, 2, 224, 224, 3), dtype=torch.uint8, generator=torch.manual_seed(0)
 )
@@ -28,43 +29,43 @@ def windows_of(clip: torch.Tensor, count: int, columns: int) -> torch.Tensor:
 def test_frequencies_are_multiplied() -> None:
     tone = torch.full((3, 2, 257, 5), -80.0)
     tone[:, :, 100] = 0.0
-    loudest = augment.warped(tone, factor=FACTOR).argmax(dim=2)
+    loudest = augmentation.warp_frequencies(tone, factor=FACTOR).argmax(dim=2)
     assert [set(clip.flatten().tolist()) for clip in loudest] == [{90}, {100}, {110}]
 
 
 def test_a_factor_of_one_changes_nothing() -> None:
-    assert torch.equal(augment.warped(STFT, factor=torch.ones(3)), STFT)
+    assert torch.equal(augmentation.warp_frequencies(STFT, factor=torch.ones(3)), STFT)
 
 
 def test_windows_and_times_keep_their_order() -> None:
-    whole = augment.warped(STFT, factor=FACTOR)
-    part = augment.warped(STFT[:, 4:6, :, 7:9], factor=FACTOR)
+    whole = augmentation.warp_frequencies(STFT, factor=FACTOR)
+    part = augmentation.warp_frequencies(STFT[:, 4:6, :, 7:9], factor=FACTOR)
     torch.testing.assert_close(whole[:, 4:6, :, 7:9], part)
 
 
 def test_no_value_is_new_but_by_the_gain() -> None:
     torch.manual_seed(0)
-    found = augment.varied(STFT)
+    found = augmentation.augment(STFT)
     for one, was in zip(found, STFT, strict=True):
-        assert one.max() <= was.max() + augment.GAIN_DB
-        assert one.min() >= was.min() - augment.GAIN_DB
+        assert one.max() <= was.max() + augmentation.GAIN_DB
+        assert one.min() >= was.min() - augmentation.GAIN_DB
 
 
 def test_each_clip_is_varied_alone_and_by_the_seed() -> None:
     same = STFT[:1].expand(3, -1, -1, -1)
     torch.manual_seed(0)
-    first, again = augment.varied(same), augment.varied(same)
+    first, again = augmentation.augment(same), augmentation.augment(same)
     torch.manual_seed(0)
-    assert torch.equal(augment.varied(same), first)
+    assert torch.equal(augmentation.augment(same), first)
     assert not torch.equal(first, again)
     gains = (first - same).mean(dim=(1, 2, 3))
-    assert gains.abs().max() <= augment.GAIN_DB + 0.1
+    assert gains.abs().max() <= augmentation.GAIN_DB + 0.1
     assert len(set(gains.tolist())) == 3
 
 
 def test_silence_differs_by_its_gain_alone() -> None:
     silence = torch.full((2, 16, 257, 41), -100.0)
-    for clip in augment.varied(silence):
+    for clip in augmentation.augment(silence):
         assert clip.min().item() == pytest.approx(clip.max().item())
 
 
@@ -102,7 +103,7 @@ def test_what_is_for_faces_never_touches_sound() -> None:
     assert not torch.equal(sound, STFT)  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("audio", fusion.STORED)
+@pytest.mark.parametrize("audio", strategies.STORED_SPECTROGRAM)
 @settings(max_examples=20, deadline=None)
 @given(
     seed=st.integers(0, 2**31),
@@ -117,11 +118,11 @@ def test_masks_hide_the_same_of_all_windows(
     torch.manual_seed(seed)
     clips = torch.randn(2, rows, (count + 1) * (columns // 2) + 1) * 20 - 40
     sound = torch.stack([windows_of(c, count, columns) for c in clips]).half()
-    look = replace(LOOK, audio=audio)  # type: ignore[arg-type]
+    look = replace(LOOK, spectrogram=audio)  # type: ignore[arg-type]
 
     def masked(given: torch.Tensor) -> torch.Tensor:
         torch.manual_seed(seed)
-        return augment.masked(given, share=share, look=look)
+        return augmentation.mask_spectrograms(given, share=share, look=look)
 
     found, other = masked(sound), masked(sound.flip(0))
     # A value may be the mean that hides it; not in both clips.
@@ -148,11 +149,11 @@ def test_masks_of_mel_are_drawn_on_its_scale() -> None:
     sound = torch.randn(200, 1, 257, 5) * 20 - 40
     most = {}
     for audio in ("mel", "stft"):
-        look = replace(LOOK, audio=audio)
+        look = replace(LOOK, spectrogram=audio)
         torch.manual_seed(0)
-        found = augment.masked(sound, share=0.2, look=look)
+        found = augmentation.mask_spectrograms(sound, share=0.2, look=look)
         hidden = (found != sound).all(3)[:, 0].float()
-        bands = fusion.mel_bands(257, 16_000) @ hidden.T
+        bands = mel.mel_bands(257, 16_000) @ hidden.T
         most[audio] = bands.mean(0).max()
     # Two masks of a fifth; a fifth of the bins can be most of the bands.
     assert 0.3 < most["mel"] < 0.42 < most["stft"]

@@ -16,9 +16,10 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from handmade import make_store
 from mmder_store import PrepSettings
-from mmder_train import baseline, commands
-from mmder_train import sound_statistics as sound
-from mmder_train.cli import cli
+from mmder_train.baselines import audio_baseline
+from mmder_train.baselines import audio_statistics as sound
+from mmder_train.cli import baseline
+from mmder_train.cli.main import cli
 
 SETTINGS = PrepSettings(modality="audio")
 Run = Callable[..., Result]
@@ -94,8 +95,8 @@ def test_silence_is_left_out_and_neighbours_across_it_are_none() -> None:
     level = np.full((257, 4), -100.0)
     level[:, 1] = -20
     level[:, 2] = -79
-    assert sound.heard(level).tolist() == [False, True, True, False]
-    assert sound.heard(level[:, :1]).all()
+    assert sound.audible_windows(level).tolist() == [False, True, True, False]
+    assert sound.audible_windows(level[:, :1]).all()
 
 
 def test_a_test_side_that_changes_leaves_the_fit_alone() -> None:
@@ -103,30 +104,30 @@ def test_a_test_side_that_changes_leaves_the_fit_alone() -> None:
     sample = rng.normal(size=(40, 6))
     label = np.arange(40) % 3
     train = np.arange(30)
-    for row in baseline.CLASSIFIERS.values():
-        before = baseline.shares(row, sample, label, train, classes=3)
+    for row in audio_baseline.CLASSIFIERS.values():
+        before = audio_baseline.shares(row, sample, label, train, classes=3)
         other, wrong = sample.copy(), label.copy()
         other[30:] = 1e6 * rng.normal(size=(10, 6))
         wrong[30:] = 0
-        after = baseline.shares(row, other, wrong, train, classes=3)
+        after = audio_baseline.shares(row, other, wrong, train, classes=3)
         assert (before[:30] == after[:30]).all()
         assert (before != after)[30:].any()
 
 
-@pytest.mark.parametrize("model", commands.MODELS)
+@pytest.mark.parametrize("model", baseline.MODELS)
 @pytest.mark.parametrize("shown", [(1, 3), (0, 2, 3)])
 def test_classes_nobody_shows_get_nothing(model: str, shown: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     label = np.resize(shown, 60)
     sample = np.eye(4)[label] * 5 + rng.normal(size=(60, 4))
-    row = baseline.CLASSIFIERS[model]
-    share = baseline.shares(row, sample, label, np.arange(40), classes=4)
+    row = audio_baseline.CLASSIFIERS[model]
+    share = audio_baseline.shares(row, sample, label, np.arange(40), classes=4)
     assert share.sum(axis=1) == pytest.approx(1)
     assert not share[:, [c for c in range(4) if c not in shown]].any()
     assert (share.argmax(axis=1) == label).mean() > 0.9
 
 
-@pytest.mark.parametrize("model", commands.MODELS)
+@pytest.mark.parametrize("model", baseline.MODELS)
 def test_it_finds_what_was_planted_and_twice_the_same(run: Run, model: str) -> None:
     done = run("sound.zarr", "--model", model, "--out", "a")
     assert done.exit_code == 0, done.output
@@ -183,7 +184,7 @@ def test_a_finished_one_is_printed_and_not_done_again(
     first = run("sound.zarr", "--fold", "1")
     (folder,) = Path("runs").iterdir()
     assert folder.name.startswith("sound-baseline-logistic-")
-    monkeypatch.delattr(baseline, "read")
+    monkeypatch.delattr(audio_baseline, "read")
     again = run("sound.zarr", "--fold", "1")
     assert (again.exit_code, again.stdout) == (0, first.stdout)
 
@@ -219,4 +220,4 @@ def test_one_class_to_train_on_is_one_line(run: Run, stores: Path) -> None:
 
 
 def test_models_of_the_command_are_those_of_the_table() -> None:
-    assert tuple(baseline.CLASSIFIERS) == commands.MODELS
+    assert tuple(audio_baseline.CLASSIFIERS) == baseline.MODELS

@@ -13,10 +13,10 @@ from handmade import make_store
 from mmder_store import Store
 from mmder_store.emotions import LABEL_SETS, label_set
 from mmder_store.errors import SettingsError
-from mmder_train import clips
-from mmder_train.clips import Order
-from mmder_train.distributed import Group
-from mmder_train.fusion import STRATEGIES
+from mmder_train.data import dataset, loader, selection
+from mmder_train.data.sampler import BatchSampler
+from mmder_train.fusion.strategies import STRATEGIES
+from mmder_train.runtime.distributed import WorldInfo
 
 SEVEN = LABEL_SETS["ravdess-7"]
 STATUS = {0: "no_face", 1: "no_audio", 2: "no_video", 3: "failed"}
@@ -38,10 +38,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
     ],
 )
 def test_status_decides(store: Store, name: str, rows: list[int]) -> None:
-    found = clips.usable(store, strategy=STRATEGIES[name], labels=SEVEN)
+    found = selection.select_clips(store, strategy=STRATEGIES[name], labels=SEVEN)
     assert found.row.tolist() == rows
-    assert sum(found.left_out.values()) == 10 - len(rows)
-    assert found.left_out["failed"] == 1
+    assert sum(found.excluded.values()) == 10 - len(rows)
+    assert found.excluded["failed"] == 1
     emotions = [store.columns["emotion"][i] for i in rows]
     names = [SEVEN.classes[k] for k in found.label]
     assert names == [SEVEN.class_of[e] for e in emotions]
@@ -49,11 +49,11 @@ def test_status_decides(store: Store, name: str, rows: list[int]) -> None:
 
 def test_emotions_without_a_class_are_left_out(store: Store) -> None:
     two = label_set("two", ("angry", "sad"))
-    found = clips.usable(store, strategy=STRATEGIES["cfas"], labels=two)
-    assert found.left_out["no class for 'fearful' in two"] == 1
+    found = selection.select_clips(store, strategy=STRATEGIES["cfas"], labels=two)
+    assert found.excluded["no class for 'fearful' in two"] == 1
     assert set(found.label.tolist()) == {0}
     with pytest.raises(SettingsError, match=r"no clip for cfas \(1 failed, .*no_face"):
-        clips.usable(
+        selection.select_clips(
             store, strategy=STRATEGIES["cfas"], labels=label_set("none", ("excited",))
         )
 
@@ -61,8 +61,8 @@ def test_emotions_without_a_class_are_left_out(store: Store) -> None:
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_clip_holds_the_arrays_its_strategy_takes(store: Store, name: str) -> None:
     one = STRATEGIES[name]
-    found = clips.usable(store, strategy=one, labels=SEVEN)
-    data = clips.ClipData(store, clips=found, strategy=one, audio="stft")
+    found = selection.select_clips(store, strategy=one, labels=SEVEN)
+    data = dataset.ClipDataset(store, clips=found, strategy=one, audio="stft")
     item = data[2]
     row = int(found.row[2])
     want = {"clip", *(["frames"] * (one.frames > 0)), *(["sound"] * (one.windows > 0))}
@@ -79,24 +79,26 @@ def test_a_clip_holds_the_arrays_its_strategy_takes(store: Store, name: str) -> 
 
 def test_held_clips_are_the_same(store: Store) -> None:
     one = STRATEGIES["ffls"]
-    found = clips.usable(store, strategy=one, labels=SEVEN)
-    data = clips.ClipData(store, clips=found, strategy=one, audio="mfcc")
+    found = selection.select_clips(store, strategy=one, labels=SEVEN)
+    data = dataset.ClipDataset(store, clips=found, strategy=one, audio="mfcc")
     before = data[3]
-    assert data.hold()
+    assert data.preload()
     assert all(torch.equal(before[k], v) for k, v in data[3].items())
 
 
 def test_too_many_clips_are_not_held(
     store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(clips, "HOLD_BYTES", 10)
+    monkeypatch.setattr(dataset, "HOLD_BYTES", 10)
     one = STRATEGIES["audio"]
-    found = clips.usable(store, strategy=one, labels=SEVEN)
-    assert not clips.ClipData(store, clips=found, strategy=one, audio="mfcc").hold()
+    found = selection.select_clips(store, strategy=one, labels=SEVEN)
+    assert not dataset.ClipDataset(
+        store, clips=found, strategy=one, audio="mfcc"
+    ).preload()
 
 
 def test_order_is_new_each_epoch_and_whole() -> None:
-    order = Order(np.arange(10, 40), batch=7, seed=3)
+    order = BatchSampler(np.arange(10, 40), batch=7, seed=3)
     first = list(order)
     assert list(order) == first
     assert len(first) == len(order) == 5
@@ -110,7 +112,7 @@ def test_order_is_new_each_epoch_and_whole() -> None:
 
 
 def test_an_epoch_goes_on_after_some_batches() -> None:
-    order = Order(np.arange(30), batch=7, seed=3)
+    order = BatchSampler(np.arange(30), batch=7, seed=3)
     whole = list(order)
     order.skip = 2
     assert list(order) == whole[2:]
@@ -120,14 +122,14 @@ def test_an_epoch_goes_on_after_some_batches() -> None:
 @given(clips=st.integers(1, 40), batch=st.integers(1, 9), size=st.integers(1, 5))
 def test_processes_share_every_batch(clips: int, batch: int, size: int) -> None:
     index = np.arange(clips)
-    whole = list(Order(index, batch=batch, seed=1))
-    groups = [Group(rank=rank, size=size) for rank in range(size)]
-    parts = [list(Order(index, batch=batch, seed=1, group=g)) for g in groups]
+    whole = list(BatchSampler(index, batch=batch, seed=1))
+    groups = [WorldInfo(rank=rank, world_size=size) for rank in range(size)]
+    parts = [list(BatchSampler(index, batch=batch, seed=1, group=g)) for g in groups]
     for number, found in enumerate(whole):
         own = [
             positions[number]
             for positions, group in zip(parts, groups, strict=True)
-            if group.counts(len(found))
+            if group.shard_sizes(len(found))
         ]
         assert all(positions[number] for positions in parts)
         assert sorted(itertools.chain(*own)) == sorted(found)
@@ -135,11 +137,11 @@ def test_processes_share_every_batch(clips: int, batch: int, size: int) -> None:
 
 def test_batches_are_the_same_whoever_reads(store: Store) -> None:
     one = STRATEGIES["audio"]
-    found = clips.usable(store, strategy=one, labels=SEVEN)
-    data = clips.ClipData(store, clips=found, strategy=one, audio="mfcc")
-    order = Order(np.arange(len(found.row)), batch=3, seed=0)
+    found = selection.select_clips(store, strategy=one, labels=SEVEN)
+    data = dataset.ClipDataset(store, clips=found, strategy=one, audio="mfcc")
+    order = BatchSampler(np.arange(len(found.row)), batch=3, seed=0)
     here, there = (
-        list(clips.loader(data, order, workers=n, pin=False)) for n in (0, 1)
+        list(loader.create_loader(data, order, workers=n, pin=False)) for n in (0, 1)
     )
     assert [len(b["clip"]) for b in here] == [3, 3, 2]
     for a, b in zip(here, there, strict=True):
@@ -149,7 +151,14 @@ def test_batches_are_the_same_whoever_reads(store: Store) -> None:
 
 def test_sound_alone_serves_only_audio(tmp_path: Path) -> None:
     store = make_store(tmp_path / "sound.zarr", clips=8, modality="audio")
-    assert len(clips.usable(store, strategy=STRATEGIES["audio"], labels=SEVEN).row) == 8
+    assert (
+        len(
+            selection.select_clips(
+                store, strategy=STRATEGIES["audio"], labels=SEVEN
+            ).row
+        )
+        == 8
+    )
     for name in ("cfas", "rfas", "video"):
         with pytest.raises(SettingsError, match=r"sound alone. Say --strategy audio"):
-            clips.usable(store, strategy=STRATEGIES[name], labels=SEVEN)
+            selection.select_clips(store, strategy=STRATEGIES[name], labels=SEVEN)

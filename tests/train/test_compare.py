@@ -12,13 +12,14 @@ import pytest
 from click.testing import CliRunner, Result
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, recall_score
 
+from mmder_store.atomic_files import write_json
 from mmder_store.emotions import LABEL_SETS
-from mmder_store.files import write_json
-from mmder_train import literature, report
-from mmder_train.cli import cli
-from mmder_train.compare import compare
-from mmder_train.metrics import confusion
-from mmder_train.records import FoldRecord, RunFolder
+from mmder_train.cli.main import cli
+from mmder_train.evaluation import summary
+from mmder_train.evaluation.metrics import confusion
+from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
+from mmder_train.reporting import published_results
+from mmder_train.reporting.comparison import compare_runs
 
 SPEAKERS = [f"{i:02d}" for i in range(1, 9)]
 Report = Callable[..., Result]
@@ -47,7 +48,7 @@ def make_run(
         share = np.full((len(label), len(classes)), 0.01)
         share[np.arange(len(label)), best] = 1 - 0.01 * (len(classes) - 1)
         records.append(
-            FoldRecord(
+            FoldResult(
                 strategy=strategy,
                 fold=fold,
                 speakers=tuple(who),
@@ -74,13 +75,13 @@ def make_run(
         },
         "store": {"name": "store", "sha256": "0" * 64, "corpus": "ravdess"},
     }
-    folder = RunFolder(path=path)
+    folder = RunDirectory(path=path)
     folder.open(about)
     for record in records:
         folder.finish_fold(record)
     folder.write_predictions(strategy, records, classes)
     more = {r.fold: {"speakers": list(r.speakers)} for r in records}
-    found = {"equation": "eq. 1", "notes": [], **report.summary(counts, more)}
+    found = {"equation": "eq. 1", "notes": [], **summary.summary(counts, more)}
     folder.finish(
         {
             "format": 1,
@@ -159,10 +160,10 @@ def test_other_label_sets_are_never_in_one_ranking(told: Report) -> None:
     make_run(Path("seven"))
     make_run(Path("eight"), labels="ravdess-8")
     assert told("seven", "eight").exit_code == 0
-    seven, eight = compare([Path("eight"), Path("seven")])
+    seven, eight = compare_runs([Path("eight"), Path("seven")])
     assert (seven.labels, eight.labels) == ("ravdess-7", "ravdess-8")
     for ranking, name in ((seven, "seven"), (eight, "eight")):
-        assert [e.first.run for e in ranking.entries] == [name]
+        assert [e.first.run for e in ranking.rows] == [name]
         assert {r.setting.labels for r in ranking.published} == {ranking.labels}
         assert {r.corpus for r in ranking.published + ranking.elsewhere} == {"ravdess"}
         beside = {r.setting.labels for r in ranking.elsewhere}
@@ -198,12 +199,12 @@ def test_names_from_a_run_are_no_markup(told: Report) -> None:
 def test_other_clips_are_said(told: Report) -> None:
     make_run(Path("a"))
     make_run(Path("b"), strategy="audio", draws=1)
-    (alike,) = compare([Path("a"), Path("b")])
+    (alike,) = compare_runs([Path("a"), Path("b")])
     assert alike.notes == ()
     drop(Path("b"), strategy="audio", fold=2)
-    (odd,) = compare([Path("a"), Path("b")])
+    (odd,) = compare_runs([Path("a"), Path("b")])
     assert "Not all rows of this report were tested on the same clips" in odd.notes[0]
-    assert [e.folds for e in odd.entries if e.first.run == "b"] == [[1]]
+    assert [e.folds for e in odd.rows if e.first.run == "b"] == [[1]]
 
 
 def drop(run: Path, *, strategy: str, fold: int) -> None:
@@ -288,13 +289,13 @@ def test_what_is_no_finished_run_is_one_line(
 
 
 def test_published_rows_are_whole() -> None:
-    paper = [r for r in literature.ROWS if "Xiang et al. 2024" in r.source]
+    paper = [r for r in published_results.ROWS if "Xiang et al. 2024" in r.source]
     sizes = {
         t: sum(r.source.endswith(f"Table {t}") for r in paper)
         for t in ("I", "II", "III")
     }
     assert sizes == {"I": 19, "II": 17, "III": 11}
-    for row in literature.ROWS:
+    for row in published_results.ROWS:
         assert 0 < row.war < 100
         assert row.uar is None or 0 < row.uar < 100
         assert (row.setting.labels is None) == (row.setting.classes is None)

@@ -10,9 +10,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from mmder_store.errors import SettingsError
-from mmder_train import mae_dfer, options, videomae
-from mmder_train.encoders import ENCODERS, Encoder, build
-from mmder_train.videomae import Readout, Size
+from mmder_train.cli import options
+from mmder_train.models import mae_dfer, videomae
+from mmder_train.models.registry import ENCODERS, Encoder, build_encoder
+from mmder_train.models.videomae import PoolingConfig, Size
 
 
 @pytest.fixture(params=["videomae", "mae-dfer"])
@@ -22,7 +23,7 @@ def encoder(request: pytest.FixtureRequest) -> Encoder:
     if request.param == "videomae":
         return videomae.Encoder(Size(dim=48, depth=3, heads=3))
     # Read from region tokens, its last block's third attention would learn nothing.
-    return mae_dfer.Encoder(Readout(pool="mean"), depth=3)
+    return mae_dfer.Encoder(PoolingConfig(pool="mean"), depth=3)
 
 
 def test_the_command_line_names_every_encoder() -> None:
@@ -32,21 +33,21 @@ def test_the_command_line_names_every_encoder() -> None:
 @pytest.mark.parametrize("name", ENCODERS)
 def test_every_encoder_takes_the_stores_clips(name: str) -> None:
     with torch.device("meta"):
-        encoder = build(name)
+        encoder = build_encoder(name)
         pooled = encoder(torch.empty(2, 3, 16, 224, 224))
     assert pooled.shape == (2, encoder.dim)
 
 
 def test_tokens_are_left_out_where_they_can_be() -> None:
-    assert build("tiny", drop_tokens=0.5).drop_tokens == 0.5
+    assert build_encoder("tiny", drop_tokens=0.5).drop_tokens == 0.5
     with pytest.raises(SettingsError, match="the encoder mae-dfer needs all of them"):
-        build("mae-dfer", drop_tokens=0.5)
+        build_encoder("mae-dfer", drop_tokens=0.5)
 
 
 def test_first_weights_are_the_seeds() -> None:
     def drawn(seed: int) -> Tensor:
         torch.manual_seed(seed)
-        return nn.utils.parameters_to_vector(build("tiny").parameters())
+        return nn.utils.parameters_to_vector(build_encoder("tiny").parameters())
 
     assert torch.equal(drawn(1), drawn(1))
     assert not torch.equal(drawn(1), drawn(2))
@@ -56,12 +57,12 @@ def test_unknown_encoder() -> None:
     with pytest.raises(
         SettingsError, match=r"--encoder vast: expected one of tiny, tiny-56, s"
     ):
-        build("vast")
+        build_encoder("vast")
 
 
 def test_region_tokens_where_there_are_none() -> None:
     with pytest.raises(SettingsError, match=r"tiny has no such tokens. Say --p"):
-        build("tiny", Readout(pool="region"))
+        build_encoder("tiny", PoolingConfig(pool="region"))
 
 
 @contextmanager
@@ -120,8 +121,8 @@ def test_gradients_are_the_same_with_checkpointing(encoder: Encoder) -> None:
 
 
 def test_the_options_of_speed_do_not_change_the_names_of_weights() -> None:
-    plain = build("tiny")
-    fast = build("tiny", compiled=True, checkpoint_activations=True)
+    plain = build_encoder("tiny")
+    fast = build_encoder("tiny", compiled=True, checkpoint_activations=True)
     assert fast.checkpoint_activations
     assert list(fast.state_dict()) == list(plain.state_dict())
 
@@ -130,7 +131,7 @@ def test_compiling_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CXX", "no-such-compiler")
     monkeypatch.setattr(shutil, "which", lambda _: None)
     with pytest.raises(SettingsError, match=r"--compile: .* there is no no-such-comp"):
-        build("tiny", compiled=True)
+        build_encoder("tiny", compiled=True)
 
 
 @pytest.mark.slow
@@ -138,9 +139,9 @@ def test_compiling_without_a_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("name", ["tiny", "mae-dfer"])
 def test_compiled_encoders_compute_the_same(name: str) -> None:
     torch.manual_seed(0)
-    mean = Readout(pool="mean")
-    plain = build(name, mean)
-    fast = build(name, mean, compiled=True, checkpoint_activations=True)
+    mean = PoolingConfig(pool="mean")
+    plain = build_encoder(name, mean)
+    fast = build_encoder(name, mean, compiled=True, checkpoint_activations=True)
     fast.load_state_dict(plain.state_dict())
     torch.compiler.reset()
     clips = torch.randn(2, 3, 16, 224, 224)
@@ -150,6 +151,6 @@ def test_compiled_encoders_compute_the_same(name: str) -> None:
     for parameter, gradient in expected.items():
         assert (found[parameter] - gradient).norm() < 1e-4 * gradient.norm(), parameter
     # The next fold's encoder takes what the first one's blocks were compiled to.
-    following = build(name, mean, compiled=True, checkpoint_activations=True)
+    following = build_encoder(name, mean, compiled=True, checkpoint_activations=True)
     with torch.compiler.set_stance("fail_on_recompile"):
         step(following, clips)

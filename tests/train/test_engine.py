@@ -11,29 +11,31 @@ import torch
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 
 from mmder_store.errors import MmderError, SettingsError
-from mmder_train import engine, mae_dfer, schedule
-from mmder_train.config import TrainConfig
-from mmder_train.features import pooled
-from mmder_train.folds import Fold
-from mmder_train.heads import train_head
-from mmder_train.learner import Learner, Part
-from mmder_train.progress import silent
-from mmder_train.recipes import TUNES
-from mmder_train.videomae import Classifier, Encoder, Head, Readout, Size
+from mmder_train.config.recipes import METHODS
+from mmder_train.config.train_config import TrainConfig
+from mmder_train.data.folds import Fold
+from mmder_train.experiment.feature_cache import extract_features
+from mmder_train.experiment.linear_probe import train_head
+from mmder_train.models import mae_dfer
+from mmder_train.models.classifier import Classifier
+from mmder_train.models.videomae import Encoder, Head, PoolingConfig, Size
+from mmder_train.runtime.progress import silent
+from mmder_train.training import optim, trainer
+from mmder_train.training.train_state import MicroBatch, TrainState
 
 CONFIG = {
     "strategies": ("cfas",),
     "labels": "ravdess-7",
     "protocol": "speakers-5",
     "epochs": 1,
-    "batch": 2,
+    "batch_size": 2,
     "lr": 0.01,
 }
 
 
 def test_cosine_climbs_and_falls() -> None:
-    optimiser = schedule.adamw(Head(8, 2), lr=0.1, weight_decay=0.05)
-    set_rate = schedule.cosine(optimiser, steps=100, warm_up=0.1)
+    optimiser = optim.create_optimizer(Head(8, 2), lr=0.1, weight_decay=0.05)
+    set_rate = optim.warmup_cosine(optimiser, steps=100, warm_up=0.1)
     rates = []
     for step in range(100):
         set_rate(step)
@@ -46,7 +48,7 @@ def test_cosine_climbs_and_falls() -> None:
 
 
 def test_biases_and_norms_do_not_decay() -> None:
-    optimiser = schedule.adamw(Head(8, 2), lr=0.1, weight_decay=0.05)
+    optimiser = optim.create_optimizer(Head(8, 2), lr=0.1, weight_decay=0.05)
     by_decay = {
         g["weight_decay"]: sum(p.numel() for p in g["params"])
         for g in optimiser.param_groups
@@ -56,8 +58,10 @@ def test_biases_and_norms_do_not_decay() -> None:
 
 def test_the_projection_of_patches_takes_its_share_of_the_rate() -> None:
     model = Classifier(Encoder(Size(dim=24, depth=1, heads=1)), Head(24, 2))
-    optimiser = schedule.adamw(model, lr=0.1, weight_decay=0.05, patch_rate=0.01)
-    set_rate = schedule.cosine(optimiser, steps=100, warm_up=0.1)
+    optimiser = optim.create_optimizer(
+        model, lr=0.1, weight_decay=0.05, patch_rate=0.01
+    )
+    set_rate = optim.warmup_cosine(optimiser, steps=100, warm_up=0.1)
     set_rate(40)
     names = {id(p): n for n, p in model.named_parameters()}
     rates = {names[id(p)]: g["lr"] for g in optimiser.param_groups for p in g["params"]}
@@ -68,9 +72,9 @@ def test_the_projection_of_patches_takes_its_share_of_the_rate() -> None:
 
 
 def test_region_tokens_do_not_decay() -> None:
-    encoder = mae_dfer.Encoder(Readout(pool="region"), depth=1)
+    encoder = mae_dfer.Encoder(PoolingConfig(pool="region"), depth=1)
     model = Classifier(encoder, Head(encoder.dim, 2))
-    optimiser = schedule.adamw(model, lr=0.1, weight_decay=0.05)
+    optimiser = optim.create_optimizer(model, lr=0.1, weight_decay=0.05)
     kept = {
         parameter
         for group in optimiser.param_groups
@@ -92,7 +96,7 @@ def test_a_frozen_encoder_learns_nothing_and_keeps_nothing() -> None:
     clips = torch.randn(4, 3, 16, 224, 224)
     index = torch.tensor([2, 0, 3, 1])
     batches = [(part, clips[part]) for part in torch.split(index, 2)]
-    features = pooled(encoder, batches, device=torch.device("cpu"))
+    features = extract_features(encoder, batches, device=torch.device("cpu"))
     assert modes == [(True, False)] * 2
     assert not features.requires_grad
     with torch.inference_mode():
@@ -113,26 +117,30 @@ def test_a_frozen_encoder_learns_nothing_and_keeps_nothing() -> None:
         assert torch.equal(parameter, before[name])
 
 
-def learner_of(model: torch.nn.Module, lr: float = 1e-2, **more: Any) -> Learner:
-    return Learner(
+def learner_of(model: torch.nn.Module, lr: float = 1e-2, **more: Any) -> TrainState:
+    return TrainState(
         model=model,
-        optimiser=schedule.adamw(model, lr=lr, weight_decay=0.05),
-        set_rate=schedule.constant,
+        optimizer=optim.create_optimizer(model, lr=lr, weight_decay=0.05),
+        set_lr=optim.constant_lr,
         device=torch.device("cpu"),
         **more,
     )
 
 
-def parts_of(x: torch.Tensor, target: torch.Tensor, number: int = 1) -> Iterator[Part]:
+def parts_of(
+    x: torch.Tensor, target: torch.Tensor, number: int = 1
+) -> Iterator[MicroBatch]:
     for some, wanted in zip(x.chunk(number), target.chunk(number), strict=True):
-        yield Part(x=some, target=wanted)
+        yield MicroBatch(x=some, target=wanted)
 
 
 def test_steps_on_few_clips_drive_the_loss_down() -> None:
     torch.manual_seed(0)
     features, labels = torch.randn(4, 8), torch.tensor([0, 1, 2, 0])
     learner = learner_of(Head(8, 3))
-    losses = [learner.take(parts_of(features, labels), clips=4) for _ in range(60)]
+    losses = [
+        learner.train_step(parts_of(features, labels), clips=4) for _ in range(60)
+    ]
     assert losses[-1] < 0.1 < losses[0]
     assert learner.step == 60
 
@@ -144,7 +152,7 @@ def test_steps_through_the_encoder_drive_the_loss_down() -> None:
     clips = torch.stack([torch.zeros(3, 16, 224, 224), torch.ones(3, 16, 224, 224)])
     learner = learner_of(model)
     labels = torch.tensor([0, 1])
-    losses = [learner.take(parts_of(clips, labels), clips=2) for _ in range(12)]
+    losses = [learner.train_step(parts_of(clips, labels), clips=2) for _ in range(12)]
     assert losses[-1] < losses[0] / 2
     still = [n for n, p in model.named_parameters() if torch.equal(p, before[n])]
     assert still == []
@@ -156,7 +164,9 @@ def test_a_step_in_parts_is_the_step_of_all() -> None:
     for number in (1, 2, 3, 6):
         torch.manual_seed(0)
         learner = learner_of(Head(8, 3), label_smoothing=0.1)
-        loss = [learner.take(parts_of(x, labels, number), clips=6) for _ in range(5)]
+        loss = [
+            learner.train_step(parts_of(x, labels, number), clips=6) for _ in range(5)
+        ]
         weights.append((loss, learner.model.state_dict()))
     for loss, state in weights[1:]:
         assert loss == pytest.approx(weights[0][0], rel=1e-5)
@@ -166,8 +176,8 @@ def test_a_step_in_parts_is_the_step_of_all() -> None:
 
 def test_no_gradient_is_longer_than_asked_for() -> None:
     x, labels = 100 * torch.randn(4, 8), torch.tensor([0, 1, 2, 0])
-    learner = learner_of(Head(8, 3), clip_norm=0.01)
-    learner.take(parts_of(x, labels), clips=4)
+    learner = learner_of(Head(8, 3), clip_grad=0.01)
+    learner.train_step(parts_of(x, labels), clips=4)
     grads = [p.grad for p in learner.model.parameters() if p.grad is not None]
     norm = torch.linalg.vector_norm(torch.stack([g.norm() for g in grads]))
     assert norm.item() == pytest.approx(0.01, rel=1e-3)
@@ -181,27 +191,29 @@ def test_the_mean_of_weights_is_what_is_tested() -> None:
     x, labels = torch.randn(4, 8), torch.tensor([0, 1, 2, 0])
     mean = head.head.weight.detach().clone()
     for step in range(5):
-        learner.take(parts_of(x, labels), clips=4)
+        learner.train_step(parts_of(x, labels), clips=4)
         # The mean begins with the second step, not with the random first weights.
         share = 0.5 if step > 1 else 0.0
         mean = share * mean + (1 - share) * head.head.weight.detach()
-    assert isinstance(learner.tested, Head)
-    torch.testing.assert_close(learner.tested.head.weight, mean)
+    assert isinstance(learner.eval_model, Head)
+    torch.testing.assert_close(learner.eval_model.head.weight, mean)
     assert not torch.equal(mean, head.head.weight)
 
 
-def course_of(x: torch.Tensor, labels: torch.Tensor, **more: Any) -> engine.Course:
-    def lessons(_: int, done: int) -> Iterator[engine.Lesson]:
+def course_of(x: torch.Tensor, labels: torch.Tensor, **more: Any) -> trainer.FitPlan:
+    def lessons(_: int, done: int) -> Iterator[trainer.StepBatch]:
         for k in range(2 * done, len(x), 2):
             index = torch.arange(k, k + 2)
-            yield engine.Lesson(
+            yield trainer.StepBatch(
                 index=index,
                 clips=2,
                 parts=lambda n, i=index: parts_of(x[i], labels[i], n),  # type: ignore[misc]
             )
 
     names = [f"clip-{i}" for i in range(len(x))]
-    return engine.Course(lessons=lessons, steps=len(x) // 2, clip_ids=names, **more)
+    return trainer.FitPlan(
+        epoch_batches=lessons, steps_per_epoch=len(x) // 2, clip_ids=names, **more
+    )
 
 
 def test_a_loss_that_is_no_number_stops_and_names_the_step_and_the_clips() -> None:
@@ -211,7 +223,7 @@ def test_a_loss_that_is_no_number_stops_and_names_the_step_and_the_clips() -> No
     course = course_of(x, labels, epochs=2)
     text = r"step 2: the loss is nan, with clips clip-2, clip-3\. A smaller --lr"
     with pytest.raises(MmderError, match=text):
-        engine.learn(learner, course, progress=silent())
+        trainer.fit(learner, course, progress=silent())
     assert all(p.isfinite().all() for p in learner.model.parameters())
 
 
@@ -233,7 +245,10 @@ class Hungry(torch.nn.Module):
 @pytest.mark.parametrize(
     ("most", "text"),
     [
-        (1, "out of memory: 2 clips at once do not fit, 1 do. Say --accumulate 2."),
+        (
+            1,
+            "out of memory: 2 clips at once do not fit, 1 do. Say --grad-accum-steps 2.",
+        ),
         (0, "2 clips at once do not fit, nor does one. Say --checkpoint-activations"),
     ],
 )
@@ -241,7 +256,7 @@ def test_out_of_memory_says_what_would_fit(most: int, text: str) -> None:
     x, labels = torch.randn(6, 8), torch.tensor([0, 1, 2, 0, 1, 1])
     course = course_of(x, labels, epochs=1)
     with pytest.raises(MmderError, match=re.escape(text)):
-        engine.learn(learner_of(Hungry(most)), course, progress=silent())
+        trainer.fit(learner_of(Hungry(most)), course, progress=silent())
 
 
 def test_validation_chooses_the_epoch_and_patience_ends_it() -> None:
@@ -255,16 +270,18 @@ def test_validation_chooses_the_epoch_and_patience_ends_it() -> None:
 
     learner = learner_of(Head(8, 3))
     course = course_of(x, labels, epochs=5, judge=judge, patience=2)
-    engine.learn(learner, course, progress=silent())
+    trainer.fit(learner, course, progress=silent())
     assert [row["val_uar"] for row in learner.history] == [0.2, 0.5, 0.5, 0.4]
-    for name, tensor in learner.tested.state_dict().items():
+    for name, tensor in learner.eval_model.state_dict().items():
         assert torch.equal(tensor, seen[1][name])
 
 
 def test_layers_below_take_less_of_the_rate() -> None:
     model = Classifier(Encoder(Size(dim=24, depth=2, heads=1)), Head(24, 2))
-    optimiser = schedule.adamw(model, lr=0.1, weight_decay=0.05, layer_decay=0.5)
-    schedule.cosine(optimiser, steps=100, warm_up=0.0)(0)
+    optimiser = optim.create_optimizer(
+        model, lr=0.1, weight_decay=0.05, layer_decay=0.5
+    )
+    optim.warmup_cosine(optimiser, steps=100, warm_up=0.0)(0)
     names = {id(p): n for n, p in model.named_parameters()}
     rates = {names[id(p)]: g["lr"] for g in optimiser.param_groups for p in g["params"]}
     assert rates.keys() == set(names.values())
@@ -281,25 +298,31 @@ def test_layers_below_take_less_of_the_rate() -> None:
     ("change", "text"),
     [
         ({"epochs": 0}, "--epochs 0: expected 1 or more"),
-        ({"batch": 0}, "--batch 0: expected 1"),
+        ({"batch_size": 0}, "--batch-size 0: expected 1"),
         ({"seed": -1}, "--seed -1: expected 0"),
         ({"lr": 0.0}, "--lr 0: expected above 0"),
         ({"lr": float("nan")}, "--lr nan: expected above 0"),
         ({"weight_decay": 2.0}, "--weight-decay 2: expected 0 to 1"),
-        ({"tune": "full", "drop_tokens": 1.0}, "--drop-tokens 1: expected 0 to below"),
+        (
+            {"method": "finetune", "drop_tokens": 1.0},
+            "--drop-tokens 1: expected 0 to below",
+        ),
         ({"label_smoothing": -0.1}, "--label-smoothing -0.1: expected 0 to below 1"),
         (
             {"drop_tokens": 0.5},
-            "--drop-tokens: --tune head has none, its encoder is frozen",
+            "--drop-tokens: --method linear-probe has none, its encoder is frozen",
         ),
-        ({"patch_rate": 1.5}, "--patch-rate 1.5: expected 0 to 1"),
-        ({"patch_rate": 0.5}, "--patch-rate: --tune head has none"),
-        ({"label_smoothing": 0.1}, "--label-smoothing: --tune head has none"),
-        ({"augment": "sound"}, "--augment: --tune head has none"),
-        ({"augment": "sound", "tune": "full"}, "Say --audio stft or --audio mel"),
+        ({"patch_lr_scale": 1.5}, "--patch-lr-scale 1.5: expected 0 to 1"),
+        ({"patch_lr_scale": 0.5}, "--patch-lr-scale: --method linear-probe has none"),
+        ({"label_smoothing": 0.1}, "--label-smoothing: --method linear-probe has none"),
+        ({"augment": "audio"}, "--augment: --method linear-probe has none"),
+        (
+            {"augment": "audio", "method": "finetune"},
+            "Say --spectrogram stft or --spectrogram mel",
+        ),
         ({"strategies": ("cfas", "cfas")}, "expected each strategy once"),
-        ({"rfas_resample": True}, "Say --tune full"),
-        ({"rfas_resample": True, "tune": "full"}, "no rfas among cfas"),
+        ({"rfas_resample": True}, "Say --method finetune"),
+        ({"rfas_resample": True, "method": "finetune"}, "no rfas among cfas"),
     ],
 )
 def test_settings_out_of_range(change: dict[str, object], text: str) -> None:
@@ -308,5 +331,5 @@ def test_settings_out_of_range(change: dict[str, object], text: str) -> None:
 
 
 def test_the_papers_numbers_are_the_defaults() -> None:
-    assert TUNES["head"]["lr"] == 1e-2
+    assert METHODS["linear-probe"]["lr"] == 1e-2
     assert TrainConfig(**CONFIG).weight_decay == 0.05  # type: ignore[arg-type]

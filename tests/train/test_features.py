@@ -18,23 +18,27 @@ from handmade import make_store
 from mmder_store import Store
 from mmder_store.emotions import LABEL_SETS
 from mmder_store.errors import FeaturesError, SettingsError
-from mmder_train import clips, features, trial, videomae
-from mmder_train.cli import cli
-from mmder_train.config import TrainConfig
-from mmder_train.encoders import ENCODERS, Kind
-from mmder_train.fusion import STRATEGIES
-from mmder_train.videomae import Readout, Size
+from mmder_train.cli.main import cli
+from mmder_train.config.train_config import TrainConfig
+from mmder_train.data import selection
+from mmder_train.experiment import feature_cache, setup
+from mmder_train.fusion.strategies import STRATEGIES
+from mmder_train.models import videomae
+from mmder_train.models.registry import ENCODERS, EncoderEntry
+from mmder_train.models.videomae import PoolingConfig, Size
 
 Train = Callable[..., Result]
 CONFIG = TrainConfig(
-    strategies=("cfas",), labels="", protocol="", epochs=1, batch=2, lr=0.01
+    strategies=("cfas",), labels="", protocol="", epochs=1, batch_size=2, lr=0.01
 )
 
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     make = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1))
-    monkeypatch.setitem(ENCODERS, "tiny", Kind(make=make, readout=Readout()))
+    monkeypatch.setitem(
+        ENCODERS, "tiny", EncoderEntry(make=make, readout=PoolingConfig())
+    )
     monkeypatch.chdir(tmp_path)
 
 
@@ -49,7 +53,11 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
 def train(store: Store, tmp_path: Path) -> Train:
     def call(*more: str) -> Result:
         words = ["--store", str(store.path), "--device", "cpu", "--epochs", "2"]
-        kept = [] if "--features" in more else ["--features", str(tmp_path / "kept")]
+        kept = (
+            []
+            if "--feature-cache" in more
+            else ["--feature-cache", str(tmp_path / "kept")]
+        )
         return CliRunner().invoke(cli, [*words, *kept, *more])
 
     return call
@@ -69,10 +77,10 @@ def test_a_second_run_encodes_nothing_and_gives_the_same(
     (file,) = Path("kept").iterdir()
     assert str(file) in first.stderr
 
-    def never(_: trial.Run) -> None:
+    def never(_: setup.Experiment) -> None:
         pytest.fail("an encoder was made")
 
-    monkeypatch.setattr(trial.Run, "first_encoder", never)
+    monkeypatch.setattr(setup.Experiment, "first_encoder", never)
     again = train("--out", "b")
     assert again.exit_code == 0, again.output
     assert f"cfas: features of 15 clips read from {file.absolute()}" in again.stderr
@@ -81,7 +89,7 @@ def test_a_second_run_encodes_nothing_and_gives_the_same(
         ("--labels", "ravdess-8"),
         ("--protocol", "speakers-5"),
         ("--fold", "1"),
-        ("--lr", "0.1", "--epochs", "3", "--batch", "4", "--weight-decay", "0"),
+        ("--lr", "0.1", "--epochs", "3", "--batch-size", "4", "--weight-decay", "0"),
         ("--seed", "0"),
     ):
         done = train(*more, "--out", "-".join(more))
@@ -92,7 +100,7 @@ def test_a_second_run_encodes_nothing_and_gives_the_same(
 
 def test_kept_or_not_the_numbers_are_the_same(train: Train) -> None:
     for out, where in (("a", "kept"), ("b", "kept"), ("c", "none")):
-        done = train("--features", where, "--out", out)
+        done = train("--feature-cache", where, "--out", out)
         assert done.exit_code == 0, done.output
     assert "features are not kept" in done.stderr
     assert results("a") == results("b") == results("c")
@@ -120,21 +128,21 @@ def test_the_store_stays_as_it_was_sealed(tmp_path: Path) -> None:
 
 
 def key(store: Store, strategy: str = "cfas", **change: object) -> str:
-    run = trial.prepare(store, replace(CONFIG, **change))  # type: ignore[arg-type]
-    return features.file_name(features.recipe(run, STRATEGIES[strategy]))
+    run = setup.setup_experiment(store, replace(CONFIG, **change))  # type: ignore[arg-type]
+    return feature_cache.file_name(feature_cache.cache_key(run, STRATEGIES[strategy]))
 
 
 @pytest.mark.parametrize(
     ("strategy", "change"),
     [
         ("sfas", {}),
-        ("cfas", {"audio": "stft"}),
-        ("cfas", {"colour": "grey"}),
-        ("cfas", {"scale": "clip"}),
-        ("cfas", {"statistics": "half"}),
+        ("cfas", {"spectrogram": "stft"}),
+        ("cfas", {"colormap": "gray"}),
+        ("cfas", {"spectrogram_norm": "clip"}),
+        ("cfas", {"image_norm": "half"}),
         ("cfas", {"encoder": "small"}),
-        ("cfas", {"epsilon": 1e-5}),
-        ("cfas", {"positions": False}),
+        ("cfas", {"norm_eps": 1e-5}),
+        ("cfas", {"pos_embed": False}),
         ("cfas", {"seed": 1}),
         ("cfas", {"compile": True}),
     ],
@@ -154,7 +162,7 @@ def test_each_ingredient_makes_another_file(
         {"protocol": "speakers-5"},
         {"fold": 1},
         {"epochs": 9},
-        {"batch": 3},
+        {"batch_size": 3},
         {"lr": 0.5},
         {"weight_decay": 0.0},
     ],
@@ -171,7 +179,7 @@ def test_pictures_alone_care_for_no_sound(store: Store) -> None:
 
 def test_the_seed_counts_where_it_draws(store: Store) -> None:
     """With weights of a file, for the places of RFAS alone."""
-    words = ["--store", str(store.path), "--strategy", "audio", "--tune", "full"]
+    words = ["--store", str(store.path), "--strategy", "audio", "--method", "finetune"]
     words += ["--fold", "1", "--epochs", "1", "--device", "cpu", "--save-weights"]
     assert CliRunner().invoke(cli, [*words, "--out", "a"]).exit_code == 0
     given = {"weights": "a/weights/audio-1.safetensors"}
@@ -192,17 +200,21 @@ def test_other_bytes_in_a_store_of_the_same_hash(tmp_path: Path) -> None:
 
 def test_clips_of_no_label_set_are_not_encoded(store: Store) -> None:
     cfas = STRATEGIES["cfas"]
-    found = clips.encodable(store, strategy=cfas)
+    found = selection.select_encodable(store, strategy=cfas)
     every = set(found.row.tolist())
     assert every == set(range(16)) - {2}
     for labels in ("ravdess-7", "ravdess-8"):
-        used = clips.usable(store, strategy=cfas, labels=LABEL_SETS[labels])
+        used = selection.select_clips(store, strategy=cfas, labels=LABEL_SETS[labels])
         assert set(used.row.tolist()) <= every
-    assert len(clips.encodable(store, strategy=STRATEGIES["audio"]).row) == 16
+    assert (
+        len(selection.select_encodable(store, strategy=STRATEGIES["audio"]).row) == 16
+    )
     spec = replace(store.spec, label_sets=(LABEL_SETS["cremad-4"],))
     few = Store(store.path)
     few.spec = spec
-    emotions = few.columns["emotion"][clips.encodable(few, strategy=cfas).row]
+    emotions = few.columns["emotion"][
+        selection.select_encodable(few, strategy=cfas).row
+    ]
     assert set(emotions) == {"angry", "happy", "neutral", "sad"}
 
 
@@ -223,9 +235,11 @@ def spoil(path: Path, what: str) -> None:
         "pickle": lambda: b"\x80\x04." + held,
         "no metadata": lambda: save({"features": other}),
         "deep": lambda: save(
-            {"features": other}, metadata={features.METADATA: "[" * 99_999}
+            {"features": other}, metadata={feature_cache.METADATA: "[" * 99_999}
         ),
-        "list": lambda: save({"features": other}, metadata={features.METADATA: "[]"}),
+        "list": lambda: save(
+            {"features": other}, metadata={feature_cache.METADATA: "[]"}
+        ),
         "half": lambda: resaved(path, torch.zeros(3, 4).half()),
         "narrow": lambda: resaved(path, torch.zeros(3, 3)),
         "two": lambda: resaved(path, other, more=torch.ones(1)),
@@ -268,25 +282,25 @@ def resaved(path: Path, tensor: torch.Tensor, **more: torch.Tensor) -> bytes:
 def test_a_damaged_file_is_refused(tmp_path: Path, what: str, text: str) -> None:
     path = tmp_path / "f.safetensors"
     whole = torch.randn(3, 4)
-    features.write(path, whole, clip_ids=IDS, made_by=RECIPE)
-    found = features.read(path, clip_ids=IDS, dim=4, made_by=RECIPE)
+    feature_cache.write(path, whole, clip_ids=IDS, made_by=RECIPE)
+    found = feature_cache.read(path, clip_ids=IDS, dim=4, made_by=RECIPE)
     assert found is not None
     assert torch.equal(found, whole)
     spoil(path, what)
     with pytest.raises(FeaturesError, match=text) as error:
-        features.read(path, clip_ids=IDS, dim=4, made_by=RECIPE)
+        feature_cache.read(path, clip_ids=IDS, dim=4, made_by=RECIPE)
     assert "\n" not in str(error.value)
 
 
 def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "f.safetensors"
-    features.write(path, torch.zeros(3, 4), clip_ids=IDS, made_by=RECIPE)
+    feature_cache.write(path, torch.zeros(3, 4), clip_ids=IDS, made_by=RECIPE)
     with pytest.raises(FeaturesError, match="other settings than its name says"):
-        features.read(path, clip_ids=IDS, dim=4, made_by={**RECIPE, "seed": 1})
+        feature_cache.read(path, clip_ids=IDS, dim=4, made_by={**RECIPE, "seed": 1})
     with pytest.raises(FeaturesError, match="other clips than those of the store"):
-        features.read(path, clip_ids=("a", "c", "b"), dim=4, made_by=RECIPE)
+        feature_cache.read(path, clip_ids=("a", "c", "b"), dim=4, made_by=RECIPE)
     path.unlink()
-    assert features.read(path, clip_ids=IDS, dim=4, made_by=RECIPE) is None
+    assert feature_cache.read(path, clip_ids=IDS, dim=4, made_by=RECIPE) is None
 
 
 def test_a_damaged_file_is_one_line_of_the_program(train: Train) -> None:
@@ -297,22 +311,26 @@ def test_a_damaged_file_is_one_line_of_the_program(train: Train) -> None:
     assert done.exit_code == 1
     line = done.stderr.splitlines()[-1]
     assert line.startswith("mmder-train: error: features ")
-    assert "Delete the file: it is then made again; or say --features none." in line
-    assert train("--out", "b", "--features", "none").exit_code == 0
+    assert (
+        "Delete the file: it is then made again; or say --feature-cache none." in line
+    )
+    assert train("--out", "b", "--feature-cache", "none").exit_code == 0
 
 
 def test_where_nothing_can_be_written_is_said_and_no_error(train: Train) -> None:
     Path("file").write_text("mine")
-    done = train("--features", "file", "--out", "a")
+    done = train("--feature-cache", "file", "--out", "a")
     assert done.exit_code == 0, done.output
     assert "features cannot be kept in file (File exists)" in done.stderr
     assert Path("file").read_text() == "mine"
 
 
 def test_what_is_tuned_whole_has_no_features() -> None:
-    assert features.folder(Path("s"), None, tune="full") is not None
-    with pytest.raises(SettingsError, match="--features x: --tune full keeps none"):
-        features.folder(Path("s"), "x", tune="full")
+    assert feature_cache.cache_dir(Path("s"), None, method="finetune") is not None
+    with pytest.raises(
+        SettingsError, match="--feature-cache x: --method finetune keeps none"
+    ):
+        feature_cache.cache_dir(Path("s"), "x", method="finetune")
 
 
 def test_an_encoder_that_gives_no_number_is_named(
@@ -321,7 +339,7 @@ def test_an_encoder_that_gives_no_number_is_named(
     def nowhere(*_: object, **__: object) -> torch.Tensor:
         return torch.full((15, 48), float("nan"))
 
-    monkeypatch.setattr(features, "pooled", nowhere)
+    monkeypatch.setattr(feature_cache, "pooled", nowhere)
     done = train("--out", "a")
     assert done.exit_code == 1
     assert "the encoder gives no number for 15 clips, the first 'c0000'" in done.stderr

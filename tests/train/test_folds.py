@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mmder_store.errors import SettingsError
 from mmder_store.protocols import PROTOCOLS, FoldProtocol
-from mmder_train import folds
+from mmder_train.data import folds
 
 SIX = PROTOCOLS["ravdess-contiguous-6"]
 
@@ -46,7 +46,7 @@ def test_named_protocols_keep_speakers_apart(protocol: FoldProtocol) -> None:
         assert not trained & set(protocol.held_out)
         assert trained | set(fold.speakers) | set(protocol.held_out) == everyone
     labels = np.zeros(len(speakers), dtype=np.int64)
-    kept = folds.notes(split, protocol, labels, ["a"])
+    kept = folds.fold_warnings(split, protocol, labels, ["a"])
     assert len(kept) == bool(protocol.held_out)
 
 
@@ -71,21 +71,24 @@ def test_a_stray_speaker_is_named() -> None:
 
 def test_choice_of_protocol() -> None:
     speakers = ["a", "b"]
-    assert folds.choose(None, [SIX], speakers) is SIX
-    assert folds.choose(None, [], speakers).name == "speakers-5"
-    assert folds.choose("speakers-5", [SIX], speakers).fold_of == {"a": 1, "b": 2}
+    assert folds.choose_protocol(None, [SIX], speakers) is SIX
+    assert folds.choose_protocol(None, [], speakers).name == "speakers-5"
+    assert folds.choose_protocol("speakers-5", [SIX], speakers).fold_of == {
+        "a": 1,
+        "b": 2,
+    }
     with pytest.raises(SettingsError, match="has ravdess-contiguous-6, speakers-5"):
-        folds.choose("seven", [SIX], speakers)
+        folds.choose_protocol("seven", [SIX], speakers)
 
 
 def test_what_is_missing_is_said() -> None:
     speakers = ["01", "02", "03", "04", "05"]
     split = folds.split(speakers, SIX)
     labels = np.array([0, 0, 0, 1, 0])
-    lines = folds.notes(split, SIX, labels, ["sad", "happy"])
+    lines = folds.fold_warnings(split, SIX, labels, ["sad", "happy"])
     assert "fold 6 of ravdess-contiguous-6: no clips in this store, left out" in lines
     assert "fold 2 of ravdess-contiguous-6: 1 of its 4 speakers" in lines
     assert "fold 1: tests happy, which nobody else shows" in lines
     with pytest.raises(SettingsError, match=r"--fold 6: no clips.*of which 1, 2"):
-        folds.pick(split, 6, SIX)
-    assert [f.number for f in folds.pick(split, 2, SIX)] == [2]
+        folds.select_folds(split, 6, SIX)
+    assert [f.number for f in folds.select_folds(split, 2, SIX)] == [2]

@@ -9,11 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import plain_fusion
-from mmder_train import fusion, options
-from mmder_train.fusion import STRATEGIES, Look, Strategy, fused, places_of
+from mmder_train.cli import options
+from mmder_train.fusion import mel, rendering, strategies
+from mmder_train.fusion.fuse import frame_permutations, fuse
+from mmder_train.fusion.rendering import RenderSettings
+from mmder_train.fusion.strategies import STRATEGIES, Strategy
 
-LOOK = Look(audio="mfcc", colour="viridis", scale="window")
-PLACES = places_of(["a", "b"], seed=0)
+LOOK = RenderSettings(spectrogram="mfcc", colormap="viridis", spectrogram_norm="window")
+PLACES = frame_permutations(["a", "b"], seed=0)
 DRAWN = torch.Generator().manual_seed(0)
 
 
@@ -40,15 +43,15 @@ def stored(
 
 def picture(sound: torch.Tensor, audio: str) -> torch.Tensor:
     """Give the grey values of each window."""
-    look = Look(audio=audio, colour="grey", scale="window")  # type: ignore[arg-type]
-    return fusion.colour_values(sound, look=look)
+    look = RenderSettings(spectrogram=audio, colormap="gray", spectrogram_norm="window")  # type: ignore[arg-type]
+    return rendering.to_rgb_values(sound, look=look)
 
 
 def test_where_faces_and_spectrograms_lie() -> None:
     shown = {
         name: [
             None if part is None else (part[0, 0, :, 0, 0].int().tolist(), *part.shape)
-            for part in STRATEGIES[name].parts(numbered())
+            for part in STRATEGIES[name].layout(numbered())
         ]
         for name in STRATEGIES
     }
@@ -68,7 +71,7 @@ def test_where_faces_and_spectrograms_lie() -> None:
 
 def test_cfas_keeps_the_face_above() -> None:
     x = torch.zeros(1, 3, 16, 224, 224)
-    v, _ = fusion.cfas(x)
+    v, _ = strategies.cfas(x)
     v.fill_(1)
     assert x[:, :, :, :112].min() == 1
     assert x[:, :, :, 112:].max() == 0
@@ -77,23 +80,23 @@ def test_cfas_keeps_the_face_above() -> None:
 @pytest.mark.parametrize("name", STRATEGIES)
 @settings(max_examples=6, deadline=None)
 @given(
-    audio=st.sampled_from(sorted(fusion.STORED)),
-    colour=st.sampled_from(["viridis", "grey"]),
+    audio=st.sampled_from(sorted(strategies.STORED_SPECTROGRAM)),
+    colour=st.sampled_from(["viridis", "gray"]),
     scale=st.sampled_from(["window", "clip", "fixed"]),
-    statistics=st.sampled_from(sorted(fusion.STATISTICS)),
+    statistics=st.sampled_from(sorted(rendering.IMAGE_NORMS)),
 )
 def test_equal_to_the_equations_bit_by_bit(
     name: str, audio: str, colour: str, scale: str, statistics: str
 ) -> None:
     one = STRATEGIES[name]
     frames, sound = stored(one, audio=audio)
-    look = Look(
-        audio=audio,  # type: ignore[arg-type]
-        colour=colour,  # type: ignore[arg-type]
-        scale=scale,  # type: ignore[arg-type]
-        statistics=fusion.STATISTICS[statistics],
+    look = RenderSettings(
+        spectrogram=audio,  # type: ignore[arg-type]
+        colormap=colour,  # type: ignore[arg-type]
+        spectrogram_norm=scale,  # type: ignore[arg-type]
+        image_norm=rendering.IMAGE_NORMS[statistics],
     )
-    x = fused(frames, sound, PLACES, strategy=one, look=look)
+    x = fuse(frames, sound, PLACES, strategy=one, look=look)
     assert torch.equal(x, plain_fusion.fused(frames, sound, PLACES, name, look))
 
 
@@ -103,36 +106,40 @@ def test_equal_to_the_equations_bit_by_bit(
     seed=st.integers(0, 2**31),
 )
 def test_places_depend_on_seed_and_clip_alone(names: list[str], seed: int) -> None:
-    places = places_of(names, seed=seed)
+    places = frame_permutations(names, seed=seed)
     assert torch.equal(
         places.sort(dim=1).values, torch.arange(16).expand(len(names), -1)
     )
-    assert torch.equal(places.flip(0), places_of(names[::-1], seed=seed))
-    assert torch.equal(places[1:2], places_of(names[1:2], seed=seed))
+    assert torch.equal(places.flip(0), frame_permutations(names[::-1], seed=seed))
+    assert torch.equal(places[1:2], frame_permutations(names[1:2], seed=seed))
 
 
 def test_places_differ_between_clips_seeds_and_epochs() -> None:
     drawn = [
-        places_of(["a"], seed=0),
-        places_of(["b"], seed=0),
-        places_of(["a"], seed=1),
-        places_of(["a"], seed=0, epoch=1),
+        frame_permutations(["a"], seed=0),
+        frame_permutations(["b"], seed=0),
+        frame_permutations(["a"], seed=1),
+        frame_permutations(["a"], seed=0, epoch=1),
     ]
     assert len({tuple(p[0].tolist()) for p in drawn}) == 4
 
 
 @pytest.mark.parametrize("name", STRATEGIES)
-@pytest.mark.parametrize("audio", fusion.STORED)
+@pytest.mark.parametrize("audio", strategies.STORED_SPECTROGRAM)
 def test_every_strategy_fills_the_encoder_from_what_a_store_holds(
     name: str, audio: str
 ) -> None:
     one = STRATEGIES[name]
     frames, sound = stored(one, audio=audio)
-    look = Look(audio=audio, colour="viridis", scale="window")  # type: ignore[arg-type]
-    x = fused(frames, sound, PLACES, strategy=one, look=look)
+    look = RenderSettings(
+        spectrogram=audio,  # type: ignore[arg-type]
+        colormap="viridis",
+        spectrogram_norm="window",
+    )
+    x = fuse(frames, sound, PLACES, strategy=one, look=look)
     assert x.shape == (2, 3, 16, 224, 224)
     assert x.isfinite().all()
-    alone = fused(
+    alone = fuse(
         None if frames is None else frames[1:],
         None if sound is None else sound[1:],
         PLACES[1:],
@@ -160,23 +167,26 @@ def test_time_runs_from_left_to_right() -> None:
 def test_scale_per_window_and_per_clip() -> None:
     sound = torch.zeros(1, 16, 257, 41)
     sound[:, 0, 0], sound[:, 1, 0] = 20.0, 40.0
-    looks = {s: replace(LOOK, audio="stft", scale=s) for s in ("window", "clip")}
-    per_window = fusion.scaled(sound, look=looks["window"])
-    per_clip = fusion.scaled(sound, look=looks["clip"])
+    looks = {
+        s: replace(LOOK, spectrogram="stft", spectrogram_norm=s)
+        for s in ("window", "clip")
+    }
+    per_window = rendering.normalize_db(sound, look=looks["window"])
+    per_clip = rendering.normalize_db(sound, look=looks["clip"])
     assert per_window[0, 0].max() == per_window[0, 1].max() == 1
     assert per_clip[0, 0].max() == 0.5
 
 
-@pytest.mark.parametrize("audio", fusion.FIXED_DB)
+@pytest.mark.parametrize("audio", rendering.FIXED_DB)
 def test_on_the_fixed_scale_equal_sound_has_equal_colours(audio: str) -> None:
-    look = Look(audio=audio, colour="grey", scale="fixed")  # type: ignore[arg-type]
-    first, last = fusion.FIXED_DB[audio]
+    look = RenderSettings(spectrogram=audio, colormap="gray", spectrogram_norm="fixed")  # type: ignore[arg-type]
+    first, last = rendering.FIXED_DB[audio]
     level = torch.linspace(first - 20, last + 20, 41).expand(1, 2, 40, 41)
-    values = fusion.scaled(level, look=look)
+    values = rendering.normalize_db(level, look=look)
     assert (values.diff() >= 0).all()
     assert values[0, 0, 0, [0, 20, -1]].tolist() == pytest.approx([0, 0.5, 1])
     louder = torch.cat([level, torch.full_like(level, 100.0)], dim=1)
-    assert torch.equal(fusion.scaled(louder, look=look)[:, :2], values)
+    assert torch.equal(rendering.normalize_db(louder, look=look)[:, :2], values)
 
 
 def test_silence_is_flat_and_its_rounding_noise_is_not_stretched() -> None:
@@ -195,24 +205,24 @@ def test_the_mfcc_picture_leaves_loudness_out() -> None:
 def test_mel_bands_are_librosas(rate_hz: int) -> None:
     import librosa
 
-    theirs = librosa.filters.mel(sr=rate_hz, n_fft=512, n_mels=fusion.MELS, norm=1)
-    bands = fusion.mel_bands(257, rate_hz)
+    theirs = librosa.filters.mel(sr=rate_hz, n_fft=512, n_mels=mel.MELS, norm=1)
+    bands = mel.mel_bands(257, rate_hz)
     np.testing.assert_allclose(bands, theirs, atol=1e-5)
 
 
 def test_an_even_spectrum_is_even_in_mel() -> None:
     level = torch.linspace(-80, 20, 41).expand(1, 2, 257, 41)
-    found = fusion.mel(level, sample_rate_hz=16_000)
-    torch.testing.assert_close(found, level[:, :, : fusion.MELS], atol=1e-3, rtol=1e-4)
+    found = mel.mel(level, sample_rate_hz=16_000)
+    torch.testing.assert_close(found, level[:, :, : mel.MELS], atol=1e-3, rtol=1e-4)
 
 
 def test_viridis_is_matplotlibs() -> None:
     from matplotlib import colormaps
 
-    table = fusion.colour_table("viridis").numpy()
+    table = rendering.colormap_table("viridis").numpy()
     expected = (255 * np.array(colormaps["viridis"](np.arange(256)))[:, :3]).round()
     assert np.abs(table.T - expected).max() <= 1
-    assert (fusion.colour_table("grey").numpy() == np.arange(256)).all()
+    assert (rendering.colormap_table("gray").numpy() == np.arange(256)).all()
 
 
 def test_half_height_averages_pairs_of_rows() -> None:
@@ -220,7 +230,7 @@ def test_half_height_averages_pairs_of_rows() -> None:
     frames[:, :, ::2] = 255
     frames[:, :, 1::2] = 253
     x = torch.empty(1, 3, 16, 112, 224)
-    fusion.write_faces(x, frames, by=fusion.STATISTICS["none"])
+    rendering.write_faces(x, frames, by=rendering.IMAGE_NORMS["none"])
     assert torch.equal(x, torch.full_like(x, 254) * torch.tensor(1 / 255))
 
 

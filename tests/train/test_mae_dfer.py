@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from counting import giga_multiplications
-from mmder_train.mae_dfer import DIM, HEADS, Block, Encoder
-from mmder_train.videomae import Classifier, Head, Readout, positions
+from mmder_train.models.classifier import Classifier
+from mmder_train.models.mae_dfer import DIM, HEADS, Block, Encoder
+from mmder_train.models.videomae import Head, PoolingConfig, positions
 
-REGION = Readout(pool="region")
+REGION = PoolingConfig(pool="region")
 
 
 def random_weights(module: nn.Module) -> None:
@@ -76,7 +77,7 @@ def stepped(
 @torch.no_grad()
 def test_a_clip_passes_the_steps_of_the_paper_in_their_order(pool: str) -> None:
     torch.manual_seed(0)
-    encoder = Encoder(Readout(pool=pool), depth=2).double().eval()  # type: ignore[arg-type]
+    encoder = Encoder(PoolingConfig(pool=pool), depth=2).double().eval()  # type: ignore[arg-type]
     random_weights(encoder)
     clips = torch.randn(2, 3, 16, 160, 160, dtype=torch.float64)
     clip = clips[1:]

@@ -16,12 +16,13 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from handmade import make_store
 from mmder_store.emotions import LABEL_SETS, label_set
-from mmder_train import merged, videomae
-from mmder_train.cli import cli
-from mmder_train.compare import compare
-from mmder_train.encoders import ENCODERS, Kind
-from mmder_train.records import FoldRecord
-from mmder_train.videomae import Readout, Size
+from mmder_train.cli.main import cli
+from mmder_train.evaluation import class_merging
+from mmder_train.evaluation.run_directory import FoldResult
+from mmder_train.models import videomae
+from mmder_train.models.registry import ENCODERS, EncoderEntry
+from mmder_train.models.videomae import PoolingConfig, Size
+from mmder_train.reporting.comparison import compare_runs
 
 EIGHT, SEVEN = LABEL_SETS["ravdess-8"], LABEL_SETS["ravdess-7"]
 TITLE = "ravdess-7 from 8 outputs"
@@ -36,7 +37,7 @@ def test_shares_are_summed_and_none_is_lost(
 ) -> None:
     raised = np.exp(np.array(logits))
     share = raised / raised.sum(axis=1, keepdims=True)
-    found = merged.shares(share, place, classes=3)
+    found = class_merging.shares(share, place, classes=3)
     np.testing.assert_allclose(found.sum(axis=1), 1)
     for k in range(3):
         want = sum(
@@ -46,7 +47,7 @@ def test_shares_are_summed_and_none_is_lost(
 
 
 def test_calm_becomes_neutral_and_all_others_themselves() -> None:
-    place = merged.places(EIGHT, SEVEN)
+    place = class_merging.class_map(EIGHT, SEVEN)
     assert place is not None
     found = {EIGHT.classes[i]: SEVEN.classes[k] for i, k in enumerate(place)}
     assert found.pop("calm") == "neutral"
@@ -57,7 +58,7 @@ def test_two_halves_beat_a_larger_third() -> None:
     """Neutral 0.3 and calm 0.3 are the most together; angry has 0.4."""
     share = dict.fromkeys(EIGHT.classes, 0.0)
     share |= {"neutral": 0.3, "calm": 0.3, "angry": 0.4}
-    record = FoldRecord(
+    record = FoldResult(
         strategy="cfas",
         fold=1,
         speakers=("01",),
@@ -70,8 +71,8 @@ def test_two_halves_beat_a_larger_third() -> None:
         probability=(tuple(share.values()),),
     )
     assert EIGHT.classes[record.predicted()[0]] == "angry"
-    (merger,) = merged.mergers(EIGHT, LABEL_SETS.values())
-    joined = merger.of(record)
+    (merger,) = class_merging.available_merges(EIGHT, LABEL_SETS.values())
+    joined = merger.merge(record)
     assert SEVEN.classes[joined.predicted()[0]] == "neutral"
     assert SEVEN.classes[joined.label[0]] == "neutral"
     assert merger.title == TITLE
@@ -94,14 +95,14 @@ def test_two_halves_beat_a_larger_third() -> None:
     ],
 )
 def test_what_does_not_merge(trained: Any, fewer: Any) -> None:
-    assert merged.places(trained, fewer) is None
-    assert merged.mergers(trained, [fewer]) == ()
+    assert class_merging.class_map(trained, fewer) is None
+    assert class_merging.available_merges(trained, [fewer]) == ()
 
 
 def test_a_name_with_a_path_in_it_is_passed_over() -> None:
     odd = label_set("../up", SEVEN.classes, {"calm": "neutral"})
-    assert merged.places(EIGHT, odd) is not None
-    assert merged.mergers(EIGHT, [odd]) == ()
+    assert class_merging.class_map(EIGHT, odd) is not None
+    assert class_merging.available_merges(EIGHT, [odd]) == ()
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +111,9 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("runs")
     make = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1))
     with pytest.MonkeyPatch.context() as patched:
-        patched.setitem(ENCODERS, "tiny", Kind(make=make, readout=Readout()))
+        patched.setitem(
+            ENCODERS, "tiny", EncoderEntry(make=make, readout=PoolingConfig())
+        )
         make_store(folder / "s.zarr", clips=32, speakers=4, planted="sound")
         for name in ("ravdess-8", "ravdess-7"):
             words = ["--store", str(folder / "s.zarr"), "--strategy", "audio,ffls"]
@@ -174,10 +177,8 @@ def test_a_finished_run_prints_the_same_tables(runs: Path) -> None:
 
 
 def test_it_is_ranked_with_no_head_of_seven(runs: Path) -> None:
-    found = compare([runs / "ravdess-8", runs / "ravdess-7"])
-    held = {
-        r.labels: [(e.first.run, e.first.strategy) for e in r.entries] for r in found
-    }
+    found = compare_runs([runs / "ravdess-8", runs / "ravdess-7"])
+    held = {r.labels: [(e.first.run, e.first.strategy) for e in r.rows] for r in found}
     assert {k: sorted(v) for k, v in held.items()} == {
         "ravdess-7": [("ravdess-7", "audio"), ("ravdess-7", "ffls")],
         TITLE: [("ravdess-8", "audio"), ("ravdess-8", "ffls")],

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
 
-from mmder_train import metrics
+from mmder_train.evaluation import metrics
 
 
 @given(st.data(), st.integers(2, 8), st.integers(1, 60))

@@ -6,8 +6,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from mmder_train.fusion import STRATEGIES, places_of
-from mmder_train.mixing import Mixing, exchanged, shared_places
+from mmder_train.data.mixup import Mixup, exchanged, mix_labels
+from mmder_train.fusion.fuse import frame_permutations
+from mmder_train.fusion.strategies import STRATEGIES
 
 CLASSES = 8
 EACH = pytest.mark.parametrize("name", STRATEGIES)
@@ -41,7 +42,7 @@ def test_labels_say_what_the_clips_are_made_of(
 ) -> None:
     torch.manual_seed(seed)
     x, labels = numbered(clips), torch.arange(clips)
-    found, target = Mixing(mixup=mixup, cutmix=cutmix).mixed(
+    found, target = Mixup(mixup=mixup, cutmix=cutmix).apply(
         x,
         labels,
         classes=CLASSES,
@@ -68,12 +69,12 @@ def test_pairs_are_the_same_from_either_end(
     name: str, mixup: float, cutmix: float, seed: int
 ) -> None:
     x, labels = torch.rand(3, 3, 16, 224, 224), torch.tensor([5, 0, 2])
-    mixing = Mixing(mixup=mixup, cutmix=cutmix)
+    mixing = Mixup(mixup=mixup, cutmix=cutmix)
     found = []
     for batch, of in ((x, labels), (x.flip(0), labels.flip(0))):
         torch.manual_seed(seed)
         found.append(
-            mixing.mixed(batch, of, classes=CLASSES, strategy=STRATEGIES[name])
+            mixing.apply(batch, of, classes=CLASSES, strategy=STRATEGIES[name])
         )
     (there, target), (back, same) = found
     assert torch.equal(there.flip(0), back)
@@ -91,7 +92,7 @@ def test_a_cut_out_stays_in_its_place_and_is_the_same_in_all_frames(
     found, taken = exchanged(x, share, strategy=STRATEGIES[name])
     assert abs(taken - share) < 0.02
     assert torch.equal(found[0], 1 - found[1])  # each has what the other gave
-    v, a = STRATEGIES[name].parts(found)
+    v, a = STRATEGIES[name].layout(found)
     for part in (v, a):
         if part is not None:
             assert (part == part[:, :1, :1]).all()
@@ -113,7 +114,7 @@ def test_what_is_exchanged_was_at_the_same_place(name: str) -> None:
 def test_nothing_is_mixed_at_zero_strength() -> None:
     x, labels = torch.rand(2, 3, 16, 224, 224), torch.tensor([3, 1])
     state = torch.get_rng_state()
-    found, target = Mixing().mixed(
+    found, target = Mixup().apply(
         x, labels, classes=4, strategy=STRATEGIES["cfas"], label_smoothing=0.1
     )
     assert found is x
@@ -126,7 +127,7 @@ def test_nothing_is_mixed_at_zero_strength() -> None:
 
 
 def test_pairs_of_rfas_share_an_order() -> None:
-    places = places_of(list("abcde"), seed=0)
-    found = shared_places(places)
+    places = frame_permutations(list("abcde"), seed=0)
+    found = mix_labels(places)
     assert torch.equal(found, found.flip(0))
     assert torch.equal(found[:3], places[:3])

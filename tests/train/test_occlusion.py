@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from mmder_train.fusion import STRATEGIES, Look, fused, places_of
-from mmder_train.occlusion import BLOCKS, cells, measure
+from mmder_train.fusion.fuse import frame_permutations, fuse
+from mmder_train.fusion.rendering import RenderSettings
+from mmder_train.fusion.strategies import STRATEGIES
+from mmder_train.inference.occlusion import BLOCKS, cells, compute_occlusion_map
 
-LOOK = Look(audio="stft", colour="viridis", scale="window")
-PLACES = places_of(["c"], seed=0)
+LOOK = RenderSettings(spectrogram="stft", colormap="viridis", spectrogram_norm="window")
+PLACES = frame_permutations(["c"], seed=0)
 BIG = (8, 112, 112)
 """Eight blocks: enough where it does not matter which."""
 JOINT = [name for name, s in STRATEGIES.items() if s.frames and s.windows]
@@ -44,18 +46,18 @@ def looks_at(*cell: slice) -> Callable[[Tensor], Tensor]:
 def test_only_what_the_model_looks_at_matters(name: str) -> None:
     """A block of the input, whatever the strategy puts there."""
     cell = (slice(4, 8), slice(56, 112), slice(112, 168))
-    found = measure(
+    found = compute_occlusion_map(
         clip_of(name), PLACES, looks_at(*cell), strategy=STRATEGIES[name], look=LOOK
     )
     assert found.best == 0
-    for drop in found.drop.values():
+    for drop in found.importance.values():
         inside = torch.zeros_like(drop, dtype=torch.bool)
         inside[cell] = True
         there = drop.isfinite()
         assert (drop[there & ~inside] == 0).all()
         assert (drop[there & inside] > 0).all()
-    assert any(drop[cell].isfinite().any() for drop in found.drop.values())
-    assert sum(found.share.values()) == pytest.approx(1)
+    assert any(drop[cell].isfinite().any() for drop in found.importance.values())
+    assert sum(found.contribution.values()) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("name", JOINT)
@@ -63,7 +65,7 @@ def test_what_is_flat_has_no_share(name: str) -> None:
     """Silence is its own mean colour: all the effect lies on the picture."""
     clip = clip_of(name)
     clip["sound"] = torch.full_like(clip["sound"], -40)
-    found = measure(
+    found = compute_occlusion_map(
         clip,
         PLACES,
         looks_at(slice(None), slice(None), slice(None)),
@@ -71,19 +73,19 @@ def test_what_is_flat_has_no_share(name: str) -> None:
         look=LOOK,
         block=BIG,
     )
-    assert found.share["picture"] == pytest.approx(1)
-    assert found.share["sound"] == pytest.approx(0, abs=1e-9)
-    assert found.without["sound"] == pytest.approx(found.probability[0])
-    assert found.without["picture"] < found.probability[0]
+    assert found.contribution["picture"] == pytest.approx(1)
+    assert found.contribution["sound"] == pytest.approx(0, abs=1e-9)
+    assert found.ablated["sound"] == pytest.approx(found.probability[0])
+    assert found.ablated["picture"] < found.probability[0]
 
 
 @pytest.mark.parametrize("name", JOINT)
 def test_each_place_is_of_one_kind_but_where_they_are_added(name: str) -> None:
     model = looks_at(slice(None), slice(None), slice(None))
-    found = measure(
+    found = compute_occlusion_map(
         clip_of(name), PLACES, model, strategy=STRATEGIES[name], look=LOOK, block=BIG
     )
-    kinds = torch.stack([drop.isfinite() for drop in found.drop.values()]).sum(0)
+    kinds = torch.stack([drop.isfinite() for drop in found.importance.values()]).sum(0)
     assert (kinds == (2 if name == "sfas" else 1)).all()
 
 
@@ -94,14 +96,18 @@ def test_places_tell_which_picture_is_shown(name: str) -> None:
     numbers = torch.arange(strategy.frames).byte()
     clip["frames"] = (10 * numbers).view(1, -1, 1, 1, 1).expand(-1, -1, 224, 224, 3)
     model = looks_at(slice(None), slice(None), slice(None))
-    found = measure(clip, PLACES, model, strategy=strategy, look=LOOK, block=BIG)
+    found = compute_occlusion_map(
+        clip, PLACES, model, strategy=strategy, look=LOOK, block=BIG
+    )
     if name == "sfas":  # shown is the mean of picture and sound
-        assert found.place["picture"].tolist() == list(range(16))
+        assert found.source_frame["picture"].tolist() == list(range(16))
         return
-    shown = found.shown[:, 10, 10].tolist()
-    for colour, place in zip(shown, found.place["picture"].tolist(), strict=True):
+    shown = found.input_image[:, 10, 10].tolist()
+    for colour, place in zip(
+        shown, found.source_frame["picture"].tolist(), strict=True
+    ):
         assert place < 0 or colour == [10 * place] * 3
-    assert sorted(p for p in found.place["picture"].tolist() if p >= 0) == list(
+    assert sorted(p for p in found.source_frame["picture"].tolist() if p >= 0) == list(
         range(strategy.frames)
     )
 
@@ -109,11 +115,11 @@ def test_places_tell_which_picture_is_shown(name: str) -> None:
 def test_the_picture_shown_is_what_was_stored() -> None:
     clip = clip_of("video")
     model = looks_at(slice(None), slice(None), slice(None))
-    found = measure(
+    found = compute_occlusion_map(
         clip, PLACES, model, strategy=STRATEGIES["video"], look=LOOK, block=BIG
     )
-    assert (found.shown == clip["frames"][0]).all()
-    with_nothing_hidden = fused(
+    assert (found.input_image == clip["frames"][0]).all()
+    with_nothing_hidden = fuse(
         clip["frames"], None, PLACES, strategy=STRATEGIES["video"], look=LOOK
     )
     assert found.probability == tuple(model(with_nothing_hidden)[0].tolist())

@@ -8,12 +8,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchvision.transforms.v2 import functional
 
-from mmder_train import pictures
+from mmder_train.data import image_transforms
 
 CHANGES: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
-    "flipped": lambda f: pictures.flipped(f, chance=0.5),
-    "cropped": lambda f: pictures.cropped(f, least=0.5),
-    "jittered": lambda f: pictures.jittered(f, by=0.4),
+    "flipped": lambda f: image_transforms.flip(f, chance=0.5),
+    "cropped": lambda f: image_transforms.crop(f, least=0.5),
+    "jittered": lambda f: image_transforms.jitter(f, by=0.4),
 }
 EACH = pytest.mark.parametrize("name", CHANGES)
 
@@ -63,13 +63,13 @@ def test_clips_change_each_in_its_way_and_are_not_written_to(name: str) -> None:
 def test_a_flip_exchanges_left_and_right_of_some_clips() -> None:
     frames = drawn(1, 2).expand(64, -1, -1, -1, -1)
     torch.manual_seed(0)
-    found = pictures.flipped(frames, chance=0.5)
+    found = image_transforms.flip(frames, chance=0.5)
     mirrored = [torch.equal(clip, frames[0].flip(2)) for clip in found]
     kept = [torch.equal(clip, frames[0]) for clip in found]
     assert sum(mirrored) + sum(kept) == 64
     assert 16 < sum(mirrored) < 48
-    assert torch.equal(pictures.flipped(frames, chance=1.0), frames.flip(3))
-    assert torch.equal(pictures.flipped(frames, chance=0.0), frames)
+    assert torch.equal(image_transforms.flip(frames, chance=1.0), frames.flip(3))
+    assert torch.equal(image_transforms.flip(frames, chance=0.0), frames)
 
 
 @settings(max_examples=20, deadline=None)
@@ -80,7 +80,7 @@ def test_a_crop_keeps_its_share_of_the_area_and_no_new_place(
     torch.manual_seed(seed)
     y, x = torch.meshgrid(torch.arange(224), torch.arange(224), indexing="ij")
     frames = torch.stack([y, x, x], dim=-1).byte()[None, None]
-    found = pictures.cropped(frames, least=least)[0, 0].int()
+    found = image_transforms.crop(frames, least=least)[0, 0].int()
     rows, columns = found[:, 0, 0], found[0, :, 1]
     assert (rows.diff() >= 0).all()  # nothing is turned upside down or mirrored
     assert (columns.diff() >= 0).all()
@@ -96,7 +96,7 @@ def test_light_and_colours_change_as_torchvision_changes_them(
     factors: tuple[float, float, float],
 ) -> None:
     frames = drawn(1, 1).float().mul(0.4).add(60).byte()  # far from black and white
-    found = pictures.recoloured(frames, *torch.tensor(factors)[:, None])
+    found = image_transforms.recolor(frames, *torch.tensor(factors)[:, None])
     picture = frames[0, 0].permute(2, 0, 1).double() / 255
     for change, factor in zip(
         (
@@ -114,4 +114,4 @@ def test_light_and_colours_change_as_torchvision_changes_them(
 
 def test_factors_of_one_change_nothing() -> None:
     frames = drawn(2, 2)
-    assert torch.equal(pictures.recoloured(frames, *torch.ones(3, 2)), frames)
+    assert torch.equal(image_transforms.recolor(frames, *torch.ones(3, 2)), frames)

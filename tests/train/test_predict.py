@@ -17,20 +17,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handmade import make_store
-from mmder_prep.manifest import read_list
-from mmder_prep.plan import Clip
+from mmder_prep.corpora.manifest import read_list
+from mmder_prep.media.clip import Clip
 from mmder_store import Store
 from mmder_store.errors import ManifestError, SettingsError
-from mmder_train import videomae
-from mmder_train.cli import cli
-from mmder_train.encoders import ENCODERS, Kind
-from mmder_train.evidence import file_name
-from mmder_train.kept import Kept, read_kept
-from mmder_train.listed import listed
-from mmder_train.predict import Prediction, predictions
-from mmder_train.prepared import Prepared, prepared
-from mmder_train.videomae import Readout, Size
-from mmder_train.weights import files, own
+from mmder_train.cli.main import cli
+from mmder_train.inference.clip_list import find_clips
+from mmder_train.inference.explain import file_name
+from mmder_train.inference.predictor import Prediction, predict_clips
+from mmder_train.inference.preprocessing import PreparedClip, prepare_clips
+from mmder_train.inference.trained_run import TrainedRun, load_trained_run
+from mmder_train.models import videomae
+from mmder_train.models.registry import ENCODERS, EncoderEntry
+from mmder_train.models.videomae import PoolingConfig, Size
+from mmder_train.weights import native, readers
 from mortal import Deadly
 from programs import run
 from synth import Synth, write
@@ -46,7 +46,7 @@ class World:
     media: Path
     store: Path
     run: Path
-    clips: tuple[Prepared, ...]
+    clips: tuple[PreparedClip, ...]
 
 
 @pytest.fixture(scope="module")
@@ -80,24 +80,28 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     )
     small = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setitem(ENCODERS, "tiny", Kind(make=small, readout=Readout()))
+        patch.setitem(
+            ENCODERS, "tiny", EncoderEntry(make=small, readout=PoolingConfig())
+        )
         words = ["--store", folder / "store", "--out", folder / "run"]
         words += ["--strategy", ",".join(STRATEGIES), "--epochs", 5, "--save-weights"]
-        words += ["--audio", "stft", "--device", "cpu", "--statistics", "half"]
+        words += ["--spectrogram", "stft", "--device", "cpu", "--image-norm", "half"]
         done = CliRunner().invoke(cli, list(map(str, words)))
         assert done.exit_code == 0, done.output
-        clips = listed([media / "clips.csv"], root=None).clips
+        clips = find_clips([media / "clips.csv"], root=None).clips
         settings = Store(folder / "store").spec.settings
         yield World(
             media=media,
             store=folder / "store",
             run=folder / "run",
-            clips=tuple(prepared(clips, settings)),
+            clips=tuple(prepare_clips(clips, settings)),
         )
 
 
-def kept_of(world: World, strategy: str, fold: int | None = None) -> Kept:
-    return read_kept(world.run, strategy=strategy, fold=fold, store=None, device="cpu")
+def kept_of(world: World, strategy: str, fold: int | None = None) -> TrainedRun:
+    return load_trained_run(
+        world.run, strategy=strategy, fold=fold, store=None, device="cpu"
+    )
 
 
 def predict(*words: object) -> Result:
@@ -128,7 +132,7 @@ def test_a_tested_clip_gets_the_probabilities_of_its_test(
     for fold in (1, 2):
         kept = kept_of(world, strategy, fold)
         assert kept.settings == Store(world.store).spec.settings
-        for one in predictions(world.clips, kept):
+        for one in predict_clips(world.clips, kept):
             row = told.get(one.clip.clip_id)
             if row is None:
                 assert one.probability is None
@@ -146,24 +150,26 @@ def test_all_folds_together_are_the_mean_of_each(world: World) -> None:
     shares = []
     for fold in (None, 1, 2):
         kept = kept_of(world, "audio", fold)
-        assert len(kept.models) == 1
-        made = list(predictions(world.clips, kept))
+        assert len(kept.ensembles) == 1
+        made = list(predict_clips(world.clips, kept))
         shares.append(np.array([p.probability for p in made if p.probability]))
     assert shares[0] == pytest.approx((shares[1] + shares[2]) / 2, abs=1e-12)
     assert shares[0].sum(1) == pytest.approx(1)
 
 
 def test_tuned_encoders_are_not_taken_for_one(world: World, tmp_path: Path) -> None:
-    words = ["--store", world.store, "--out", tmp_path / "run", "--tune", "full"]
+    words = ["--store", world.store, "--out", tmp_path / "run", "--method", "finetune"]
     words += ["--strategy", "audio", "--epochs", 1, "--save-weights", "--device", "cpu"]
     assert CliRunner().invoke(cli, list(map(str, words))).exit_code == 0
-    kept = read_kept(
+    kept = load_trained_run(
         tmp_path / "run", strategy=None, fold=None, store=None, device="cpu"
     )
-    assert len(kept.models) == 2
+    assert len(kept.ensembles) == 2
     told = rows_of(tmp_path / "run" / "predictions-audio.csv")
     one = next(
-        iter(predictions(world.clips[:1], replace(kept, models=kept.models[:1])))
+        iter(
+            predict_clips(world.clips[:1], replace(kept, ensembles=kept.ensembles[:1]))
+        )
     )
     wanted = [float(told[0][f"p_{c}"]) for c in kept.classes]
     assert one.probability == pytest.approx(wanted, abs=2e-6)
@@ -221,10 +227,10 @@ def test_a_clip_alone_is_a_table(world: World) -> None:
 
 
 def test_a_decoder_that_dies_takes_its_clip_alone(world: World) -> None:
-    clips = listed([world.media / "clips.csv"], root=None).clips[:3]
+    clips = find_clips([world.media / "clips.csv"], root=None).clips[:3]
     deadly = Clip(clip_id="deadly", source=Deadly(Path("none")))
     settings = Store(world.store).spec.settings
-    made = list(prepared([clips[0], deadly, *clips[1:]], settings))
+    made = list(prepare_clips([clips[0], deadly, *clips[1:]], settings))
     assert [m.clip_id for m in made] == ["c0", "deadly", "c1", "c2"]
     assert [m.status for m in made] == ["ok", "failed", "ok", "ok"]
     assert made[1].reason == "its decoder ended the process"
@@ -237,9 +243,9 @@ def test_what_prepares_clips_may_be_absent(
         "raise ModuleNotFoundError(\"No module named 'av'\", name='av')"
     )
     monkeypatch.syspath_prepend(tmp_path)
-    clips = listed([world.media / "clips.csv"], root=None).clips
+    clips = find_clips([world.media / "clips.csv"], root=None).clips
     with pytest.raises(SettingsError, match="and av is not installed"):
-        next(prepared(clips, Store(world.store).spec.settings))
+        next(prepare_clips(clips, Store(world.store).spec.settings))
 
 
 def test_stopped_in_the_middle_no_table_is_left(
@@ -261,17 +267,17 @@ def test_names_of_clips(tmp_path: Path) -> None:
     for name in ("a/one.mp4", "a/one.wav", "b/one.mp4", ".hidden.mp4", "b/x.txt"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
-    found = listed([tmp_path], root=None)
+    found = find_clips([tmp_path], root=None)
     assert [c.clip_id for c in found.clips] == ["a/one.mp4", "a/one.wav", "b/one"]
-    assert found.notes[0].endswith("the first b/x.txt")
+    assert found.warnings[0].endswith("the first b/x.txt")
     (tmp_path / "list.csv").write_text("path,start_s\na/one.mp4,0.5\nb/one.mp4,\n")
-    clips = listed([tmp_path / "list.csv"], root=None).clips
+    clips = find_clips([tmp_path / "list.csv"], root=None).clips
     assert [c.clip_id for c in clips] == ["a/one", "b/one"]
-    assert [c.part.start_s for c in clips] == [0.5, None]
-    (clip,) = listed([tmp_path / "b" / "one.mp4"], root=None).clips
+    assert [c.segment.start_s for c in clips] == [0.5, None]
+    (clip,) = find_clips([tmp_path / "b" / "one.mp4"], root=None).clips
     assert (clip.clip_id, clip.source.path.name) == ("one", "one.mp4")
     with pytest.raises(SettingsError, match="'one': named 2 times"):
-        listed([tmp_path / "a" / "one.mp4", tmp_path / "b" / "one.mp4"], root=None)
+        find_clips([tmp_path / "a" / "one.mp4", tmp_path / "b" / "one.mp4"], root=None)
 
 
 def test_a_list_may_not_lead_out_of_its_folder(tmp_path: Path) -> None:
@@ -294,10 +300,10 @@ def rewritten(
     """Copy the run, and change what the weights of one fold say of themselves."""
     shutil.copytree(world.run, folder)
     for file in (folder / "weights").glob("audio-*"):
-        held = files.read(file)
-        about = {k: v for k, v in held.about.items() if k != "format"}
+        held = readers.read_checkpoint(file)
+        about = {k: v for k, v in held.metadata.items() if k != "format"}
         change(about)
-        own.save(file, held.tensors, about)
+        native.save_weights(file, held.tensors, about)
     return folder
 
 
@@ -306,8 +312,10 @@ def test_a_run_that_does_not_tell_its_preparation_wants_its_store(
 ) -> None:
     old = rewritten(world, tmp_path / "old", lambda about: about.pop("preparation"))
     with pytest.raises(SettingsError, match="an older mmder made it"):
-        read_kept(old, strategy="audio", fold=None, store=None, device="cpu")
-    kept = read_kept(old, strategy="audio", fold=1, store=world.store, device="cpu")
+        load_trained_run(old, strategy="audio", fold=None, store=None, device="cpu")
+    kept = load_trained_run(
+        old, strategy="audio", fold=1, store=world.store, device="cpu"
+    )
     assert kept.settings == kept_of(world, "audio", 1).settings
     other = make_store(tmp_path / "other.zarr", clips=8, modality="audio")
     words = (world.media, "--run", old, "--strategy", "audio")
@@ -401,7 +409,9 @@ def test_what_cannot_be_asked_is_one_line(
 def test_weights_tell_how_clips_were_prepared_and_which_were_learned(
     world: World,
 ) -> None:
-    about = files.read(world.run / "weights" / "sfas-1.safetensors").about
+    about = readers.read_checkpoint(
+        world.run / "weights" / "sfas-1.safetensors"
+    ).metadata
     assert about["preparation"]["settings"]["step_frames"] == 3
     assert about["trained_clips"] == ["c4", "c6", "c7"]
     assert "/" not in json.dumps(about)

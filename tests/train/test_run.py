@@ -16,12 +16,14 @@ from click.testing import CliRunner, Result
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from handmade import make_store
-from mmder_store.files import write_json
-from mmder_train import records, tuning, videomae
-from mmder_train.cli import cli
-from mmder_train.encoders import ENCODERS, Kind, build
-from mmder_train.fusion import STRATEGIES
-from mmder_train.videomae import Readout, Size
+from mmder_store.atomic_files import write_json
+from mmder_train.cli.main import cli
+from mmder_train.evaluation import run_directory
+from mmder_train.experiment import finetune
+from mmder_train.fusion.strategies import STRATEGIES
+from mmder_train.models import videomae
+from mmder_train.models.registry import ENCODERS, EncoderEntry, build_encoder
+from mmder_train.models.videomae import PoolingConfig, Size
 
 Train = Callable[..., Result]
 
@@ -42,7 +44,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def train(stores: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Train:
     """Give `mmder-train` with an encoder that takes milliseconds."""
     small = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1))
-    kind = Kind(make=small, readout=Readout())
+    kind = EncoderEntry(make=small, readout=PoolingConfig())
     monkeypatch.setitem(ENCODERS, "tiny", kind)
     monkeypatch.chdir(tmp_path)
 
@@ -100,7 +102,7 @@ def test_a_finished_run_is_printed_and_not_done_again(
     first = train(*words)
     (folder,) = Path("runs").iterdir()
     assert folder.name.startswith("sound-")
-    monkeypatch.delitem(tuning.TUNING, "head")
+    monkeypatch.delitem(finetune.TUNING_METHODS, "linear-probe")
     again = train(*words)
     assert again.exit_code == 0
     assert again.stdout == first.stdout
@@ -112,15 +114,17 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(
 ) -> None:
     words = ("sound.zarr", "--strategy", "audio", "--epochs", "3")
     train(*words, "--out", "whole")
-    finish = records.RunFolder.finish_fold
+    finish = run_directory.RunDirectory.finish_fold
 
-    def stop(self: records.RunFolder, record: records.FoldRecord) -> None:
+    def stop(
+        self: run_directory.RunDirectory, record: run_directory.FoldResult
+    ) -> None:
         if record.fold == 3:
             raise KeyboardInterrupt
         finish(self, record)
 
     with monkeypatch.context() as patched:
-        patched.setattr(records.RunFolder, "finish_fold", stop)
+        patched.setattr(run_directory.RunDirectory, "finish_fold", stop)
         stopped = train(*words, "--out", "parts")
     assert stopped.exit_code == 130
     assert "interrupted; finished folds are kept" in stopped.stderr
@@ -138,7 +142,7 @@ def test_a_stopped_run_goes_on_to_the_same_numbers(
 
 
 def test_tuning_everything_twice_gives_the_same_weights(train: Train) -> None:
-    words = ["sound.zarr", "--strategy", "audio", "--tune", "full", "--fold", "3"]
+    words = ["sound.zarr", "--strategy", "audio", "--method", "finetune", "--fold", "3"]
     words += ["--epochs", "2", "--save-weights"]
     for out in ("a", "b"):
         done = train(*words, "--out", out)
@@ -164,19 +168,19 @@ def test_tuning_everything_twice_gives_the_same_weights(train: Train) -> None:
 def test_weights_say_how_they_are_read_out(train: Train) -> None:
     """And the user's word is above theirs; all of it is in the results."""
     words = ["sound.zarr", "--strategy", "audio", "--fold", "3", "--epochs", "1"]
-    said = ["--epsilon", "1e-4", "--no-positions", "--statistics", "release"]
-    done = train(*words, *said, "--tune", "full", "--save-weights", "--out", "a")
+    said = ["--norm-eps", "1e-4", "--no-pos-embed", "--image-norm", "release"]
+    done = train(*words, *said, "--method", "finetune", "--save-weights", "--out", "a")
     assert done.exit_code == 0, done.output
     on = (*words, "--weights", "a/weights/audio-3.safetensors")
-    for more, statistics in ((), "release"), (("--statistics", "none"), "none"):
+    for more, statistics in ((), "release"), (("--image-norm", "none"), "none"):
         done = train(*on, *more, "--out", statistics)
         assert done.exit_code == 0, done.output
         config = results(statistics)["config"]
         assert config["encoder"] == "tiny"
-        assert config["epsilon"] == 1e-4
+        assert config["norm_eps"] == 1e-4
         assert config["pool"] == "mean"
-        assert config["positions"] is False
-        assert config["statistics"] == statistics
+        assert config["pos_embed"] is False
+        assert config["image_norm"] == statistics
     losses = {
         results(r)["strategies"]["audio"]["folds"][0]["train_loss"]
         for r in ("release", "none")
@@ -187,11 +191,11 @@ def test_weights_say_how_they_are_read_out(train: Train) -> None:
 def test_the_encoder_comes_from_the_weights(train: Train) -> None:
     """Here from a pre-training file of the official program."""
     torch.manual_seed(1)
-    held = {f"encoder.{k}": v for k, v in build("small").state_dict().items()}
+    held = {f"encoder.{k}": v for k, v in build_encoder("small").state_dict().items()}
     torch.save({"model": {**held, "mask_token": torch.zeros(1, 1, 8)}}, "w.pth")
     done = train("av.zarr", "--weights", "w.pth", "--encoder", "base")
     assert "Say --encoder small." in done.stderr
-    tiny = {f"encoder.{k}": v for k, v in build("tiny").state_dict().items()}
+    tiny = {f"encoder.{k}": v for k, v in build_encoder("tiny").state_dict().items()}
     torch.save({"model": {**tiny, "mask_token": torch.zeros(1, 1, 8)}}, "w.pth")
     words = ("sound.zarr", "--strategy", "audio", "--fold", "3", "--epochs", "1")
     done = train(*words, "--weights", "w.pth", "--out", "a")
@@ -208,12 +212,12 @@ def test_without_weights_the_encoder_is_read_out_as_its_authors_do(
     train("sound.zarr", "--strategy", "audio", "--epochs", "1", "--out", "a")
     config = results("a")["config"]
     assert config["encoder"] == "tiny"
-    assert (config["epsilon"], config["pool"], config["positions"]) == (
+    assert (config["norm_eps"], config["pool"], config["pos_embed"]) == (
         1e-6,
         "mean",
         True,
     )
-    assert config["statistics"] == "imagenet"
+    assert config["image_norm"] == "imagenet"
 
 
 def test_every_strategy_in_one_command(train: Train) -> None:
@@ -225,7 +229,7 @@ def test_every_strategy_in_one_command(train: Train) -> None:
 
 
 def test_rfas_drawn_anew_each_epoch_differs(train: Train) -> None:
-    words = ["av.zarr", "--strategy", "rfas", "--tune", "full"]
+    words = ["av.zarr", "--strategy", "rfas", "--method", "finetune"]
     words += ["--fold", "1", "--epochs", "2"]
     train(*words, "--out", "a")
     train(*words, "--rfas-resample", "--out", "b")
@@ -244,11 +248,17 @@ def test_rfas_drawn_anew_each_epoch_differs(train: Train) -> None:
         (("av.zarr", "--fold", "2"), "--fold 2: no clips in this store"),
         (("av.zarr", "--weights", "w.bin"), "weights w.bin: no such file"),
         (("av.zarr", "--pool", "region"), "--pool region: the encoder tiny has no"),
-        (("av.zarr", "--epsilon", "1"), "--epsilon 1: expected above 0"),
-        (("av.zarr", "--new-parts", "blocks"), "all parts are new without --weights"),
-        (("av.zarr", "--checkpoint-activations"), "Say --tune full, or leave it out"),
+        (("av.zarr", "--norm-eps", "1"), "--norm-eps 1: expected above 0"),
+        (
+            ("av.zarr", "--allow-missing", "blocks"),
+            "all parts are new without --weights",
+        ),
+        (
+            ("av.zarr", "--checkpoint-activations"),
+            "Say --method finetune, or leave it out",
+        ),
         (("av.zarr", "--lr", "0"), "--lr 0: expected above 0"),
-        (("av.zarr", "--strategy", "rfas", "--rfas-resample"), "Say --tune full"),
+        (("av.zarr", "--strategy", "rfas", "--rfas-resample"), "Say --method finetune"),
         (("av.zarr", "--out", "full"), "not empty, and no run in it"),
         (("av.zarr", "--out", "file"), "is a file"),
     ],
@@ -280,12 +290,12 @@ def test_a_full_disk_is_one_line(train: Train, monkeypatch: pytest.MonkeyPatch) 
     def full(path: Path, value: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device", str(path))
 
-    monkeypatch.setattr(records, "write_json", full)
+    monkeypatch.setattr(run_directory, "write_json", full)
     words = ("sound.zarr", "--strategy", "audio", "--out", "a")
     done = train(*words)
     assert done.exit_code == 1
     assert done.stderr == "mmder-train: error: a/run.json: No space left on device\n"
-    monkeypatch.setattr(records, "write_json", write_json)
+    monkeypatch.setattr(run_directory, "write_json", write_json)
     with_traceback = train("none.zarr", "-v")
     assert type(with_traceback.exception).__name__ == "StoreError"
 

@@ -1,4 +1,4 @@
-"""`--tune full` as a whole: stopped and resumed, judged, shared by processes."""
+"""`--method finetune` as a whole: stopped and resumed, judged, shared by processes."""
 
 import csv
 import json
@@ -18,23 +18,24 @@ import torch
 from click.testing import CliRunner, Result
 
 from handmade import make_store
-from mmder_train import options
-from mmder_train.checkpoint import Asked, Checkpoint
-from mmder_train.cli import cli
-from mmder_train.config import TrainConfig
-from mmder_train.learner import Learner
-from mmder_train.recipes import RECIPES, settled
-from mmder_train.weights import load
+from mmder_train.cli import options
+from mmder_train.cli.main import cli
+from mmder_train.config.recipes import RECIPES, resolve_settings
+from mmder_train.config.train_config import TrainConfig
+from mmder_train.runtime.signals import StopRequest
+from mmder_train.training.checkpoint import Checkpoint
+from mmder_train.training.train_state import TrainState
+from mmder_train.weights import load_weights
 
 WORDS = (
-    *("--strategy", "audio", "--tune", "full", "--encoder", "tiny-56"),
-    *("--audio", "mel", "--fold", "1", "--batch", "4", "--epochs", "4"),
+    *("--strategy", "audio", "--method", "finetune", "--encoder", "tiny-56"),
+    *("--spectrogram", "mel", "--fold", "1", "--batch-size", "4", "--epochs", "4"),
 )
 VARIED = (
-    *("--augment", "sound", "--mask", "0.2", "--mixup", "0.3", "--cutmix", "1"),
+    *("--augment", "audio", "--mask", "0.2", "--mixup", "0.3", "--cutmix", "1"),
     *("--drop-tokens", "0.5", "--drop-path", "0.2", "--label-smoothing", "0.1"),
-    *("--ema", "0.9", "--clip-norm", "1", "--layer-decay", "0.8"),
-    *("--val", "speakers", "--accumulate", "2"),
+    *("--ema-decay", "0.9", "--clip-grad", "1", "--layer-decay", "0.8"),
+    *("--val", "speakers", "--grad-accum-steps", "2"),
 )
 """Everything that draws, and everything that a checkpoint must hold."""
 Train = Callable[..., Result]
@@ -68,14 +69,14 @@ def stop_at(
     monkeypatch: pytest.MonkeyPatch, step: int, stop: Callable[[], None]
 ) -> None:
     """Let something happen while a step is taken."""
-    take = Learner.take
+    take = TrainState.train_step
 
-    def taking(self: Learner, *args: Any, **more: Any) -> float:
+    def taking(self: TrainState, *args: Any, **more: Any) -> float:
         if self.step == step:
             stop()
         return take(self, *args, **more)
 
-    monkeypatch.setattr(Learner, "take", taking)
+    monkeypatch.setattr(TrainState, "take", taking)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -115,7 +116,7 @@ def test_a_finished_fold_removes_its_own_files_alone(tmp_path: Path) -> None:
     for name in (*own, *others):
         (tmp_path / name).touch()
     path = tmp_path / "audio-1"
-    Checkpoint(path=path, identity={}, every_s=9.0, asked=Asked()).drop()
+    Checkpoint(path=path, identity={}, every_s=9.0, stop_request=StopRequest()).delete()
     assert {f.name for f in tmp_path.iterdir()} == set(others)
 
 
@@ -192,7 +193,9 @@ def test_a_checkpoint_of_something_else_is_refused(
 
 
 def test_validation_speakers_are_neither_trained_nor_tested(train: Train) -> None:
-    done = train(*WORDS, "--val", "speakers", "--patience", "1", "--peer-style")
+    done = train(
+        *WORDS, "--val", "speakers", "--patience", "1", "--report-best-test-epoch"
+    )
     assert done.exit_code == 0, done.output
     (folder,) = Path("runs").iterdir()
     (fold,) = told(str(folder))["every"]
@@ -208,7 +211,7 @@ def test_validation_speakers_are_neither_trained_nor_tested(train: Train) -> Non
     assert row["train_loss"] == history[best]["loss"]
     # The tested weights are those of the epoch chosen, not of the last.
     assert row["uar"] == pytest.approx(history[best]["test_uar"])
-    peers = told(str(folder))["strategies"]["audio"]["peer_style"]
+    peers = told(str(folder))["strategies"]["audio"]["best_test_epoch"]
     assert peers["war"] == max(r["test_war"] for r in history)
     assert "best test epoch: no result" in done.stdout
 
@@ -223,11 +226,11 @@ def test_heads_are_validated_too(train: Train) -> None:
         assert len(fold["history"]) <= 5
 
 
-@pytest.mark.parametrize("tune", ["full", "head"])
+@pytest.mark.parametrize("tune", ["finetune", "linear-probe"])
 def test_two_processes_are_one(store: Path, tmp_path: Path, tune: str) -> None:
     """Of 23 clips some batches are odd, and the last one leaves a process without."""
-    words = [*WORDS, "--store", str(store), "--batch", "3", "--epochs", "2"]
-    words += ["--tune", tune]
+    words = [*WORDS, "--store", str(store), "--batch-size", "3", "--epochs", "2"]
+    words += ["--method", tune]
     program = [sys.executable, "-c", "from mmder_train.cli import main; main()"]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     torchrun += ["--no-python"]
@@ -237,8 +240,8 @@ def test_two_processes_are_one(store: Path, tmp_path: Path, tune: str) -> None:
     }
     for name, launch in (("one", []), ("two", torchrun)):
         out = ["--out", str(tmp_path / name), "--device", "cpu"]
-        if tune == "head":  # each encodes anew
-            out += ["--features", str(tmp_path / f"{name}.features")]
+        if tune == "linear-probe":  # each encodes anew
+            out += ["--feature-cache", str(tmp_path / f"{name}.features")]
         done = subprocess.run(
             [*launch, *program, *words, *out],
             env=environment,
@@ -249,7 +252,7 @@ def test_two_processes_are_one(store: Path, tmp_path: Path, tune: str) -> None:
         )
         assert done.returncode == 0, done.stderr
     one, two = (told(str(tmp_path / name)) for name in ("one", "two"))
-    assert two["config"]["processes"] == 2
+    assert two["config"]["world_size"] == 2
     a, b = one["every"][0], two["every"][0]
     assert a["clip_id"] == b["clip_id"]
     np.testing.assert_allclose(b["probability"], a["probability"], atol=1e-4)
@@ -261,21 +264,21 @@ def test_two_processes_are_one(store: Path, tmp_path: Path, tune: str) -> None:
 
 def test_the_mean_of_weights_is_what_is_kept(train: Train) -> None:
     for out, ema in (("a", "0"), ("b", "0.9")):
-        train(*WORDS, "--ema", ema, "--save-weights", "--out", out)
-    a, b = (load(f"{out}/weights/audio-1.safetensors").tensors for out in "ab")
+        train(*WORDS, "--ema-decay", ema, "--save-weights", "--out", out)
+    a, b = (load_weights(f"{out}/weights/audio-1.safetensors").tensors for out in "ab")
     assert a.keys() == b.keys()
     assert any(not torch.equal(a[name], b[name]) for name in a)
 
 
 def test_a_recipe_is_below_what_is_named() -> None:
-    assert settled({}, None) == {
-        "tune": "head",
+    assert resolve_settings({}, None) == {
+        "method": "linear-probe",
         "epochs": 100,
-        "batch": 16,
+        "batch_size": 16,
         "lr": 1e-2,
         "recipe": "none",
     }
-    found = settled({"lr": 1e-4, "drop_path": 0.0}, "videomae")
+    found = resolve_settings({"lr": 1e-4, "drop_path": 0.0}, "videomae")
     assert found["lr"] == 1e-4
     assert found["drop_path"] == 0
     assert found["layer_decay"] == 0.75
@@ -285,13 +288,13 @@ def test_a_recipe_is_below_what_is_named() -> None:
 def test_every_recipe_is_a_valid_run(train: Train) -> None:
     rest = {"strategies": ("cfas",), "labels": "", "protocol": ""}
     for name in RECIPES:
-        config = TrainConfig(**(rest | settled({}, name)))
+        config = TrainConfig(**(rest | resolve_settings({}, name)))
         assert TrainConfig.from_json(config.to_json()) == config
     few = ("--strategy", "audio", "--fold", "1", "--epochs", "1")
-    done = train(*few, "--recipe", "scratch", "--batch", "4", "--out", "a")
+    done = train(*few, "--recipe", "scratch", "--batch-size", "4", "--out", "a")
     assert done.exit_code == 0, done.output
     config = told("a")["config"]
-    assert (config["recipe"], config["epochs"], config["audio"]) == (
+    assert (config["recipe"], config["epochs"], config["spectrogram"]) == (
         "scratch",
         1,
         "mel",
@@ -325,12 +328,12 @@ def test_tensorboard_gets_scalars(train: Train) -> None:
         (("--resume", "none"), "run folder none: no run in it"),
         (("--resume", "a", "--lr", "1"), "takes all settings from a: leave out --lr"),
         (("--patience", "3"), "--patience: needs --val speakers"),
-        (("--drop-path", "0.1"), "--drop-path: --tune head has none"),
+        (("--drop-path", "0.1"), "--drop-path: --method linear-probe has none"),
         ((*WORDS, "--drop-path", "1"), "--drop-path 1: expected 0 to below 1"),
-        ((*WORDS, "--ema", "nan"), "--ema nan: expected 0 to below 1"),
+        ((*WORDS, "--ema-decay", "nan"), "--ema-decay nan: expected 0 to below 1"),
         ((*WORDS, "--layer-decay", "0"), "--layer-decay 0: expected above 0"),
         ((*WORDS, "--mask", "0.7"), "--mask 0.7: expected 0 to 0.5"),
-        ((*WORDS, "--augment", "picture"), "--strategy audio has no pictures"),
+        ((*WORDS, "--augment", "video"), "--strategy audio has no pictures"),
     ],
 )
 def test_what_cannot_be_is_one_line(

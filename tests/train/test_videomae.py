@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 
 from counting import giga_multiplications
-from mmder_train.videomae import (
+from mmder_train.models.classifier import Classifier
+from mmder_train.models.videomae import (
     SIZES,
     TOKENS,
-    Classifier,
     Encoder,
     Head,
     PatchEmbedding,
-    Readout,
+    PoolingConfig,
     Size,
     positions,
 )
@@ -108,7 +108,7 @@ def test_encoder_equals_that_of_transformers(epsilon: float, patch_px: int) -> N
     with torch.no_grad():
         for tensor in theirs.parameters():
             tensor.normal_(std=0.2)
-    ours = Encoder(size, Readout(epsilon=epsilon)).eval().double()
+    ours = Encoder(size, PoolingConfig(norm_eps=epsilon)).eval().double()
     ours.load_state_dict(mapped(theirs.state_dict(), list(ours.state_dict())))
     clips = torch.randn(1, 3, 16, 224, 224, dtype=torch.float64)
     with torch.inference_mode():
@@ -218,7 +218,7 @@ def test_without_positions_the_order_of_tokens_is_lost() -> None:
     clips = torch.randn(1, 3, 16, 224, 224)
     later = clips.roll(2, dims=2)
     for on in (True, False):
-        encoder = Encoder(SMALL, Readout(positions=on))
+        encoder = Encoder(SMALL, PoolingConfig(pos_embed=on))
         with torch.inference_mode():
             same = torch.allclose(encoder(clips), encoder(later), atol=1e-6)
         assert same is not on

@@ -14,10 +14,11 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from mmder_store.errors import WeightsError
-from mmder_train import mae_dfer, weights
-from mmder_train.encoders import ENCODERS
-from mmder_train.videomae import Encoder, Head, Size, positions
-from mmder_train.weights.attention import joined
+from mmder_train import weights
+from mmder_train.models import mae_dfer
+from mmder_train.models.registry import ENCODERS
+from mmder_train.models.videomae import Encoder, Head, Size, positions
+from mmder_train.weights.qkv import merge_qkv
 
 SIZE = Size(dim=24, depth=2, heads=2)
 Tensors = dict[str, Tensor]
@@ -105,10 +106,10 @@ SOURCES: dict[str, tuple[Any, str]] = {
 
 
 def refilled(path: Path, **more: Any) -> Tensors:
-    found = weights.load(path)
+    found = weights.load_weights(path)
     torch.manual_seed(5)
     encoder = Encoder(SIZE, found.readout)
-    weights.fill(encoder, found, **more)
+    weights.load_into(encoder, found, **more)
     return encoder.state_dict()
 
 
@@ -122,7 +123,7 @@ def assert_same(found: Tensors) -> None:
 def test_pickles(tmp_path: Path, name: str) -> None:
     held, form = SOURCES[name]
     torch.save(held, tmp_path / "w.pth")
-    assert weights.load(tmp_path / "w.pth").format == form
+    assert weights.load_weights(tmp_path / "w.pth").format == form
     assert_same(refilled(tmp_path / "w.pth"))
 
 
@@ -137,7 +138,7 @@ def test_pickles_of_before_torch_1_6(tmp_path: Path, name: str) -> None:
 def test_the_same_as_safetensors(tmp_path: Path, name: str) -> None:
     path = tmp_path / "w.safetensors"
     save_file({k: v.clone() for k, v in SOURCES[name][0].items()}, path)
-    assert weights.load(path).format == SOURCES[name][1]
+    assert weights.load_weights(path).format == SOURCES[name][1]
     assert_same(refilled(path))
 
 
@@ -153,16 +154,16 @@ def test_what_each_source_expects(
     tmp_path: Path, name: str, epsilon: float, statistics: str
 ) -> None:
     torch.save(SOURCES[name][0], tmp_path / "w")
-    found = weights.load(tmp_path / "w")
-    assert found.readout.epsilon == epsilon
-    assert found.statistics == statistics
-    assert found.readout.positions
+    found = weights.load_weights(tmp_path / "w")
+    assert found.readout.norm_eps == epsilon
+    assert found.image_norm == statistics
+    assert found.readout.pos_embed
 
 
 def test_what_is_left_out_is_told(tmp_path: Path) -> None:
     path = tmp_path / "w"
     torch.save({"model": FINE, "optimizer": {}, "args": OPTIONS}, path)
-    assert weights.load(path).left_out == {
+    assert weights.load_weights(path).dropped == {
         "fc_norm.weight": "norm before the head; every fold trains its own",
         "fc_norm.bias": "norm before the head; every fold trains its own",
         "head.weight": "head of 400 classes; every fold trains its own",
@@ -171,7 +172,7 @@ def test_what_is_left_out_is_told(tmp_path: Path) -> None:
         "args": "beside the model, which lies under 'model'",
     }
     torch.save({"model": PRE}, path)
-    left = weights.load(path).left_out
+    left = weights.load_weights(path).dropped
     assert len(left) == len(PRE) - len(BARE)
     assert left["decoder.head.weight"] == "decoder of the pre-training"
     assert "the head norms their mean instead" in left["encoder.norm.bias"]
@@ -200,15 +201,15 @@ def test_mae_dfer(tmp_path: Path) -> None:
         },
         tmp_path / "w.pth",
     )
-    found = weights.load(tmp_path / "w.pth")
+    found = weights.load_weights(tmp_path / "w.pth")
     assert found.encoder == "mae-dfer"
     assert found.readout == ENCODERS["mae-dfer"].readout
     other = mae_dfer.Encoder(found.readout, depth=2)
-    fit = weights.fill(other, found)
+    fit = weights.load_into(other, found)
     assert set(fit.matched) == set(tensors)
     assert all(torch.equal(other.state_dict()[k], v) for k, v in tensors.items())
     with pytest.raises(WeightsError, match=r"Say --encoder mae-dfer\."):
-        weights.fill(Encoder(SIZE), found)
+        weights.load_into(Encoder(SIZE), found)
 
 
 @pytest.mark.parametrize("name", ["tiny", "small", "base", "large", "huge"])
@@ -220,7 +221,7 @@ def test_the_encoder_is_recognised(tmp_path: Path, name: str) -> None:
         if like.ndim == 1 or key.startswith(("patch_embed", "blocks.0."))
     }
     torch.save(kept, tmp_path / "w")
-    assert weights.load(tmp_path / "w").encoder == name
+    assert weights.load_weights(tmp_path / "w").encoder == name
 
 
 def changed(**change: Tensor | None) -> Tensors:
@@ -287,7 +288,7 @@ BAD: dict[str, tuple[Tensors, str]] = {
     ),
     "a missing block": (
         {k: v for k, v in BARE.items() if not k.startswith("blocks.1")},
-        r"no tensor 'blocks.1.norm1.weight', .* and 10 more. Say --new-parts blocks.1 "
+        r"no tensor 'blocks.1.norm1.weight', .* and 10 more. Say --allow-missing blocks.1 "
         "if these may start at random.",
     ),
     "nothing of it": ({"conv1.weight": torch.ones(3)}, "no video transformer of a"),
@@ -325,15 +326,15 @@ def test_new_parts_start_at_random_and_the_rest_does_not(tmp_path: Path) -> None
     tensors = {k: v for k, v in BARE.items() if not k.startswith("blocks.1.mlp")}
     tensors["pos_embed"] = torch.randn(1, 1568, 24)
     torch.save(tensors, tmp_path / "w")
-    found = weights.load(tmp_path / "w")
+    found = weights.load_weights(tmp_path / "w")
     encoder = Encoder(SIZE)
     before = {k: v.clone() for k, v in encoder.state_dict().items()}
     for part in ("blocks.2", "blocks.1.ml"):
-        with pytest.raises(WeightsError, match=f"--new-parts {part}: no tensor"):
-            weights.fill(encoder, found, [part])
+        with pytest.raises(WeightsError, match=f"--allow-missing {part}: no tensor"):
+            weights.load_into(encoder, found, [part])
     with pytest.raises(WeightsError, match=r"no tensor 'blocks\.1\.mlp"):
-        weights.fill(encoder, found, ["pos_embed"])
-    fit = weights.fill(encoder, found, ["blocks.1.mlp", "pos_embed"])
+        weights.load_into(encoder, found, ["pos_embed"])
+    fit = weights.load_into(encoder, found, ["blocks.1.mlp", "pos_embed"])
     assert len(fit.new) == 5
     for name, tensor in encoder.state_dict().items():
         same = before if name.startswith("blocks.1.mlp") else BARE
@@ -372,7 +373,7 @@ def test_rewriting_attention_is_exact(seed: int) -> None:
         "blocks.0.attn.proj.bias": some(24),
         "blocks.0.ls1.gamma": some(24),
     }
-    ours, left_out = joined(theirs)
+    ours, left_out = merge_qkv(theirs)
     assert set(ours) == {
         f"blocks.0.attn.{name}"
         for name in ("qkv.weight", "q_bias", "v_bias", "proj.weight", "proj.bias")
@@ -407,13 +408,13 @@ def test_a_still_clip_embeds_as_its_picture(
     model = randomised(image_model("", pretrained=False, num_classes=7))
     save_file(model.state_dict(), tmp_path / "w.safetensors")
     spec = f"timm:vit_tiny_patch16_224@{tmp_path / 'w.safetensors'}"
-    found = weights.load(spec)
+    found = weights.load_weights(spec)
     assert found.name == "timm:vit_tiny_patch16_224"
     assert found.format == "timm image ViT"
-    assert found.statistics == "half"
+    assert found.image_norm == "half"
     assert found.facts.heads == 2
     encoder = Encoder(SIZE, found.readout)
-    weights.fill(encoder, found)
+    weights.load_into(encoder, found)
     picture = torch.randn(1, 3, 224, 224)
     clip = picture[:, :, None].expand(1, 3, 16, 224, 224)
     with torch.no_grad():
@@ -425,10 +426,10 @@ def test_a_still_clip_embeds_as_its_picture(
         torch.testing.assert_close(
             encoder.blocks[0](x), model.blocks[0](x), rtol=1e-4, atol=1e-4
         )
-    told = " ".join(found.left_out)
+    told = " ".join(found.dropped)
     assert "cls_token" in told
     assert "pos_embed" in told
-    assert "head of 7 classes; every fold trains its own" in found.left_out.values()
+    assert "head of 7 classes; every fold trains its own" in found.dropped.values()
 
 
 def test_a_scale_after_a_layer_is_kept(
@@ -436,9 +437,9 @@ def test_a_scale_after_a_layer_is_kept(
 ) -> None:
     model = randomised(image_model("", pretrained=False, init_values=0.1))
     save_file(model.state_dict(), tmp_path / "w")
-    found = weights.load(f"timm:vit_tiny_patch16_224@{tmp_path / 'w'}")
+    found = weights.load_weights(f"timm:vit_tiny_patch16_224@{tmp_path / 'w'}")
     encoder = Encoder(SIZE, found.readout)
-    weights.fill(encoder, found)
+    weights.load_into(encoder, found)
     x = torch.randn(1, 9, 24)
     with torch.no_grad():
         ours, theirs = encoder.blocks[1](x), model.blocks[1](x)
@@ -449,10 +450,10 @@ def test_heads_are_those_of_timm(tmp_path: Path) -> None:
     """Tensors do not show them: timm's model does."""
     model = timm.create_model("vit_tiny_patch16_224", depth=2)
     save_file(model.state_dict(), tmp_path / "w")
-    found = weights.load(f"timm:vit_tiny_patch16_224@{tmp_path / 'w'}")
+    found = weights.load_weights(f"timm:vit_tiny_patch16_224@{tmp_path / 'w'}")
     with pytest.raises(WeightsError, match="made for 3 heads, expected 4"):
-        weights.fill(Encoder(Size(dim=192, depth=2, heads=4)), found)
-    weights.fill(Encoder(Size(dim=192, depth=2, heads=3)), found)
+        weights.load_into(Encoder(Size(dim=192, depth=2, heads=4)), found)
+    weights.load_into(Encoder(Size(dim=192, depth=2, heads=3)), found)
 
 
 @pytest.mark.parametrize(
@@ -466,4 +467,4 @@ def test_heads_are_those_of_timm(tmp_path: Path) -> None:
 )
 def test_other_models_of_timm(name: str, text: str) -> None:
     with pytest.raises(WeightsError, match=text):
-        weights.load(f"timm:{name}@nowhere")
+        weights.load_weights(f"timm:{name}@nowhere")

@@ -16,7 +16,7 @@ from transformers import (
 
 from mmder_store.errors import WeightsError
 from mmder_train import weights
-from mmder_train.videomae import Encoder, Head, Size
+from mmder_train.models.videomae import Encoder, Head, Size
 
 SIZE = Size(dim=48, depth=2, heads=2)
 CONFIG: dict[str, Any] = {
@@ -53,9 +53,9 @@ def saved(folder: Path, kind: Any, **more: Any) -> Any:
 
 
 def loaded(path: Path) -> Encoder:
-    found = weights.load(path)
+    found = weights.load_weights(path)
     encoder = Encoder(SIZE, found.readout)
-    weights.fill(encoder, found)
+    weights.load_into(encoder, found)
     return encoder.eval()
 
 
@@ -81,12 +81,12 @@ def renamed(folder: Path, old: str, new: str) -> None:
 )
 def test_a_folder_of_save_pretrained(tmp_path: Path, kind: Any) -> None:
     model = saved(tmp_path, kind)
-    found = weights.load(tmp_path)
+    found = weights.load_weights(tmp_path)
     assert found.format == "Hugging Face VideoMAE"
-    assert found.readout.epsilon == 1e-4
+    assert found.readout.norm_eps == 1e-4
     assert found.facts.heads == 2
     assert_same_tokens(model, loaded(tmp_path))
-    left = " ".join(found.left_out.values())
+    left = " ".join(found.dropped.values())
     assert ("head of 5 classes" in left) == (kind is VideoMAEForVideoClassification)
     assert ("decoder" in left) == (kind is VideoMAEForPreTraining)
 
@@ -116,8 +116,8 @@ def test_a_bias_of_the_keys_changes_nothing(tmp_path: Path) -> None:
         attention = model.videomae.encoder.layer[layer].attention.attention
         attention.key.bias = torch.nn.Parameter(bias)
     save_file(tensors, path)
-    found = weights.load(tmp_path)
-    assert sum("softmax" in why for why in found.left_out.values()) == 2
+    found = weights.load_weights(tmp_path)
+    assert sum("softmax" in why for why in found.dropped.values()) == 2
     assert_same_tokens(model, loaded(tmp_path))
 
 
@@ -137,10 +137,10 @@ def test_the_other_files_of_a_model(tmp_path: Path) -> None:
     assert len(parts) > 1
     assert_same_tokens(model, loaded(tmp_path))
     assert_same_tokens(model, loaded(index))
-    assert len(weights.load(index).sha256) == 64
+    assert len(weights.load_weights(index).sha256) == 64
     parts[0].unlink()
     with pytest.raises(WeightsError, match="does not lie beside it"):
-        weights.load(tmp_path)
+        weights.load_weights(tmp_path)
 
 
 def test_an_index_names_nothing_outside_its_folder(tmp_path: Path) -> None:
@@ -149,14 +149,14 @@ def test_an_index_names_nothing_outside_its_folder(tmp_path: Path) -> None:
     index = tmp_path / "inner" / "model.safetensors.index.json"
     index.write_text(json.dumps({"weight_map": {"x": "../x.safetensors"}}))
     with pytest.raises(WeightsError, match="does not lie beside it"):
-        weights.load(index)
+        weights.load_weights(index)
 
 
 def test_our_numbers_in_their_model(tmp_path: Path) -> None:
     """The other way: our encoder and head, saved, loaded by transformers."""
     torch.manual_seed(3)
     encoder, head = randomised(Encoder(SIZE)), randomised(Head(48, 5))
-    weights.save(tmp_path / "ours", weights.flat(encoder, head), {})
+    weights.save_weights(tmp_path / "ours", weights.to_state_dict(encoder, head), {})
     tensors = load_file(tmp_path / "ours")
     theirs = {}
     for name, tensor in tensors.items():
@@ -229,7 +229,7 @@ def test_statistics_come_from_the_preprocessor(
 ) -> None:
     saved(tmp_path, VideoMAEModel)
     (tmp_path / "preprocessor_config.json").write_text(json.dumps(said))
-    found = weights.load(tmp_path)
-    assert found.statistics == name
-    told = found.left_out.get("statistics of its pictures", "")
+    found = weights.load_weights(tmp_path)
+    assert found.image_norm == name
+    told = found.dropped.get("statistics of its pictures", "")
     assert ("imagenet instead" in told) == (said.get("image_std") == [9.0] * 3)

@@ -18,7 +18,7 @@ from scipy.special import erf
 
 from mmder_store.errors import WeightsError
 from mmder_train import weights
-from mmder_train.videomae import Encoder, Size
+from mmder_train.models.videomae import Encoder, Size
 
 Array = NDArray[Any]
 Named = list[tuple[str, Array]]
@@ -181,11 +181,11 @@ def pre_trained(path: Path, model: Model, *, pieces: int = 1) -> None:
 
 
 def assert_same(path: Path, model: Model) -> weights.Weights:
-    found = weights.load(path)
+    found = weights.load_weights(path)
     assert found.format == "Keras VideoMAE"
-    assert found.readout.epsilon == 1e-5
+    assert found.readout.norm_eps == 1e-5
     encoder = Encoder(Size(dim=DIM, depth=DEPTH, heads=HEADS), found.readout).eval()
-    weights.fill(encoder, found)
+    weights.load_into(encoder, found)
     with torch.no_grad():
         ours = encoder.tokens(torch.from_numpy(CLIP).permute(0, 4, 1, 2, 3))[0]
     assert np.abs(ours.numpy() - model.tokens(CLIP)).max() < 1e-5
@@ -196,7 +196,7 @@ def assert_same(path: Path, model: Model) -> weights.Weights:
 def test_a_fine_tuning_file(tmp_path: Path, *, biases_first: bool) -> None:
     fine_tuned(tmp_path / "w.h5", Model(), biases_first=biases_first)
     found = assert_same(tmp_path / "w.h5", Model())
-    assert "head of 400 classes; every fold trains its own" in found.left_out.values()
+    assert "head of 400 classes; every fold trains its own" in found.dropped.values()
 
 
 @pytest.mark.parametrize("pieces", [1, 3])
@@ -204,7 +204,7 @@ def test_a_pre_training_file(tmp_path: Path, pieces: int) -> None:
     """Lists of names that are too long for one attribute come in pieces."""
     pre_trained(tmp_path / "w.h5", Model(), pieces=pieces)
     found = assert_same(tmp_path / "w.h5", Model())
-    why = list(found.left_out.values())
+    why = list(found.dropped.values())
     assert why.count("decoder of the pre-training") == 3
 
 
@@ -223,12 +223,12 @@ def test_links_are_not_followed(tmp_path: Path, place: object, text: str) -> Non
         del file[f"head/{names[0]}"]
         file[f"head/{names[0]}"] = place
     with pytest.raises(WeightsError, match=text):
-        weights.load(tmp_path / "w.h5")
+        weights.load_weights(tmp_path / "w.h5")
     with h5py.File(tmp_path / "w.h5", "a") as file:
         del file["head"]
         file["head"] = place
     with pytest.raises(WeightsError, match="'head' lies in another place"):
-        weights.load(tmp_path / "w.h5")
+        weights.load_weights(tmp_path / "w.h5")
 
 
 def test_arrays_that_are_not_what_they_claim(tmp_path: Path) -> None:
@@ -243,14 +243,14 @@ def test_arrays_that_are_not_what_they_claim(tmp_path: Path) -> None:
 
     replaced(shape=(1 << 40, 1 << 10), dtype="f4", chunks=(1024, 1024))
     with pytest.raises(WeightsError, match="claims more than the file holds"):
-        weights.load(path)
+        weights.load_weights(path)
     (tmp_path / "raw").write_bytes(bytes(16))
     replaced(shape=(4,), dtype="f4", external=[(str(tmp_path / "raw"), 0, 16)])
     with pytest.raises(WeightsError, match="claims more than the file holds"):
-        weights.load(path)
+        weights.load_weights(path)
     replaced(data=np.ones((2, 2), "i4"))
     with pytest.raises(WeightsError, match="int32, expected floats"):
-        weights.load(path)
+        weights.load_weights(path)
 
 
 def test_files_that_are_no_such_model(tmp_path: Path) -> None:
@@ -258,14 +258,14 @@ def test_files_that_are_no_such_model(tmp_path: Path) -> None:
     fine_tuned(path, Model())
     path.write_bytes(path.read_bytes()[:20000])
     with pytest.raises(WeightsError, match="damaged, truncated"):
-        weights.load(path)
+        weights.load_weights(path)
     with h5py.File(path, "w") as file:
         file["x"] = np.ones(3)
     with pytest.raises(WeightsError, match="no weights of Keras"):
-        weights.load(path)
+        weights.load_weights(path)
     write(path, {"resnet": [("conv/kernel:0", np.ones((3, 3, 3, 8), "f4"))]})
     with pytest.raises(WeightsError, match="layer 'resnet' is none of"):
-        weights.load(path)
+        weights.load_weights(path)
     write(path, {"TFBlock1": [("dense/kernel:0", np.ones((3, 9), "f4"))]})
     with pytest.raises(WeightsError, match=r"blocks.0 has 1 weights .* expected 13"):
-        weights.load(path)
+        weights.load_weights(path)

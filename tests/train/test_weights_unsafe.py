@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from mmder_store.errors import WeightsError
 from mmder_train import weights
-from mmder_train.videomae import Encoder, Size
+from mmder_train.models.videomae import Encoder, Size
 
 SIZE = Size(dim=24, depth=1, heads=2)
 
@@ -35,7 +35,7 @@ class Bomb:
 
 def refused(path: Path, text: str) -> None:
     with pytest.raises(WeightsError, match=text) as told:
-        weights.load(path)
+        weights.load_weights(path)
     assert "\n" not in str(told.value)
 
 
@@ -62,7 +62,7 @@ def test_code_among_the_options_does_not_run(tmp_path: Path) -> None:
 
 def test_a_whole_model_is_code(tmp_path: Path) -> None:
     torch.save(Encoder(SIZE), tmp_path / "w.pth")
-    refused(tmp_path / "w.pth", r"asks for mmder_train\.videomae\.Encoder")
+    refused(tmp_path / "w.pth", r"asks for mmder_train\.models\.videomae\.Encoder")
 
 
 def test_a_plain_pickle(tmp_path: Path) -> None:
@@ -126,9 +126,9 @@ def test_files_without_a_model(tmp_path: Path, held: object, text: str) -> None:
 
 def test_what_is_no_tensor_is_left_out(tmp_path: Path) -> None:
     torch.save({**Encoder(SIZE).state_dict(), "epoch": 3}, tmp_path / "w.pth")
-    found = weights.load(tmp_path / "w.pth")
-    assert found.left_out["epoch"] == "a int, no tensor"
-    weights.fill(Encoder(SIZE), found)
+    found = weights.load_weights(tmp_path / "w.pth")
+    assert found.dropped["epoch"] == "a int, no tensor"
+    weights.load_into(Encoder(SIZE), found)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_folders(tmp_path: Path) -> None:
     refused(tmp_path / "nowhere", "no such file")
     refused(tmp_path, "a folder with none of these; expected one of model.safetensors")
     torch.save(Encoder(SIZE).state_dict(), tmp_path / "a.pth")
-    assert weights.load(tmp_path).format == "VideoMAE"
+    assert weights.load_weights(tmp_path).format == "VideoMAE"
     torch.save(Encoder(SIZE).state_dict(), tmp_path / "b.pth")
     refused(tmp_path, r"a folder with a\.pth, b\.pth; expected one of")
     (tmp_path / "model.safetensors.index.json").write_text("[1]")
@@ -186,7 +186,7 @@ def test_damaged_bytes_are_refused_or_read(kind: str, seed: int, changes: int) -
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "w")
         if kind == "safetensors":
-            weights.save(path, tensors, {"config": {"epsilon": 1e-6}})
+            weights.save_weights(path, tensors, {"config": {"epsilon": 1e-6}})
         else:
             new = kind == "zip"
             torch.save({"model": tensors}, path, _use_new_zipfile_serialization=new)
@@ -195,4 +195,4 @@ def test_damaged_bytes_are_refused_or_read(kind: str, seed: int, changes: int) -
             content[place] = draw.integers(256)
         path.write_bytes(content)
         with contextlib.suppress(WeightsError):
-            weights.load(path)
+            weights.load_weights(path)

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmder_prep.corpora import cremad, iemocap, mead, ravdess
-from mmder_prep.corpora.published import Published
-from mmder_prep.manifest import Manifest
+from mmder_prep.corpora.manifest import Manifest
+from mmder_prep.corpora.published import ExpectedContents
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +35,7 @@ class Corpus:
     """Step of the 16 frames that fits its clips, as ``--step`` takes it."""
     find: Callable[..., Manifest]
     """(root, modality, options) to what is there."""
-    published: Callable[..., Published]
+    published: Callable[..., ExpectedContents]
     """(modality, options) to what should be there."""
     options: tuple[Option, ...] = ()
 

@@ -28,8 +28,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mmder_prep.corpora.listing import files, left_out, lines_of, nothing, stray
-from mmder_prep.corpora.published import Published, listed
-from mmder_prep.manifest import RATED, Manifest, ManifestRow
+from mmder_prep.corpora.manifest import RATED, Manifest, ManifestRow
+from mmder_prep.corpora.published import ExpectedContents, listed
 from mmder_store.emotions import LABEL_SETS
 from mmder_store.errors import ManifestError
 from mmder_store.protocols import PROTOCOLS
@@ -142,12 +142,12 @@ def find(root: Path, *, modality: str, include_known_bad: bool = False) -> Manif
         rows=rows,
         label_sets=tuple(LABEL_SETS[name] for name in ("cremad-6", "cremad-4", *crowd)),
         protocols=(PROTOCOLS["cremad-contiguous-5"],),
-        notes=(*notes, *left_out("CREMA-D", strays=strays, twice=twice)),
+        warnings=(*notes, *left_out("CREMA-D", strays=strays, twice=twice)),
         strays=tuple(strays),
     )
 
 
-def published(*, modality: str, include_known_bad: bool = True) -> Published:
+def published(*, modality: str, include_known_bad: bool = True) -> ExpectedContents:
     """List all 7,442 clips, or the 7,437 that are not known to be bad."""
     fold_of = PROTOCOLS["cremad-contiguous-5"].fold_of
     rows = [

@@ -24,8 +24,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mmder_prep.corpora.listing import files, left_out, lines_of, nothing, stray
-from mmder_prep.corpora.published import Published
-from mmder_prep.manifest import Manifest, ManifestRow
+from mmder_prep.corpora.manifest import Manifest, ManifestRow
+from mmder_prep.corpora.published import ExpectedContents
 from mmder_store.emotions import LABEL_SETS
 from mmder_store.errors import ManifestError
 from mmder_store.protocols import PROTOCOLS
@@ -125,12 +125,12 @@ def find(root: Path, *, modality: str, all_turns: bool = False) -> Manifest:
         rows=tuple(rows),
         label_sets=(LABEL_SETS["iemocap-4"],),
         protocols=(PROTOCOLS["iemocap-sessions-5"],),
-        notes=(*notes, *left_out("IEMOCAP", strays=strays, twice=twice)),
+        warnings=(*notes, *left_out("IEMOCAP", strays=strays, twice=twice)),
         strays=tuple(strays),
     )
 
 
-def published(*, modality: str, all_turns: bool = False) -> Published:
+def published(*, modality: str, all_turns: bool = False) -> ExpectedContents:
     """Give the counts of turns a label; of the four classes, a speaker, too."""
     emotions = {"angry": 1103, "excited": 1041, "happy": 595}
     emotions |= {"neutral": 1708, "sad": 1084}
@@ -142,12 +142,12 @@ def published(*, modality: str, all_turns: bool = False) -> Published:
         for k, pair in enumerate(zip(women, men, strict=True), start=1)
         for sex, n in zip("FM", pair, strict=True)
     }
-    return Published(
+    return ExpectedContents(
         counts={"emotion": emotions | more}
         if all_turns
         else {"emotion": emotions, "speaker": speakers},
         source="the 5,531 turns of AV-SUPERB and MERBench, counted",
-        own_sound=modality == "av",
+        separate_audio=modality == "av",
     )
 
 

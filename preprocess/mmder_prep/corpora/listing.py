@@ -7,7 +7,7 @@ import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from mmder_prep.source import locate
+from mmder_prep.media.source import locate
 from mmder_store.errors import ManifestError, MediaError
 
 MEDIA = frozenset(

@@ -19,8 +19,8 @@ import re
 from pathlib import Path
 
 from mmder_prep.corpora.listing import files, left_out, nothing, stray
-from mmder_prep.corpora.published import Published
-from mmder_prep.manifest import Manifest, ManifestRow
+from mmder_prep.corpora.manifest import Manifest, ManifestRow
+from mmder_prep.corpora.published import ExpectedContents
 from mmder_store.emotions import LABEL_SETS
 from mmder_store.protocols import MEAD_SPEAKERS, PROTOCOLS
 
@@ -86,7 +86,7 @@ def find(root: Path, *, modality: str, view: str = "front") -> Manifest:
         rows=tuple(row for _, row in sorted(rows.items())),
         label_sets=(LABEL_SETS["mead-8"],),
         protocols=(PROTOCOLS["mead-speakers-5"],),
-        notes=(*notes, *left_out("MEAD", strays=strays, twice=twice)),
+        warnings=(*notes, *left_out("MEAD", strays=strays, twice=twice)),
         strays=tuple(strays),
     )
 
@@ -96,10 +96,10 @@ def _known(match: "re.Match[str]") -> bool:
     return actor in MEAD_SPEAKERS and emotion in EMOTIONS
 
 
-def published(*, modality: str, view: str = "front") -> Published:
+def published(*, modality: str, view: str = "front") -> ExpectedContents:
     """Give the counts of the sound, of which the pictures of a view have fewer."""
     holes = {"W017"} if modality == "av" and view != "down" else set()
-    return Published(
+    return ExpectedContents(
         counts={
             "emotion": {
                 "angry": 4193,

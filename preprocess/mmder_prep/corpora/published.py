@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
-from mmder_prep.manifest import ManifestRow, write_rows
+from mmder_prep.corpora.manifest import ManifestRow, write_rows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Published:
+class ExpectedContents:
     """A corpus as it should be."""
 
     counts: Mapping[str, Mapping[str, int]]
@@ -19,19 +19,19 @@ class Published:
     """Where the numbers come from."""
     rows: tuple[ManifestRow, ...] = ()
     """Every clip; none where the licence keeps the list with the publisher."""
-    own_sound: bool = False
+    separate_audio: bool = False
     """Whether the sound of every clip has a file of its own."""
     exact: bool = True
     """Whether a whole copy has these very numbers; else they are its upper bounds."""
 
 
-def listed(rows: Sequence[ManifestRow], *, source: str) -> Published:
+def listed(rows: Sequence[ManifestRow], *, source: str) -> ExpectedContents:
     """Describe a corpus whose every clip is known."""
-    return Published(
+    return ExpectedContents(
         counts=counted(rows),
         source=source,
         rows=tuple(rows),
-        own_sound=all(row.sound for row in rows),
+        separate_audio=all(row.sound for row in rows),
     )
 
 
@@ -43,7 +43,7 @@ def counted(rows: Sequence[ManifestRow]) -> dict[str, dict[str, int]]:
     }
 
 
-def write(published: Published, out: TextIO) -> None:
+def write(published: ExpectedContents, out: TextIO) -> None:
     """Write the list of clips as a manifest; without one, the counts, both as CSV."""
     if published.rows:
         write_rows(published.rows, out)

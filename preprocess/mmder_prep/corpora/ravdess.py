@@ -22,8 +22,8 @@ import re
 from pathlib import Path
 
 from mmder_prep.corpora.listing import files, left_out, nothing, stray
-from mmder_prep.corpora.published import Published, listed
-from mmder_prep.manifest import Manifest, ManifestRow
+from mmder_prep.corpora.manifest import Manifest, ManifestRow
+from mmder_prep.corpora.published import ExpectedContents, listed
 from mmder_store.emotions import LABEL_SETS
 from mmder_store.protocols import PROTOCOLS
 
@@ -92,12 +92,12 @@ def find(root: Path, *, modality: str) -> Manifest:
         rows=tuple(sorted(found.values(), key=lambda row: (row.speaker, row.clip_id))),
         label_sets=(LABEL_SETS["ravdess-7"], LABEL_SETS["ravdess-8"]),
         protocols=tuple(p for p in PROTOCOLS.values() if p.name.startswith("ravdess")),
-        notes=(*notes, *left_out("RAVDESS", strays=strays, twice=twice)),
+        warnings=(*notes, *left_out("RAVDESS", strays=strays, twice=twice)),
         strays=tuple(strays),
     )
 
 
-def published(*, modality: str) -> Published:
+def published(*, modality: str) -> ExpectedContents:
     """List the 1,440 speech takes: all combinations, but no strong neutral one."""
     kind, suffix = MODALITY[modality], "mp4" if modality == "av" else "wav"
     fold_of = PROTOCOLS["ravdess-contiguous-6"].fold_of

@@ -15,9 +15,9 @@ from pathlib import Path
 from torch import Tensor
 
 from mmder_store.errors import WeightsError
-from mmder_train.weights import hugging
-from mmder_train.weights.attention import joined
-from mmder_train.weights.held import DECODER, Facts, Held
+from mmder_train.weights import hf_config
+from mmder_train.weights.qkv import merge_qkv
+from mmder_train.weights.types import DECODER, RawCheckpoint, SourceInfo
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,17 +27,17 @@ class Format:
     name: str
     patch: str = "patch_embed.proj.weight"
     """End of the name of the patch embedding."""
-    told: bool = False
+    is_certain: bool = False
     """Whether the kind of file tells the format, and not the patch embedding."""
     renames: tuple[tuple[str, str], ...] = ()
     """What becomes what, once the prefix is gone."""
-    left_out: tuple[tuple[str, str], ...]
+    dropped: tuple[tuple[str, str], ...]
     """Beginnings of names that belong to no encoder, and why; {} is a head's size."""
-    epsilon: float = 1e-6
+    norm_eps: float = 1e-6
     """Of its LayerNorms, where the file does not say."""
-    statistics: str = "imagenet"
+    image_norm: str = "imagenet"
     """Of its pictures, where the file does not say."""
-    beside: Callable[[Path], Facts] | None = None
+    sibling_config: Callable[[Path], SourceInfo] | None = None
     """Reads what lies in the folder beside the file."""
 
 
@@ -53,14 +53,14 @@ _OFFICIAL = (
 
 FORMATS = (
     # The project's own, see own.py.
-    Format(name="mmder", told=True, left_out=_OFFICIAL),
+    Format(name="mmder", is_certain=True, dropped=_OFFICIAL),
     # See keras.py.
-    Format(name="Keras VideoMAE", told=True, left_out=_OFFICIAL, epsilon=1e-5),
+    Format(name="Keras VideoMAE", is_certain=True, dropped=_OFFICIAL, norm_eps=1e-5),
     # See images.py; timm's own description of the model says epsilon and statistics.
     Format(
         name="timm image ViT",
-        told=True,
-        left_out=(
+        is_certain=True,
+        dropped=(
             (r"(?:cls|reg|dist)_token$", "a token of no place in the picture"),
             (r"pos_embed$", "positions of one picture; fixed ones of a clip instead"),
             (r"norm\.", LAST_NORM),
@@ -70,7 +70,7 @@ FORMATS = (
     ),
     # MCG-NJU/VideoMAE modeling_pretrain.py and modeling_finetune.py; the same names in
     # OpenGVLab/VideoMAEv2 (its Hugging Face repositories too) and sunlicai/MAE-DFER.
-    Format(name="VideoMAE", left_out=_OFFICIAL),
+    Format(name="VideoMAE", dropped=_OFFICIAL),
     # transformers, models/videomae: to 4.x q_bias and v_bias, from 5.x also query.bias
     # and value.bias. 1e-12 is its default of layer_norm_eps.
     Format(
@@ -91,14 +91,14 @@ FORMATS = (
             (r"\.intermediate\.dense\.", ".mlp.fc1."),
             (r"\.output\.dense\.", ".mlp.fc2."),
         ),
-        left_out=(
+        dropped=(
             (r"decoder\.|mask_token$|encoder_to_decoder\.", DECODER),
             (r"layernorm\.", LAST_NORM),
             (r"fc_norm\.", HEAD_NORM),
             (r"classifier\.", HEAD),
         ),
-        epsilon=1e-12,
-        beside=hugging.facts,
+        norm_eps=1e-12,
+        sibling_config=hf_config.read_config,
     ),
     # ControlNet/MARLIN model/encoder.py and model/util.py: torch's LayerNorm as it is,
     # and pictures divided by 255.
@@ -111,12 +111,12 @@ FORMATS = (
             (r"\.mlp\.layers\.0\.linear\.", ".mlp.fc1."),
             (r"\.mlp\.layers\.1\.linear\.", ".mlp.fc2."),
         ),
-        left_out=(
+        dropped=(
             (r"(?:marlin\.)?(?:decoder|enc_dec_proj)\.", DECODER),
             (r"norm\.", "norm of the mean; every fold trains its own"),
         ),
-        epsilon=1e-5,
-        statistics="none",
+        norm_eps=1e-5,
+        image_norm="none",
     ),
     # open-mmlab/mmaction2 backbones/vit_mae.py with PatchEmbed and FFN of mmcv.
     Format(
@@ -127,7 +127,7 @@ FORMATS = (
             (r"\.mlp\.layers\.0\.0\.", ".mlp.fc1."),
             (r"\.mlp\.layers\.1\.", ".mlp.fc2."),
         ),
-        left_out=(
+        dropped=(
             (r"data_preprocessor\.", "statistics of its pictures"),
             (r"norm\.", LAST_NORM),
             (r"fc_norm\.", HEAD_NORM),
@@ -139,14 +139,16 @@ _WRAPPERS = r"(?:(?:module|model|_orig_mod|backbone)\.)*"
 _OF_ENCODER = re.compile(r"(?:^|\.)(?:blocks|layer)\.\d+\.|patch_embed")
 
 
-def recognise(where: str, held: Held) -> tuple[Format, str]:
+def detect_format(where: str, held: RawCheckpoint) -> tuple[Format, str]:
     """Give the format and the encoder's prefix.
 
     Raises:
         WeightsError: If there is no patch embedding by a known name, or more than one.
     """
     for form in FORMATS:
-        if form.told != bool(held.format) or (form.told and form.name != held.format):
+        if form.is_certain != bool(held.format) or (
+            form.is_certain and form.name != held.format
+        ):
             continue
         names = [
             name
@@ -170,17 +172,17 @@ def recognise(where: str, held: Held) -> tuple[Format, str]:
     raise WeightsError(msg)
 
 
-def official(
-    where: str, held: Held
+def to_official_names(
+    where: str, held: RawCheckpoint
 ) -> tuple[Format, dict[str, Tensor], Mapping[str, str]]:
     """Give the format, tensors under the official names, and why what was left out.
 
     Raises:
         WeightsError: If the format is unknown, or names are mixed.
     """
-    form, prefix = recognise(where, held)
+    form, prefix = detect_format(where, held)
     tensors: dict[str, Tensor] = {}
-    left_out = dict(held.left_out)
+    left_out = dict(held.dropped)
     for full, tensor in held.tensors.items():
         inside = full.startswith(prefix)
         name = full.removeprefix(prefix)
@@ -202,12 +204,12 @@ def official(
             msg = f"weights {where}: two tensors that are both {name!r} ({full!r})"
             raise WeightsError(msg)
         tensors[name] = tensor
-    tensors, more = joined(tensors)
+    tensors, more = merge_qkv(tensors)
     return form, tensors, left_out | more
 
 
 def _why(form: Format, name: str, tensor: Tensor) -> str | None:
-    for start, why in form.left_out:
+    for start, why in form.dropped:
         if re.match(_WRAPPERS + f"(?:{start})", name):
             return why.format(len(tensor) if tensor.ndim else 0)
     return None

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from mmder_store.errors import WeightsError
-from mmder_train.weights.held import DECODER, Held
+from mmder_train.weights.types import DECODER, RawCheckpoint
 
 if TYPE_CHECKING:
     import h5py
@@ -31,7 +31,7 @@ TOP = "top_level_model_weights"
 _DECODER = ("TFPretrainVisionTransformerDecoder", "encoder_to_decoder", TOP)
 
 
-def read(path: Path) -> Held:
+def read(path: Path) -> RawCheckpoint:
     """Read a fine-tuning or a pre-training file under the official names.
 
     Raises:
@@ -66,11 +66,11 @@ def read(path: Path) -> Held:
         elif weights:
             msg = f"weights {path}: layer {name!r} is none of the port's VideoMAE"
             raise WeightsError(msg)
-    return Held(
+    return RawCheckpoint(
         tensors=tensors,
         paths=(path,),
         format="Keras VideoMAE",
-        left_out=left_out,
+        dropped=left_out,
     )
 
 

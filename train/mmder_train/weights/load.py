@@ -3,15 +3,15 @@
 from dataclasses import replace
 from pathlib import Path
 
-from mmder_train.encoders import ENCODERS
-from mmder_train.videomae import Readout
-from mmder_train.weights import files, hub, images
-from mmder_train.weights.fit import encoder_of
-from mmder_train.weights.formats import official
-from mmder_train.weights.held import Facts, Held, Weights
+from mmder_train.models.registry import ENCODERS
+from mmder_train.models.videomae import PoolingConfig
+from mmder_train.weights import hub, readers, timm_vit
+from mmder_train.weights.formats import to_official_names
+from mmder_train.weights.matching import encoder_of
+from mmder_train.weights.types import RawCheckpoint, SourceInfo, Weights
 
 
-def load(spec: str | Path) -> Weights:
+def load_weights(spec: str | Path) -> Weights:
     """Read weights of any known format.
 
     Args:
@@ -20,44 +20,48 @@ def load(spec: str | Path) -> Weights:
     Raises:
         WeightsError: If there are none, or they are damaged, or of no known format.
     """
-    name, held = _held(spec)
-    form, tensors, left_out = official(name, held)
+    name, held = _read_checkpoint(spec)
+    form, tensors, left_out = to_official_names(name, held)
     facts = held.facts
-    if form.beside is not None:
-        facts = form.beside(held.paths[0].parent)
-    if facts.other_statistics:
-        why = f"{facts.other_statistics} is none known here; {form.statistics} instead"
+    if form.sibling_config is not None:
+        facts = form.sibling_config(held.paths[0].parent)
+    if facts.unnamed_image_norm:
+        why = (
+            f"{facts.unnamed_image_norm} is none known here; {form.image_norm} instead"
+        )
         left_out = {**left_out, "statistics of its pictures": why}
     found = Weights(
         name=name,
         format=form.name,
-        sha256=files.sha256(held.paths),
+        sha256=readers.sha256(held.paths),
         encoder="",
         tensors=tensors,
-        left_out=left_out,
-        readout=Readout(),
-        statistics=facts.statistics or form.statistics,
+        dropped=left_out,
+        readout=PoolingConfig(),
+        image_norm=facts.image_norm or form.image_norm,
         facts=facts,
-        about=held.about,
+        metadata=held.metadata,
     )
     encoder = encoder_of(found)
-    asked = ENCODERS[encoder].readout if encoder else Readout()
-    return replace(found, encoder=encoder, readout=_readout(facts, asked, form.epsilon))
+    asked = ENCODERS[encoder].readout if encoder else PoolingConfig()
+    return replace(
+        found, encoder=encoder, readout=_readout(facts, asked, form.norm_eps)
+    )
 
 
-def _held(spec: str | Path) -> tuple[str, Held]:
+def _read_checkpoint(spec: str | Path) -> tuple[str, RawCheckpoint]:
     text = str(spec)
     if text.startswith("timm:"):
-        return text.partition("@")[0], images.read(text.removeprefix("timm:"))
+        return text.partition("@")[0], timm_vit.read(text.removeprefix("timm:"))
     if text.startswith("hf:"):
-        return text, files.read(hub.fetch(text.removeprefix("hf:")))
+        return text, readers.read_checkpoint(hub.fetch(text.removeprefix("hf:")))
     path = Path(spec)
-    return path.absolute().name, files.read(path)
+    return path.absolute().name, readers.read_checkpoint(path)
 
 
-def _readout(facts: Facts, asked: Readout, epsilon: float) -> Readout:
-    return Readout(
-        epsilon=epsilon if facts.epsilon is None else facts.epsilon,
+def _readout(facts: SourceInfo, asked: PoolingConfig, epsilon: float) -> PoolingConfig:
+    return PoolingConfig(
+        norm_eps=epsilon if facts.norm_eps is None else facts.norm_eps,
         pool=facts.pool or asked.pool,
-        positions=asked.positions if facts.positions is None else facts.positions,
+        pos_embed=asked.pos_embed if facts.pos_embed is None else facts.pos_embed,
     )

@@ -1,0 +1,1 @@
+"""From a corpus to a sealed store: plan, prepare shards, seal."""

@@ -1,0 +1,1 @@
+"""Baselines that a trained encoder is compared with."""

@@ -1,0 +1,1 @@
+"""Scores, tables and result files of a run."""

@@ -1,0 +1,1 @@
+"""The fusion strategies of video and audio."""

@@ -1,0 +1,51 @@
+"""TODO."""
+
+from functools import cache
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float64
+from torch import Tensor
+
+MELS = 64
+
+
+def mel_edges_hz(sample_rate_hz: int) -> Float64[np.ndarray, " edge"]:
+    """Give where 64 overlapping mel bands begin, peak and end: 66 frequencies.
+
+    They are evenly spaced on Slaney's scale (Auditory Toolbox, 1998): straight up to
+    1 kHz, then 27 steps for each factor of 6.4.
+    """
+    top_hz = sample_rate_hz / 2
+    step, corner_hz, corner = 200 / 3, 1000.0, 15.0
+    factor = np.log(6.4) / 27
+    top = (
+        top_hz / step
+        if top_hz < corner_hz
+        else corner + np.log(top_hz / corner_hz) / factor
+    )
+    mel = np.linspace(0, top, MELS + 2)
+    high = corner_hz * np.exp(factor * (mel - corner))
+    return np.where(mel < corner, mel * step, high)
+
+
+@cache
+def mel_bands(bins: int, sample_rate_hz: int) -> Float[Tensor, "mel bin"]:
+    """Give the weight of every bin of an STFT in each of 64 mel bands; they sum to 1.
+
+    They are triangles: a band's power is the mean of its bins'.
+    """
+    edge_hz = mel_edges_hz(sample_rate_hz)
+    low, mid, last = edge_hz[:-2, None], edge_hz[1:-1, None], edge_hz[2:, None]
+    bin_hz = np.linspace(0, sample_rate_hz / 2, bins)
+    sides = (bin_hz - low) / (mid - low), (last - bin_hz) / (last - mid)
+    weight = np.minimum(*sides).clip(min=0)
+    return torch.from_numpy(weight / weight.sum(axis=1, keepdims=True)).float()
+
+
+def mel(
+    stft: Float[Tensor, "clip window bin time"], *, sample_rate_hz: int
+) -> Float[Tensor, "clip window mel time"]:
+    """Give the mel spectrogram of an STFT, both in decibels."""
+    bands = mel_bands(stft.shape[2], sample_rate_hz).to(stft.device)
+    return (bands @ torch.pow(10.0, stft / 10)).log10() * 10

@@ -1,0 +1,1 @@
+"""Prediction of new clips with the models of a finished run."""

@@ -1,0 +1,1 @@
+"""Comparison of finished runs with each other and with published results."""
