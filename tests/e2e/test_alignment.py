@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from mmder_store import Store
-from programs import run
+from run_cli import run
 from synth import Synth, number_in, sounds_like, write
 
 HOP_S = 0.01

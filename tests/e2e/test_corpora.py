@@ -14,11 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fake_corpora import evaluation, lay
 from mmder_prep.pipeline.cluster import open_cluster
 from mmder_store import Store
-from programs import run
+from run_cli import run
 from synth import Synth, draw, number_in, sounds_like, write
-from trees import evaluation, lay
 
 RATE = Fraction(30_000, 1001)
 FLV = Synth(

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from programs import run
+from run_cli import run
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from mmder_store import Store
-from programs import run
+from run_cli import run
 
 
 def prepared(folder: Path, *, actors: int) -> Path:

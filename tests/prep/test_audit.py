@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from handmade import make_store
+from fake_store import make_store
 from mmder_prep.corpora.manifest import read_manifest
 from mmder_prep.media.clip import Clip
 from mmder_prep.media.source import Source

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import pytest
 
+from crashing_jobs import die_at
 from mmder_prep.corpora.manifest import Manifest, read_manifest
 from mmder_prep.pipeline.shard import make_shard
 from mmder_prep.pipeline.shard_plan import ShardJob, shard_jobs
 from mmder_prep.quality.verify import problems
 from mmder_store import PrepSettings, Store, StoreSpec, ledger
 from mmder_store.store import create
-from mortal import die_at
 from synth import Synth, write
 
 CLIPS = 6

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from fake_corpora import dialog, lay
 from mmder_prep.corpora import CORPORA, Corpus, cremad, iemocap, mead, ravdess
 from mmder_prep.corpora.check import CheckResult, check_corpus, show
 from mmder_prep.corpora.manifest import read_manifest
 from mmder_prep.corpora.published import ExpectedContents, counted, listed, write
 from mmder_store.errors import ManifestError
 from mmder_store.protocols import PROTOCOLS
-from trees import dialog, lay
 
 MANIFESTS = Path(__file__).parents[2] / "data_manifests"
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 130\n"

@@ -6,10 +6,10 @@ import dask
 import pytest
 from distributed import LocalCluster
 
+from crashing_jobs import Mortal, live_or_die
 from mmder_prep.pipeline import cluster as clusters
 from mmder_prep.pipeline.cluster import open_cluster
 from mmder_store.errors import StoreIncompleteError
-from mortal import Mortal, live_or_die
 
 
 def test_a_job_outlives_its_workers_and_a_deadly_one_is_given_up(

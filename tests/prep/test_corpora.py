@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from fake_corpora import dialog, evaluation, lay
 from mmder_prep.corpora import CORPORA, Corpus, cremad, iemocap, mead, ravdess
 from mmder_prep.corpora.listing import files, lines_of
 from mmder_prep.corpora.manifest import Manifest, ManifestRow
 from mmder_store.errors import ManifestError
 from mmder_store.protocols import MEAD_SPEAKERS, PROTOCOLS
-from trees import dialog, evaluation, lay
 
 
 def hashed(rows: Iterable[ManifestRow]) -> str:

@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib import colors
 
-from handmade import make_store
+from fake_store import make_store
 from mmder_prep.quality.report import charts, contact_sheets, counts, measures, text
 from mmder_prep.quality.report.measures import MEASURES
 from mmder_prep.quality.report.page import measured, render, write_report

@@ -9,7 +9,7 @@ import pytest
 
 from mmder_prep.pipeline import worker_template
 from mmder_store.settings import PrepSettings
-from programs import run
+from run_cli import run
 from synth import Synth, write
 
 pytestmark = pytest.mark.skipif(

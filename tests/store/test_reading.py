@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, ZstdCodec
 
-from handmade import make_store
+from fake_store import make_store
 from mmder_store.errors import StoreError
 from mmder_store.shard_reader import ClipReader, ZarrReader, create_reader
 from mmder_store.store import Store

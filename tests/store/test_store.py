@@ -10,7 +10,7 @@ import pytest
 import xarray
 import zarr
 
-from handmade import make_store
+from fake_store import make_store
 from mmder_store import PrepSettings, Store, StoreSpec, atomic_files, errors, ledger
 from mmder_store.emotions import LABEL_SETS
 from mmder_store.protocols import PROTOCOLS

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from scipy import signal
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from handmade import make_store
+from fake_store import make_store
 from mmder_store import PrepSettings
 from mmder_train.baselines import audio_baseline
 from mmder_train.baselines import audio_statistics as sound

@@ -9,7 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handmade import make_store
+from fake_store import make_store
 from mmder_store import Store
 from mmder_store.emotions import LABEL_SETS, label_set
 from mmder_store.errors import SettingsError

@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file, save
 
-from handmade import make_store
+from fake_store import make_store
 from mmder_store import Store
 from mmder_store.emotions import LABEL_SETS
 from mmder_store.errors import FeaturesError, SettingsError

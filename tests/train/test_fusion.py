@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-import plain_fusion
+import reference_fusion
 from mmder_train.cli import options
 from mmder_train.fusion import mel, rendering, strategies
 from mmder_train.fusion.fuse import frame_permutations, fuse
@@ -97,7 +97,7 @@ def test_equal_to_the_equations_bit_by_bit(
         image_norm=rendering.IMAGE_NORMS[statistics],
     )
     x = fuse(frames, sound, PLACES, strategy=one, look=look)
-    assert torch.equal(x, plain_fusion.fused(frames, sound, PLACES, name, look))
+    assert torch.equal(x, reference_fusion.fused(frames, sound, PLACES, name, look))
 
 
 @settings(max_examples=20, deadline=None)

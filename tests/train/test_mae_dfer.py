@@ -7,7 +7,7 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from counting import giga_multiplications
+from flop_counter import giga_multiplications
 from mmder_train.models.classifier import Classifier
 from mmder_train.models.mae_dfer import DIM, HEADS, Block, Encoder
 from mmder_train.models.videomae import Head, PoolingConfig, positions

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from handmade import make_store
+from fake_store import make_store
 from mmder_store.emotions import LABEL_SETS, label_set
 from mmder_train.cli.main import cli
 from mmder_train.evaluation import class_merging

@@ -16,7 +16,8 @@ from click.testing import CliRunner, Result
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handmade import make_store
+from crashing_jobs import Deadly
+from fake_store import make_store
 from mmder_prep.corpora.manifest import read_list
 from mmder_prep.media.clip import Clip
 from mmder_store import Store
@@ -31,8 +32,7 @@ from mmder_train.models import videomae
 from mmder_train.models.registry import ENCODERS, EncoderEntry
 from mmder_train.models.videomae import PoolingConfig, Size
 from mmder_train.weights import native, readers
-from mortal import Deadly
-from programs import run
+from run_cli import run
 from synth import Synth, write
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")

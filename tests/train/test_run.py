@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner, Result
 from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
-from handmade import make_store
+from fake_store import make_store
 from mmder_store.atomic_files import write_json
 from mmder_train.cli.main import cli
 from mmder_train.evaluation import run_directory

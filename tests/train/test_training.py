@@ -17,7 +17,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 
-from handmade import make_store
+from fake_store import make_store
 from mmder_train.cli import options
 from mmder_train.cli.main import cli
 from mmder_train.config.recipes import RECIPES, resolve_settings

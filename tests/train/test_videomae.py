@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from counting import giga_multiplications
+from flop_counter import giga_multiplications
 from mmder_train.models.classifier import Classifier
 from mmder_train.models.videomae import (
     SIZES,
