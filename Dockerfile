@@ -6,7 +6,7 @@ WORKDIR /src
 COPY . .
 RUN pip install --no-cache-dir build && python -m build --wheel --outdir /dist
 
-# No system package is needed: av, soundfile and opencv bring their libraries.
+# No system packages are needed: av, soundfile and opencv bundle their libraries.
 FROM python:3.12-slim
 COPY --from=wheel /dist/*.whl /src/requirements.lock /tmp/
 RUN pip install --no-cache-dir uv \

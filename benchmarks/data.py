@@ -1,4 +1,4 @@
-"""What is measured on: the generated corpus, a store of it, and copies of that."""
+"""Data of the benchmarks: the generated corpus, its store, and rewritten stores."""
 
 import os
 import shutil
@@ -13,35 +13,35 @@ from zarr.abc.codec import Codec
 from mmder_store import Store, ledger
 from mmder_store.schema import ARRAYS, FORMAT_VERSION, arrays_of
 from mmder_store.settings import digest
-from mmder_store.store import create, seal, write_shard
+from mmder_store.writer import create, seal, write_shard
 
 DATA = Path(os.environ.get("MMDER_BENCH_DATA", Path(__file__).parents[1] / "data"))
-"""Where it is kept from one benchmark to the next."""
+"""Folder that keeps the data from one benchmark to the next."""
 QUICK_ACTORS = 4
-"""32 clips."""
+"""Number of actors of a quick run: 32 clips."""
 ACTORS = 12
-"""96 clips."""
+"""Number of actors of a full run: 96 clips."""
 
 
-def sample(actors: int) -> Path:
-    """Give a folder of generated 720p clips in RAVDESS' layout, eight an actor."""
+def generate_corpus(actors: int) -> Path:
+    """Return a folder of generated 720p clips in RAVDESS' layout, eight per actor."""
     out = DATA / f"sample-{actors}"
-    _prep("sample", "--out", out, "--actors", actors)
+    _run_prep("sample", "--out", out, "--actors", actors)
     return out
 
 
-def store(actors: int) -> Path:
-    """Give a store of such a sample, or the one that MMDER_BENCH_STORE names."""
-    if named := os.environ.get("MMDER_BENCH_STORE"):
-        return Path(named)
+def prepare_store(actors: int) -> Path:
+    """Return a store of the generated corpus, or the one in MMDER_BENCH_STORE."""
+    if path := os.environ.get("MMDER_BENCH_STORE"):
+        return Path(path)
     layout = digest(FORMAT_VERSION, [[a.name, a.dtype, a.codec] for a in ARRAYS])
     out = DATA / f"store-{actors}-{layout[:8]}"
-    _prep("ravdess", "--root", sample(actors), "--out", out)
+    _run_prep("ravdess", "--root", generate_corpus(actors), "--out", out)
     return out
 
 
-def recoded(path: Path, out: Path, codec: Codec | None) -> Path:
-    """Write a store's heavy arrays anew with another codec, all else as it is."""
+def recode_store(path: Path, out: Path, codec: Codec | None) -> Path:
+    """Write a copy of a store in which the heavy arrays have another codec."""
     shutil.rmtree(out, ignore_errors=True)
     shutil.copytree(path, out)
     group = zarr.open_group(out, mode="r+", use_consolidated=False)
@@ -63,16 +63,11 @@ def recoded(path: Path, out: Path, codec: Codec | None) -> Path:
     return out
 
 
-def _prep(*arguments: object) -> None:
-    program = Path(sys.executable).with_name("mmder-prep")
-    command = [str(program), *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        sys.exit(done.stderr)
+def repeat_store(path: Path, out: Path, times: int) -> Path:
+    """Write a store that holds every clip of another store `times` times.
 
-
-def repeated(path: Path, out: Path, times: int) -> Path:
-    """Write a store that has every clip of another so many times, under new names."""
+    The copies of a clip have different clip ids.
+    """
     shutil.rmtree(out, ignore_errors=True)
     old = Store(path)
     spec = replace(old.spec, clips=times * len(old))
@@ -91,13 +86,24 @@ def repeated(path: Path, out: Path, times: int) -> Path:
         )
         record = ledger.ShardRecord(shard=shard, clips=clips, checksums=checksums)
         ledger.write(out, record)
-    told = ("speaker", "emotion")
+    columns = ("speaker", "emotion")
     seal(
         out,
         [
-            {"clip_id": f"{n:06d}", **{k: old.columns[k][n % len(old)] for k in told}}
+            {
+                "clip_id": f"{n:06d}",
+                **{name: old.columns[name][n % len(old)] for name in columns},
+            }
             for n in range(spec.clips)
         ],
         {},
     )
     return out
+
+
+def _run_prep(*arguments: object) -> None:
+    program = Path(sys.executable).with_name("mmder-prep")
+    command = [str(program), *map(str, arguments)]
+    completed = subprocess.run(command, capture_output=True, text=True, check=False)
+    if completed.returncode:
+        sys.exit(completed.stderr)

@@ -1,9 +1,10 @@
-"""All of `mmder-prep` a clip against the limit: only decoding the same pictures.
+"""CPU time per clip of all of `mmder-prep`, compared with decoding only.
 
-CPU time of one process that makes a shard, as a worker does: hash, decode, find and cut
-the face, transform the sound, compress, write. Against PyAV with one thread decoding as
-many pictures as that needs, and no sound. In full also the whole program with its
-scheduler, for two numbers of clips: the difference is what a clip costs.
+The first is the CPU time of one process that makes a shard as a worker does: hash,
+decode, find and crop the face, compute spectrograms, compress, write. Decoding only is
+the lower limit: PyAV with one thread, as many frames as preparation needs, no audio. A
+full run also measures the whole program with its scheduler for two numbers of clips;
+the difference is the cost per clip.
 """
 
 import os
@@ -20,7 +21,7 @@ import av
 import cv2
 
 from data import DATA
-from footage import EASY, FILES, LIKE_RAVDESS, QUICK_FILES, SORTS, manifest
+from footage import CLIP_KINDS, EASY, FILES, LIKE_RAVDESS, QUICK_FILES, write_manifest
 from mmder_prep.media.clip import Clip
 from mmder_prep.media.source import Source
 from mmder_prep.pipeline import worker_template
@@ -28,26 +29,26 @@ from mmder_prep.pipeline.prepare_clip import prepare_clip
 from mmder_prep.pipeline.shard import make_shard
 from mmder_prep.pipeline.shard_plan import shard_jobs
 from mmder_store.settings import PAPER_STEP_FRAMES, STEP_FPS, PrepSettings
-from mmder_store.store import create
 from mmder_store.store_spec import StoreSpec
+from mmder_store.writer import create
 from record import Figure, interleaved, main, ratio
-from spent import spent
+from resource_usage import run_measured
 
-PICTURES = round(15 * PAPER_STEP_FRAMES / STEP_FPS * 30_000 / 1001) + 2
-"""Up to the last one taken, and the one after it, which tells that it is the last."""
+DECODED_FRAMES = round(15 * PAPER_STEP_FRAMES / STEP_FPS * 30_000 / 1001) + 2
+"""Frames up to the last one taken, and the next, which shows that it is the last."""
 SETTINGS = PrepSettings()
 FEW, MANY = 16, 80
 
 
 def measure(quick: bool) -> list[Figure]:
-    """Compare on clips of RAVDESS' bit rate, and on smaller ones."""
+    """Compare preparation and decoding on clips of RAVDESS' bit rate and lower."""
     figures = []
-    for sort in (LIKE_RAVDESS, EASY) if quick else SORTS:
-        clips = SORTS[sort](QUICK_FILES if quick else FILES)
+    for kind in (LIKE_RAVDESS, EASY) if quick else CLIP_KINDS:
+        clips = CLIP_KINDS[kind](QUICK_FILES if quick else FILES)
         with tempfile.TemporaryDirectory(dir=DATA) as folder:
             times = interleaved(
                 {
-                    "prepare": shard_of(clips, Path(folder)),
+                    "prepare": shard_task(clips, Path(folder)),
                     "decode": partial(decode, clips),
                 },
                 rounds=3 if quick else 9,
@@ -55,48 +56,50 @@ def measure(quick: bool) -> list[Figure]:
             )
         for name in ("prepare", "decode"):
             ms = 1000 * median(times[name]) / len(clips)
-            named = f"{sort}: {name}"
             figures.append(
-                Figure(name=named, value=ms, unit="ms CPU a clip", better="less")
+                Figure(
+                    name=f"{kind}: {name}", value=ms, unit="ms CPU/clip", better="less"
+                )
             )
         figures.append(
             Figure(
-                name=f"{sort}: prepare / decode",
+                name=f"{kind}: prepare / decode",
                 value=ratio(times, "prepare", "decode"),
                 unit="x",
                 better="less",
-                goal=None if sort == EASY else 1.5,
+                goal=None if kind == EASY else 1.5,
             )
         )
         if not quick:
-            figures += program(sort, clips, median(times["decode"]) / len(clips))
+            decode_s = median(times["decode"]) / len(clips)
+            figures += program_figures(kind, clips, decode_s)
     return figures
 
 
 def decode(paths: list[Path]) -> None:
-    """Decode the first pictures of each clip, one thread, nothing kept."""
+    """Decode the first frames of each clip with one thread, and keep none."""
     for path in paths:
         with av.open(str(path)) as container:
             video = container.streams.video[0]
             video.codec_context.thread_count = 1
             for number, _ in enumerate(container.decode(video), start=1):
-                if number == PICTURES:
+                if number == DECODED_FRAMES:
                     break
 
 
-def shard_of(clips: list[Path], folder: Path) -> Callable[[], None]:
-    """Give what makes one shard of clips from the beginning, as a worker does."""
-    listed = [Clip(clip_id=c.name, source=Source(c)) for c in clips]
+def shard_task(clips: list[Path], folder: Path) -> Callable[[], None]:
+    """Return a task that makes one shard of clips from scratch, as a worker does."""
+    clip_list = [Clip(clip_id=c.name, source=Source(c)) for c in clips]
     spec = StoreSpec(
         corpus="bench",
-        clips=len(listed),
+        clips=len(clip_list),
         settings=SETTINGS,
         label_sets=(),
         protocols=(),
         manifest_sha256="",
-        shard_clips=len(listed),
+        shard_clips=len(clip_list),
     )
-    row = prepare_clip(listed[0], SETTINGS, device="cpu")
+    row = prepare_clip(clip_list[0], SETTINGS, device="cpu")
     if row.status != "ok":
         sys.exit(f"{clips[0]}: {row.status} ({row.reason})")
 
@@ -105,9 +108,9 @@ def shard_of(clips: list[Path], folder: Path) -> Callable[[], None]:
         shutil.rmtree(store, ignore_errors=True)
         create(store, spec)
         (job,) = shard_jobs(
-            listed,
+            clip_list,
             store=str(store),
-            shard_clips=len(listed),
+            shard_clips=len(clip_list),
             settings=SETTINGS,
             device="cpu",
             run="bench",
@@ -117,19 +120,19 @@ def shard_of(clips: list[Path], folder: Path) -> Callable[[], None]:
     return make
 
 
-def program(sort: str, clips: list[Path], decode_s: float) -> list[Figure]:
-    """Run `mmder-prep` whole on few and on many clips: start-up, and cost of a clip."""
+def program_figures(kind: str, clips: list[Path], decode_s: float) -> list[Figure]:
+    """Run all of `mmder-prep` on few and on many clips: start-up and cost per clip."""
     few_s, many_s = [], []
     for _ in range(3):
         few_s.append(program_cpu_s(clips, FEW))
         many_s.append(program_cpu_s(clips, MANY))
     clip_s = median((m - f) / (MANY - FEW) for f, m in zip(few_s, many_s, strict=True))
-    name = f"{sort}: mmder-prep"
+    name = f"{kind}: mmder-prep"
     return [
         Figure(
             name=f"{name}, a clip more",
             value=1000 * clip_s,
-            unit="ms CPU a clip",
+            unit="ms CPU/clip",
             better="less",
         ),
         Figure(
@@ -137,7 +140,7 @@ def program(sort: str, clips: list[Path], decode_s: float) -> list[Figure]:
             value=clip_s / decode_s,
             unit="x",
             better="less",
-            goal=None if sort == EASY else 1.5,
+            goal=None if kind == EASY else 1.5,
         ),
         Figure(
             name=f"{name}, start-up of program and one worker",
@@ -149,17 +152,17 @@ def program(sort: str, clips: list[Path], decode_s: float) -> list[Figure]:
 
 
 def program_cpu_s(clips: list[Path], count: int) -> float:
-    """Give the CPU time of the program and of its worker."""
+    """Return the CPU time of the program and its single worker in seconds."""
     with tempfile.TemporaryDirectory(dir=DATA) as folder:
-        listed = manifest(Path(folder) / "clips.csv", clips, count)
-        command = [Path(sys.executable).with_name("mmder-prep"), "manifest", listed]
-        more = ["--root", str(DATA), "--out", f"{folder}/store", "--workers", "1"]
-        return spent([*command, *more]).cpu_s
+        listing = write_manifest(Path(folder) / "clips.csv", clips, count)
+        command = [Path(sys.executable).with_name("mmder-prep"), "manifest", listing]
+        options = ["--root", str(DATA), "--out", f"{folder}/store", "--workers", "1"]
+        return run_measured([*command, *options]).cpu_s
 
 
 if __name__ == "__main__":
     if any(os.environ.get(k) != v for k, v in worker_template.ENVIRONMENT.items()):
-        # Read when a process starts: the environment of a worker.
+        # The environment of a worker is read when a process starts: start again in it.
         environment = {**os.environ, **worker_template.ENVIRONMENT}
         os.execve(sys.executable, [sys.executable, *sys.argv], environment)
     cv2.setNumThreads(1)

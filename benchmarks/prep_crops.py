@@ -1,10 +1,10 @@
-"""Are the crops as good as with the face detector on every full-size picture?
+"""Quality of the face crops, compared with face detection on every full-size frame.
 
-Needs genuine clips in the folder that MMDER_REAL_CLIPS names, one folder a corpus.
-For each: how far boxes are from those that MTCNN, with its own settings, finds in the
-full-size pictures, how far these jump from picture to picture, and how far the crops
-are apart that the two lead to. All in shares of the face's size, as the mean of the
-four edges.
+Needs real clips in the folder MMDER_REAL_CLIPS, one subfolder per corpus. For each
+corpus it reports three distances: from mmder's boxes to those that MTCNN finds with its
+own settings in full-size frames; between full-size boxes of consecutive frames; and
+between the crops that follow from the two kinds of boxes. A distance is the mean over
+the four edges, as a fraction of the face size.
 """
 
 import os
@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from mmder_prep.faces import cropping, tracking
 from mmder_prep.faces.search import find_track
 from mmder_prep.media.clip import Clip
+from mmder_prep.media.decoded_frame import DecodedFrame
 from mmder_prep.media.decoder import read_clip
-from mmder_prep.media.picture import VideoPicture
 from mmder_prep.media.source import Source
 from mmder_store.settings import PrepSettings
 from record import Figure, main
@@ -27,31 +27,32 @@ from record import Figure, main
 CORPORA = ("grid", "mead", "cremad", "ravdess")
 SETTINGS = PrepSettings(step_frames=None)
 MIN_FACE_PX = 40
-"""Smaller faces are not those of talking heads, and take most of the time."""
+"""Smallest face. Smaller ones are not of talking heads, and searching them is slow."""
 
 
 def measure(quick: bool) -> list[Figure]:
-    """Compare every clip of each corpus; quick: one of each."""
+    """Compare every clip of each corpus, or one clip of each in a quick run."""
     root = Path(os.environ.get("MMDER_REAL_CLIPS", ""))
     if not os.environ.get("MMDER_REAL_CLIPS"):
         sys.exit(
-            "MMDER_REAL_CLIPS names no folder of genuine clips; nothing to compare"
+            "MMDER_REAL_CLIPS is not set: set it to a folder of real clips, one "
+            "subfolder per corpus"
         )
     figures = []
     for corpus in CORPORA:
         clips = sorted(p for p in (root / corpus).rglob("*.*") if p.is_file())
-        found = [compare(path) for path in clips[: 1 if quick else None]]
-        if not found:
+        results = [compare(path) for path in clips[: 1 if quick else None]]
+        if not results:
             continue
-        boxes, jumps, crops, lost = map(np.concatenate, zip(*found, strict=True))
+        boxes, jumps, crops, lost = map(np.concatenate, zip(*results, strict=True))
         figures += [
-            share(f"{corpus}: boxes from full-size ones", boxes, goal=2.0),
-            share(f"{corpus}: full-size boxes, picture to picture", jumps),
-            share(f"{corpus}: crops from full-size ones", crops, goal=2.0),
+            median_figure(f"{corpus}: boxes from full-size ones", boxes, goal=2.0),
+            median_figure(f"{corpus}: full-size boxes, picture to picture", jumps),
+            median_figure(f"{corpus}: crops from full-size ones", crops, goal=2.0),
             Figure(
                 name=f"{corpus}: faces found at full size and lost",
                 value=float(lost.sum()),
-                unit="pictures",
+                unit="frames",
                 better="less",
                 goal=0.0,
             ),
@@ -59,47 +60,50 @@ def measure(quick: bool) -> list[Figure]:
     return figures
 
 
-def share(name: str, values: NDArray[np.float64], goal: float | None = None) -> Figure:
-    """Give a median in percent of a face."""
+def median_figure(
+    name: str, values: NDArray[np.float64], goal: float | None = None
+) -> Figure:
+    """Return the median of distances in percent of the face size."""
     percent = 100 * float(np.median(values))
     return Figure(name=name, value=percent, unit="%", better="less", goal=goal)
 
 
 def compare(path: Path) -> tuple[NDArray[np.float64], ...]:
-    """Give the distances of one clip, and which faces were lost."""
-    take = read_clip(Clip(clip_id=path.name, source=Source(path)), SETTINGS)
-    whole = (0, 0, *take.frames[0].size_px)
-    full = tracking.link_detections(full_size(take.frames), take.target_times_s)
-    track, _ = find_track(take.frames, take.target_times_s, whole, "cpu")
+    """Return the distances of one clip, and a mask of frames whose face was lost."""
+    decoded = read_clip(Clip(clip_id=path.name, source=Source(path)), SETTINGS)
+    times_s = decoded.schedule.target_times_s
+    region = (0, 0, *decoded.frames[0].size_px)
+    full = tracking.link_detections(detect_full_size(decoded.frames), times_s)
+    track, _ = find_track(decoded.frames, times_s, region, "cpu")
     if full is None or track is None:
         sys.exit(f"{path}: no face")
     squares = [
         cropping.square_boxes(
-            tracking.smooth_track(t.boxes_px, take.target_times_s),
+            tracking.smooth_track(t.boxes_px, times_s),
             margin=SETTINGS.face_margin,
-            region_px=whole,
+            region_px=region,
         ).astype(np.float64)
         for t in (track, full)
     ]
     both = track.found & full.found
     return (
-        apart(track.boxes_px, full.boxes_px)[both],
-        apart(full.boxes_px[1:], full.boxes_px[:-1]),
-        apart(*squares),
+        box_distance(track.boxes_px, full.boxes_px)[both],
+        box_distance(full.boxes_px[1:], full.boxes_px[:-1]),
+        box_distance(*squares),
         full.found & ~track.found,
     )
 
 
-def full_size(pictures: list[VideoPicture]) -> list[tracking.Detections]:
-    """Search every picture at its full size, with MTCNN's own thresholds."""
+def detect_full_size(frames: list[DecodedFrame]) -> list[tracking.Detections]:
+    """Detect faces in every full-size frame with MTCNN's own thresholds."""
     from facenet_pytorch import MTCNN
 
     mtcnn = MTCNN(keep_all=True, min_face_size=MIN_FACE_PX).eval()
-    found = []
-    for picture in pictures:
+    detections = []
+    for frame in frames:
         with torch.inference_mode():
-            boxes, scores = mtcnn.detect(picture.rgb())
-        found.append(
+            boxes, scores = mtcnn.detect(frame.rgb())
+        detections.append(
             tracking.no_faces()
             if boxes is None
             else tracking.Detections(
@@ -107,15 +111,15 @@ def full_size(pictures: list[VideoPicture]) -> list[tracking.Detections]:
                 scores=np.asarray(scores, dtype=np.float64),
             )
         )
-    return found
+    return detections
 
 
-def apart(
-    ours: NDArray[np.float64], theirs: NDArray[np.float64]
+def box_distance(
+    boxes: NDArray[np.float64], reference: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Give how far the edges of boxes are apart, in sizes of the second."""
-    size = (theirs[:, 2:] - theirs[:, :2]).max(axis=1)
-    return np.asarray(np.abs(ours - theirs).mean(axis=1) / size)
+    """Return the mean distance of box edges, divided by the size of the reference."""
+    size = (reference[:, 2:] - reference[:, :2]).max(axis=1)
+    return np.asarray(np.abs(boxes - reference).mean(axis=1) / size)
 
 
 if __name__ == "__main__":

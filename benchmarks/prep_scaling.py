@@ -1,10 +1,10 @@
-"""`mmder-prep` with more workers: clips a second, start-up, memory, the scheduler.
+"""Scaling of `mmder-prep` with workers: clips per second, start-up, memory, scheduler.
 
-Wall time of the whole program on few and on many clips, so that start-up and clips can
-be told apart; no other load should be on the machine. Beside it, what the machine
-gives: two processes that prepare the same clips and know nothing of each other, by one.
-And 10,000 jobs that do nothing, on the same scheduler: what it takes of its one
-process, and what that means elsewhere.
+The wall time of the whole program is measured on few and on many clips, which separates
+start-up from the time per clip; no other load should be on the machine. For comparison,
+two independent processes prepare the same clips: their speed divided by that of one
+process is the limit of the machine. Finally, 10,000 empty jobs run on the same
+scheduler. Their CPU time limits the number of workers that one scheduler keeps busy.
 """
 
 import multiprocessing
@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 
 from data import DATA
-from footage import easy, manifest
+from footage import sample_clips, write_manifest
 from mmder_prep.media.clip import Clip
 from mmder_prep.media.source import Source
 from mmder_prep.pipeline import worker_template
@@ -29,41 +29,42 @@ from mmder_prep.pipeline.prepare_clip import prepare_clip, warm_up
 from mmder_store.schema import SHARD_CLIPS
 from mmder_store.settings import PrepSettings
 from record import Figure, main
-from spent import Spent, spent
+from resource_usage import ResourceUsage, run_measured
 
 FEW, MANY = 32, 192
 JOBS, QUICK_JOBS = 10_000, 1_000
 ROUNDS = 3
-READY_S = 60.0
-"""Within which a process has loaded what it needs."""
+READY_TIMEOUT_S = 60.0
+"""Time limit for a process to load its libraries and models."""
 CLIP_S = 0.2
-"""What a clip takes a worker, at the least."""
-ELSEWHERE_CLIPS, ELSEWHERE_WORKERS = 1_000_000, 1_000
+"""Least time that a worker needs per clip."""
+MANY_CLIPS, MANY_WORKERS = 1_000_000, 1_000
+"""Size of a large cluster run, for which the scheduler's load is extrapolated."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Nothing:
+class EmptyJob:
     """A job that does nothing."""
 
     shard: int
 
 
 def measure(quick: bool) -> list[Figure]:
-    """Measure the scheduler, and in full the program with one and with two workers."""
-    figures = scheduler(QUICK_JOBS if quick else JOBS)
-    return figures if quick else program(easy()) + figures
+    """Measure the scheduler, and in a full run also one and two workers."""
+    figures = scheduler_figures(QUICK_JOBS if quick else JOBS)
+    return figures if quick else program_figures(sample_clips()) + figures
 
 
-def program(clips: list[Path]) -> list[Figure]:
-    """Give clips a second, start-up and memory."""
+def program_figures(clips: list[Path]) -> list[Figure]:
+    """Return clips per second, start-up time and peak memory of the program."""
     rates: dict[int, list[float]] = {1: [], 2: []}
     starts: dict[int, list[float]] = {1: [], 2: []}
     peaks: list[float] = []
     machine: list[float] = []
     for _ in range(ROUNDS):
-        machine.append(apart(clips, 2) / apart(clips, 1))
+        machine.append(independent_rate(clips, 2) / independent_rate(clips, 1))
         for workers, rate in rates.items():
-            few, many = (run(clips, n, workers) for n in (FEW, MANY))
+            few, many = (run_prep(clips, n, workers) for n in (FEW, MANY))
             rate.append((MANY - FEW) / (many.wall_s - few.wall_s))
             starts[workers].append(few.wall_s - FEW / rate[-1])
             peaks.append(many.peak_mib)
@@ -76,12 +77,12 @@ def program(clips: list[Path]) -> list[Figure]:
         )
         for workers, rate in rates.items()
     ]
-    times = [two / one for one, two in zip(rates[1], rates[2], strict=True)]
+    speedups = [two / one for one, two in zip(rates[1], rates[2], strict=True)]
     return [
         *figures,
         Figure(
             name="two workers / one",
-            value=median(times),
+            value=median(speedups),
             unit="x",
             better="more",
             goal=1.85,
@@ -108,68 +109,69 @@ def program(clips: list[Path]) -> list[Figure]:
     ]
 
 
-def apart(clips: list[Path], processes: int) -> float:
-    """Give clips a second of processes that know nothing of each other."""
+def independent_rate(clips: list[Path], processes: int) -> float:
+    """Return the clips per second of independent processes, all together."""
     context = multiprocessing.get_context("spawn")
-    line = context.Barrier(processes + 1, timeout=READY_S)
-    each = (MANY - FEW) // processes
-    started = [
-        context.Process(target=prepare_some, args=(clips, each, line))
+    start_line = context.Barrier(processes + 1, timeout=READY_TIMEOUT_S)
+    clips_each = (MANY - FEW) // processes
+    running = [
+        context.Process(target=prepare_clips, args=(clips, clips_each, start_line))
         for _ in range(processes)
     ]
-    before = dict(os.environ)
-    os.environ.update(
-        worker_template.ENVIRONMENT
-    )  # of a worker; the program sets its own
+    environment = dict(os.environ)
+    # The environment of a worker; the program sets it by itself.
+    os.environ.update(worker_template.ENVIRONMENT)
     try:
-        for process in started:
+        for process in running:
             process.start()
     finally:
         os.environ.clear()
-        os.environ.update(before)
-    line.wait()
+        os.environ.update(environment)
+    start_line.wait()
     start = time.perf_counter()
-    for process in started:
+    for process in running:
         process.join()
-    return each * processes / (time.perf_counter() - start)
+    return clips_each * processes / (time.perf_counter() - start)
 
 
-def prepare_some(paths: list[Path], count: int, line: Barrier) -> None:
-    """Prepare so many clips once all others are ready to."""
+def prepare_clips(paths: list[Path], count: int, start_line: Barrier) -> None:
+    """Prepare `count` clips once all other processes are ready."""
     settings = PrepSettings()
     clips = [Clip(clip_id=path.name, source=Source(path)) for path in paths]
     warm_up(settings, "cpu")
-    line.wait()
+    start_line.wait()
     for clip in islice(cycle(clips), count):
         prepare_clip(clip, settings, device="cpu")
 
 
-def run(clips: list[Path], count: int, workers: int) -> Spent:
-    """Run the program on so many clips."""
+def run_prep(clips: list[Path], count: int, workers: int) -> ResourceUsage:
+    """Run `mmder-prep` on `count` clips and return its time and memory."""
     with tempfile.TemporaryDirectory(dir=DATA) as folder:
-        listed = manifest(Path(folder) / "clips.csv", clips, count)
+        listing = write_manifest(Path(folder) / "clips.csv", clips, count)
         program = Path(sys.executable).with_name("mmder-prep")
-        more = ["--root", DATA, "--out", f"{folder}/store", "--workers", workers]
-        return spent([program, "manifest", listed, *more])
+        options = ["--root", DATA, "--out", f"{folder}/store", "--workers", workers]
+        return run_measured([program, "manifest", listing, *options])
 
 
-def scheduler(jobs: int) -> list[Figure]:
-    """Give the CPU time of the scheduler's process for a job, and for a clip of one."""
+def scheduler_figures(jobs: int) -> list[Figure]:
+    """Return the CPU time of the scheduler's process per job, message and clip."""
     with open_cluster(workers=2, scheduler=None) as cluster:
-        told: list[str] = []
-        for function, count in ((nothing, 100), (nothing, jobs), (tell, jobs)):
+        messages: list[str] = []
+        for function, count in ((do_nothing, 100), (do_nothing, jobs), (report, jobs)):
             start = time.process_time()
-            listed = [Nothing(shard=n) for n in range(count)]
-            done = sum(1 for _ in cluster.run_jobs(function, listed, tick=told.append))
-            took_s = time.process_time() - start
-            if done != count:
-                sys.exit(f"{done} of {count} jobs came back")
-            if function is nothing:
-                job_s = took_s / count
-        tell_s = max(0.0, took_s / jobs - job_s)
-    messages = 1 + int(SHARD_CLIPS * CLIP_S / REPORT_INTERVAL_S)
-    clip_s = (job_s + messages * tell_s) / SHARD_CLIPS
-    elsewhere_s = ELSEWHERE_CLIPS * clip_s
+            empty_jobs = [EmptyJob(shard=n) for n in range(count)]
+            finished = sum(
+                1 for _ in cluster.run_jobs(function, empty_jobs, tick=messages.append)
+            )
+            cpu_s = time.process_time() - start
+            if finished != count:
+                sys.exit(f"{finished} of {count} jobs came back")
+            if function is do_nothing:
+                job_s = cpu_s / count
+        message_s = max(0.0, cpu_s / jobs - job_s)
+    messages_per_job = 1 + int(SHARD_CLIPS * CLIP_S / REPORT_INTERVAL_S)
+    clip_s = (job_s + messages_per_job * message_s) / SHARD_CLIPS
+    many_clips_s = MANY_CLIPS * clip_s
     return [
         Figure(
             name="scheduler, a job that does nothing",
@@ -179,7 +181,7 @@ def scheduler(jobs: int) -> list[Figure]:
         ),
         Figure(
             name="scheduler, a message of clips done",
-            value=1000 * tell_s,
+            value=1000 * message_s,
             unit="ms CPU",
             better="less",
         ),
@@ -192,25 +194,25 @@ def scheduler(jobs: int) -> list[Figure]:
         ),
         Figure(
             name="scheduler, a million clips, however many workers",
-            value=elsewhere_s,
+            value=many_clips_s,
             unit="s CPU",
             better="less",
         ),
         Figure(
-            name=f"least a clip must take for {ELSEWHERE_WORKERS:,} busy workers",
-            value=ELSEWHERE_WORKERS * elsewhere_s / ELSEWHERE_CLIPS,
+            name=f"least a clip must take for {MANY_WORKERS:,} busy workers",
+            value=MANY_WORKERS * many_clips_s / MANY_CLIPS,
             unit="s",
             better="less",
         ),
     ]
 
 
-def nothing(_job: Nothing, _tick: Callable[[str], None]) -> None:
+def do_nothing(_job: EmptyJob, _tick: Callable[[str], None]) -> None:
     """Do nothing."""
 
 
-def tell(_job: Nothing, tick: Callable[[str], None]) -> None:
-    """Do nothing, and say so as of a clip."""
+def report(_job: EmptyJob, tick: Callable[[str], None]) -> None:
+    """Do nothing, and report one finished clip."""
     tick("ok")
 
 

@@ -1,4 +1,4 @@
-"""The quick benchmarks, each in a process of its own: `make bench`."""
+"""Run the quick benchmarks, each in its own process: `make bench`."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from record import Figure, keep, recorded, show
+from record import Figure, recorded, save, show
 
 QUICK = (
     "reading",
@@ -17,11 +17,11 @@ QUICK = (
     "prep_against_decode",
     "prep_scaling",
 )
-"""Scripts of this folder that have a quick run, in this order."""
+"""Scripts of this folder that have a quick run, in order."""
 
 
 def main() -> None:
-    """Run them, and print one table each against the last recorded figures."""
+    """Run the scripts and print one table per script against the recorded figures."""
     start, runs = time.monotonic(), {}
     with tempfile.TemporaryDirectory() as folder:
         for name in QUICK:
@@ -32,7 +32,7 @@ def main() -> None:
     show(runs, recorded())
     print(f"{time.monotonic() - start:.0f} s")
     if "--record" in sys.argv[1:]:
-        keep(runs)
+        save(runs)
 
 
 if __name__ == "__main__":

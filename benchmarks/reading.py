@@ -1,10 +1,10 @@
-"""Clips read from the store, and from what others keep them in.
+"""Speed of reading clips from the store, compared with other storage formats.
 
-Clips at random, each let go before the next or all kept, then an epoch of shuffled
-batches of 16, in one process. Warm, the page cache holds all, and CPU time counts.
-Cold, it holds nothing of what is read, and the wall's clock counts. Pages are dropped
-with posix_fadvise: what the disk and the host of a virtual machine hold is not
-controlled.
+Two tasks run in one process: single clips in random order, each freed before the next
+is read or all kept; and an epoch of shuffled batches of 16. In the warm runs all files
+are in the page cache, and CPU time is measured. In the cold runs none of the files is,
+and wall time is measured. Pages are dropped with posix_fadvise; the caches of the disk
+and of a virtual machine's host are not under control.
 """
 
 import os
@@ -22,7 +22,7 @@ import numpy as np
 import zarr
 from zarr.codecs import BloscCodec
 
-from data import ACTORS, DATA, QUICK_ACTORS, recoded, store
+from data import ACTORS, DATA, QUICK_ACTORS, prepare_store, recode_store
 from mmder_store import Store
 from mmder_train.data.dataset import ClipDataset
 from mmder_train.data.loader import create_loader
@@ -30,99 +30,110 @@ from mmder_train.data.sampler import BatchSampler
 from mmder_train.data.selection import select_clips
 from mmder_train.fusion.strategies import STRATEGIES
 from record import Figure, Times, interleaved, main, ratio
-from rivals import BATCH, QUICK, RIVALS, Arrays, Reader
+from storage_formats import BATCH, QUICK, STORAGE_FORMATS, Arrays, Reader
 
 OURS, LZ4, ZARR = "store", "store in LZ4", "store by Zarr"
-"""As `mmder-prep` writes it, what is read here uncompressed; all in LZ4; and the first
-without our reader."""
+"""Variants of the store.
+
+As `mmder-prep` writes it, with the arrays read here uncompressed; with all arrays in
+LZ4; and as written, but read by Zarr in place of our reader.
+"""
 LIMIT = "memmap"
 NAMES = {"frames": "frames", "sound": "mfcc_16"}
-"""What CFAS takes of a clip."""
+"""Arrays of a clip that CFAS reads."""
 READS = 24
-"""Clips read one by one in a round."""
+"""Number of single clips read per round."""
 READ_ROUNDS = 15
-"""Rounds of those: what is short is noisy."""
-LOOK_BYTES = 1 << 18
-"""From one place of a file that is looked up in the page cache to the next."""
-STAYS = 0.05
-"""Share of a folder that may stay there: what was just read is not always let go."""
+"""Number of rounds of single clips. Short tasks are noisy and need more rounds."""
+PROBE_BYTES = 1 << 18
+"""Distance between two positions of a file that are looked up in the page cache."""
+MAX_CACHED = 0.05
+"""Fraction of a folder that may stay in the page cache after it was dropped.
+
+The kernel does not always release pages that were just read.
+"""
 
 
-def reader(path: Path) -> Reader:
-    """Give a store as the trainer reads it."""
-    opened, strategy = Store(path), STRATEGIES["cfas"]
-    found = select_clips(opened, strategy=strategy, labels=opened.spec.label_sets[0])
-    data = ClipDataset(opened, clips=found, strategy=strategy, audio="mfcc")
+def store_reader(path: Path) -> Reader:
+    """Return a reader of a store that reads as the trainer does."""
+    store, strategy = Store(path), STRATEGIES["cfas"]
+    clips = select_clips(store, strategy=strategy, labels=store.spec.label_sets[0])
+    data = ClipDataset(store, clips=clips, strategy=strategy, spectrogram="mfcc")
 
     def epoch(order: Sequence[int]) -> Iterable[Any]:
-        rows = BatchSampler(np.array(order), batch=BATCH)
+        rows = BatchSampler(np.array(order), batch_size=BATCH)
         return create_loader(data, rows, workers=0, pin=False)
 
     return Reader(
         epoch=epoch,
-        read=lambda row: {k: opened.read(v, row) for k, v in NAMES.items()},
+        read=lambda row: {k: store.read(v, row) for k, v in NAMES.items()},
     )
 
 
-def by_zarr(path: Path) -> Reader:
-    """Give a store as Zarr itself reads it, one clip after the other."""
+def zarr_reader(path: Path) -> Reader:
+    """Return a reader of a store that reads clip after clip with Zarr itself."""
     group = zarr.open_group(path, mode="r", use_consolidated=False)
-    arrays: Any = {name: group[held] for name, held in NAMES.items()}
+    arrays: Any = {name: group[array] for name, array in NAMES.items()}
 
     def read(row: int) -> Arrays:
         return {name: array[row] for name, array in arrays.items()}
 
     def epoch(order: Sequence[int]) -> Iterable[Any]:
         for start in range(0, len(order), BATCH):
-            each = [read(row) for row in order[start : start + BATCH]]
-            yield {k: np.stack([clip[k] for clip in each]) for k in NAMES}
+            clips = [read(row) for row in order[start : start + BATCH]]
+            yield {k: np.stack([clip[k] for clip in clips]) for k in NAMES}
 
     return Reader(epoch=epoch, read=read)
 
 
-def opened(path: Path, folder: Path, *, quick: bool) -> dict[str, tuple[Path, Reader]]:
-    """Write the clips of a store in every way, and give folder and reader of each."""
-    lz4 = recoded(path, folder / "lz4", BloscCodec(cname="lz4", shuffle="noshuffle"))
-    here = Store(path)
-    clips = {k: here.read_batch(v, range(len(here))) for k, v in NAMES.items()}
-    found = {
-        OURS: (path, reader(path)),
-        LZ4: (lz4, reader(lz4)),
-        ZARR: (path, by_zarr(path)),
+def write_all(
+    path: Path, folder: Path, *, quick: bool
+) -> dict[str, tuple[Path, Reader]]:
+    """Write a store's clips in every format; return folder and reader by name."""
+    lz4 = recode_store(
+        path, folder / "lz4", BloscCodec(cname="lz4", shuffle="noshuffle")
+    )
+    store = Store(path)
+    clips = {k: store.read_batch(v, range(len(store))) for k, v in NAMES.items()}
+    readers = {
+        OURS: (path, store_reader(path)),
+        LZ4: (lz4, store_reader(lz4)),
+        ZARR: (path, zarr_reader(path)),
     }
-    for rival in RIVALS:
-        if quick and rival.name not in QUICK:
+    for storage in STORAGE_FORMATS:
+        if quick and storage.name not in QUICK:
             continue
-        place = folder / rival.name
-        place.mkdir()
-        rival.write(place, clips)
-        found[rival.name] = place, rival.open(place)
+        out = folder / storage.name
+        out.mkdir()
+        storage.write(out, clips)
+        readers[storage.name] = out, storage.open(out)
     order = list(range(len(clips["frames"])))
-    for name, (_, one) in found.items():
-        check(name, one, clips, order)
-    os.sync()  # pages that are not yet written cannot be dropped
-    for place, one in found.values():
-        one.let_go()
-        warm(place)
-    return found
+    for name, (_, reader) in readers.items():
+        check(name, reader, clips, order)
+    os.sync()  # pages that are not yet written to disk cannot be dropped
+    for out, reader in readers.values():
+        reader.close()
+        warm(out)
+    return readers
 
 
-def check(name: str, one: Reader, clips: Arrays, order: list[int]) -> None:
-    """Stop where a reader gives other clips than went in."""
-    if one.read is not None:
+def check(name: str, reader: Reader, clips: Arrays, order: list[int]) -> None:
+    """Exit with an error if a reader returns other clips than were written."""
+    if reader.read is not None:
         for key, values in clips.items():
-            if not np.array_equal(one.read(order[-1])[key], values[-1]):
-                sys.exit(f"{name}: another clip read than written")
-    want = sorted(int(v.sum(dtype=np.int64)) for v in clips["frames"])
-    got = [np.asarray(f) for batch in one.epoch(order) for f in batch["frames"]]
-    if sorted(int(v.sum(dtype=np.int64)) for v in got) != want:
-        sys.exit(f"{name}: an epoch is not every clip once")
+            if not np.array_equal(reader.read(order[-1])[key], values[-1]):
+                sys.exit(f"{name}: the clip read differs from the clip written")
+    expected = sorted(int(v.sum(dtype=np.int64)) for v in clips["frames"])
+    frames = [np.asarray(f) for batch in reader.epoch(order) for f in batch["frames"]]
+    if sorted(int(v.sum(dtype=np.int64)) for v in frames) != expected:
+        sys.exit(f"{name}: an epoch does not hold every clip exactly once")
 
 
 def warm(folder: Path) -> None:
-    """Bring files into the page cache alike: how they came there shows in their speed.
+    """Bring all files of a folder into the page cache in the same manner.
 
-    What was read here and there lies in small pages, and takes 1.6 times as long.
+    The reading speed depends on that: files read in scattered pieces are cached in
+    small pages, and reading them takes 1.6 times as long.
     """
     drop(folder)
     for file in folder.rglob("*"):
@@ -131,81 +142,85 @@ def warm(folder: Path) -> None:
 
 
 def drop(folder: Path) -> None:
-    """Take the files of a folder out of the page cache; stop if much stays in it."""
-    stays = looked = 0
+    """Drop the files of a folder from the page cache; exit if many pages stay."""
+    cached = probed = 0
     for file in folder.rglob("*"):
         if not file.is_file():
             continue
-        held = os.open(file, os.O_RDONLY)
-        os.posix_fadvise(held, 0, 0, os.POSIX_FADV_DONTNEED)
-        for place in range(0, file.stat().st_size, LOOK_BYTES):
-            looked += 1
+        descriptor = os.open(file, os.O_RDONLY)
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+        for position in range(0, file.stat().st_size, PROBE_BYTES):
+            probed += 1
             with suppress(BlockingIOError):
-                os.preadv(held, [bytearray(1)], place, os.RWF_NOWAIT)
-                stays += 1
-        os.close(held)
-    if stays > STAYS * looked:
-        sys.exit(f"{folder}: {stays / looked:.0%} of it stays in memory: still mapped?")
+                os.preadv(descriptor, [bytearray(1)], position, os.RWF_NOWAIT)
+                cached += 1
+        os.close(descriptor)
+    if cached > MAX_CACHED * probed:
+        sys.exit(
+            f"{folder}: {cached / probed:.0%} of it stays in memory: still mapped?"
+        )
 
 
-def let_go(clips: Iterable[Any]) -> None:
-    """Go through clips or batches, and keep none."""
+def exhaust(clips: Iterable[Any]) -> None:
+    """Iterate over clips or batches, and keep none."""
     for _ in clips:
         pass
 
 
 def measure(quick: bool) -> list[Figure]:
-    """Measure all of them on the same clips in turn."""
-    path = store(QUICK_ACTORS if quick else ACTORS)
+    """Measure all formats on the same clips, interleaved."""
+    path = prepare_store(QUICK_ACTORS if quick else ACTORS)
     clips, rounds = len(Store(path)), 5 if quick else 7
     order = np.random.default_rng(0).permutation(clips).tolist()
     with tempfile.TemporaryDirectory(dir=DATA) as folder:
-        found = opened(path, Path(folder), quick=quick)
+        readers = write_all(path, Path(folder), quick=quick)
         figures: list[Figure] = []
-        cpu = time.process_time  # warm, nothing is waited for
-        for what, take in ("one clip", let_go), ("one clip, kept", list):
+        cpu = time.process_time  # warm reads wait for nothing
+        for label, consume in ("one clip", exhaust), ("one clip, kept", list):
             singles: dict[str, Callable[[], object]] = {
                 name: partial(
-                    lambda take, read: take(map(read, order[:READS])), take, one.read
+                    lambda consume, read: consume(map(read, order[:READS])),
+                    consume,
+                    reader.read,
                 )
-                for name, (_, one) in found.items()
-                if one.read is not None
+                for name, (_, reader) in readers.items()
+                if reader.read is not None
             }
             times = interleaved(singles, rounds=READ_ROUNDS, clock=cpu)
-            figures += table(f"{what}, warm", times, READS)
+            figures += speed_figures(f"{label}, warm", times, READS)
         epochs: dict[str, Callable[[], object]] = {
-            name: partial(lambda one: let_go(one.epoch(order)), one)
-            for name, (_, one) in found.items()
+            name: partial(lambda reader: exhaust(reader.epoch(order)), reader)
+            for name, (_, reader) in readers.items()
         }
-        each = interleaved(epochs, rounds=rounds, clock=cpu)
-        figures += table("batches, warm", each, clips)
+        warm_times = interleaved(epochs, rounds=rounds, clock=cpu)
+        figures += speed_figures("batches, warm", warm_times, clips)
         if not quick:
 
             def chill(name: str) -> None:
-                place, one = found[name]
-                one.let_go()
-                drop(place)
+                out, reader = readers[name]
+                reader.close()
+                drop(out)
 
-            cold = interleaved(epochs, rounds=rounds, before=chill)
-            figures += table("batches, cold", cold, clips)
+            cold_times = interleaved(epochs, rounds=rounds, before=chill)
+            figures += speed_figures("batches, cold", cold_times, clips)
     return figures
 
 
-def table(what: str, times: Times, clips: int) -> list[Figure]:
-    """Give times a clip, and the store's speed by that of the others."""
+def speed_figures(label: str, times: Times, clips: int) -> list[Figure]:
+    """Return times per clip, and the store's speed relative to each other format."""
     figures = [
         Figure(
-            name=f"{what}: {name}",
+            name=f"{label}: {name}",
             value=1000 * median(values) / clips,
             unit="ms/clip",
             better="less",
         )
         for name, values in times.items()
     ]
-    warm = what.endswith("warm")
+    warm = label.endswith("warm")
     figures += [
         Figure(
-            name=f"{what}: speed of the store by {name}",
+            name=f"{label}: speed of the store by {name}",
             value=ratio(times, name, OURS),
             unit="x",
             better="more",

@@ -1,8 +1,8 @@
-"""The frame of every benchmark: competitors in turn, figures beside the last ones.
+"""Framework of the benchmarks: time tasks, compare figures with the recorded ones.
 
-A benchmark is a script with a function `measure(quick)` that gives figures, and the
-line ``main(measure)``. It prints a table against the figures last recorded, and with
-``--record`` takes their place in `results.json`.
+A benchmark is a script with a function `measure(quick)` that returns figures, and the
+line ``main(measure)``. It prints a table of the figures against those last recorded.
+With ``--record`` it replaces them in `results.json`.
 """
 
 import argparse
@@ -29,30 +29,33 @@ from mmder_store.atomic_files import write_json
 RESULTS = Path(__file__).with_name("results.json")
 LIBRARIES = ("numpy", "zarr", "numcodecs", "torch", "av")
 NOISE = {"x": 0.25, "%": 0.1, "kB/clip": 0.02, "MiB": 0.25}
-"""Share that two quick runs of the same code mostly stay below, by unit. Times are not
-judged by what they were: others use the machine too, and the next one is another."""
-TRIFLE = 0.05
-"""A change by less than this share of the goal is none."""
+"""By unit, the relative change below which two quick runs of the same code mostly stay.
+
+Times are not compared with recorded ones: other programs use the machine too, and the
+next machine is another one.
+"""
+NEGLIGIBLE = 0.05
+"""Changes below this fraction of the goal are ignored."""
 
 Times = dict[str, list[float]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Figure:
-    """One number that a benchmark found."""
+    """One number measured by a benchmark."""
 
     name: str
-    """Stays the same from version to version: figures are compared by it."""
+    """Name that stays the same across versions: figures are compared by it."""
     value: float
     unit: str
-    """``x`` is a ratio of two times of one run, comparable between machines."""
+    """Unit. ``x`` is a ratio of two times of one run, comparable between machines."""
     better: Literal["less", "more"]
     goal: float | None = None
-    """What it should be at most (`less`) or at least (`more`)."""
+    """Upper limit (`less`) or lower limit (`more`)."""
 
     @property
     def met(self) -> bool:
-        """Tell whether it reaches its goal; without one it does."""
+        """True if the figure reaches its goal or has none."""
         if self.goal is None:
             return True
         return self.value == self.goal or (
@@ -60,22 +63,22 @@ class Figure:
         )
 
     def worsening(self, last: float) -> float:
-        """Give by which share it is worse than it was; below 0 it is better."""
+        """Return the relative change for the worse; negative if the figure improved."""
         now, then = (self.value, last) if self.better == "less" else (last, self.value)
         return (now - then) / abs(then) if then else 0.0
 
     def worse(self, last: float) -> bool:
-        """Tell whether it is worse than it was by more than chance and a trifle."""
-        noise, trifle = NOISE.get(self.unit), TRIFLE * (self.goal or 0)
+        """Return whether the figure worsened beyond noise and negligible changes."""
+        noise, negligible = NOISE.get(self.unit), NEGLIGIBLE * (self.goal or 0)
         return (
             noise is not None
             and self.worsening(last) > noise
-            and abs(self.value - last) > trifle
+            and abs(self.value - last) > negligible
         )
 
 
 Measure = Callable[[bool], Sequence[Figure]]
-"""Takes whether to be quick, gives figures."""
+"""Function that takes whether the run is quick and returns figures."""
 
 
 def interleaved(
@@ -85,18 +88,18 @@ def interleaved(
     clock: Callable[[], float] = time.perf_counter,
     before: Callable[[str], object] | None = None,
 ) -> Times:
-    """Time every task once a round, in an order drawn anew each round.
+    """Time every task once per round, in a new random order each round.
 
-    What else the machine does then meets all of them alike.
+    Load from other programs then affects all tasks alike.
 
     Args:
-        tasks: What is timed, by name.
-        rounds: Times each is timed; a round before them warms up.
-        clock: `time.process_time` counts this process' own work alone.
-        before: Called with the name before each task, and not timed.
+        tasks: Tasks to time, by name.
+        rounds: Number of timed rounds. One untimed round before them warms up.
+        clock: Clock to read. `time.process_time` counts only this process' own work.
+        before: Function called with the name before each task; it is not timed.
 
     Returns:
-        Seconds, by name, in the order of the rounds.
+        Seconds by task name, in the order of the rounds.
     """
     names, draw = list(tasks), random.Random(0)
     times: Times = {name: [] for name in names}
@@ -108,19 +111,20 @@ def interleaved(
             gc.collect()
             start = clock()
             tasks[name]()
-            took = clock() - start
+            seconds = clock() - start
             if turn:
-                times[name].append(took)
+                times[name].append(seconds)
     return times
 
 
-def ratio(times: Times, ours: str, theirs: str) -> float:
-    """Give the median over the rounds of one task's time by another's."""
-    return median(a / b for a, b in zip(times[ours], times[theirs], strict=True))
+def ratio(times: Times, numerator: str, denominator: str) -> float:
+    """Return the median over the rounds of one task's time divided by another's."""
+    pairs = zip(times[numerator], times[denominator], strict=True)
+    return median(a / b for a, b in pairs)
 
 
 def machine() -> dict[str, Any]:
-    """Describe the machine and the libraries, as far as figures depend on them."""
+    """Return the properties of machine and libraries on which figures depend."""
     model = platform.processor()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
@@ -138,47 +142,53 @@ def machine() -> dict[str, Any]:
 
 
 def main(measure: Measure) -> None:
-    """Be the command line of a benchmark script."""
+    """Run the command line of a benchmark script."""
     name = Path(sys.argv[0]).stem
     parser = argparse.ArgumentParser(description=sys.modules["__main__"].__doc__)
-    parser.add_argument("--quick", action="store_true", help="a small run")
-    parser.add_argument("--record", action="store_true", help=f"keep in {RESULTS.name}")
-    parser.add_argument("--figures", type=Path, help="write the figures here as JSON")
-    asked = parser.parse_args()
+    parser.add_argument("--quick", action="store_true", help="make a small run")
+    parser.add_argument(
+        "--record", action="store_true", help=f"save the figures in {RESULTS.name}"
+    )
+    parser.add_argument(
+        "--figures", type=Path, help="write the figures to this file as JSON"
+    )
+    options = parser.parse_args()
     start = time.monotonic()
-    figures = measure(asked.quick)
-    took_s = time.monotonic() - start
-    key = f"{name} quick" if asked.quick else name
-    if asked.figures:
-        write_json(asked.figures, [asdict(f) for f in figures])
+    figures = measure(options.quick)
+    seconds = time.monotonic() - start
+    key = f"{name} quick" if options.quick else name
+    if options.figures:
+        write_json(options.figures, [asdict(f) for f in figures])
     else:
         show({key: figures}, recorded())
-        print(f"{took_s:.0f} s")
-    if asked.record:
-        keep({key: figures})
+        print(f"{seconds:.0f} s")
+    if options.record:
+        save({key: figures})
 
 
 def recorded() -> dict[str, Any]:
-    """Read what was last recorded, by benchmark."""
-    found: dict[str, Any] = json.loads(RESULTS.read_text()) if RESULTS.exists() else {}
-    return found
+    """Load the recorded figures, by benchmark."""
+    results: dict[str, Any] = {}
+    if RESULTS.exists():
+        results = json.loads(RESULTS.read_text())
+    return results
 
 
-def keep(runs: Mapping[str, Iterable[Figure]]) -> None:
-    """Put figures, with machine and date, in the place of the last ones."""
-    facts = {"date": datetime.now(UTC).date().isoformat(), "machine": machine()}
-    fresh = {
-        key: {**facts, "figures": {f.name: asdict(f) for f in figures}}
+def save(runs: Mapping[str, Iterable[Figure]]) -> None:
+    """Replace the recorded figures of these runs, with machine and date."""
+    origin = {"date": datetime.now(UTC).date().isoformat(), "machine": machine()}
+    new = {
+        key: {**origin, "figures": {f.name: asdict(f) for f in figures}}
         for key, figures in runs.items()
     }
-    write_json(RESULTS, {**recorded(), **fresh})
+    write_json(RESULTS, {**recorded(), **new})
 
 
 def show(runs: Mapping[str, Iterable[Figure]], last: Mapping[str, Any]) -> None:
-    """Print figures beside the last ones; say what became worse or misses its goal."""
+    """Print figures next to the recorded ones, and mark worse ones and missed goals."""
     for key, figures in runs.items():
         old = last.get(key, {})
-        then: dict[str, Any] = old.get("figures", {})
+        old_figures: dict[str, Any] = old.get("figures", {})
         table = Table(title=f"{key}, last recorded {old.get('date', 'never')}")
         for column in ("figure", "unit"):
             table.add_column(column)
@@ -186,18 +196,18 @@ def show(runs: Mapping[str, Iterable[Figure]], last: Mapping[str, Any]) -> None:
             table.add_column(column, justify="right")
         table.add_column("")
         for f in figures:
-            was = then.get(f.name, {}).get("value")
-            said = [] if f.met else ["misses its goal"]
-            if was is not None and f.worse(was):
-                said.append(f"worse by {f.worsening(was):.0%}")
+            old_value = old_figures.get(f.name, {}).get("value")
+            remarks = [] if f.met else ["misses its goal"]
+            if old_value is not None and f.worse(old_value):
+                remarks.append(f"worse by {f.worsening(old_value):.0%}")
             goal = "" if f.goal is None else f"{'<>'[f.better == 'more']} {f.goal:g}"
             table.add_row(
                 f.name,
                 f.unit,
                 f"{f.value:.3g}",
-                "" if was is None else f"{was:.3g}",
+                "" if old_value is None else f"{old_value:.3g}",
                 goal,
-                ", ".join(said),
+                ", ".join(remarks),
             )
-        # Files and pipes have no width: nothing is to be cut there.
+        # Files and pipes have no width: a fixed one, so that no cell is cut.
         Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -1,7 +1,7 @@
-"""What each codec makes of a store's arrays: bytes a clip, time to write and to read.
+"""Codecs for a store's arrays: bytes per clip, CPU time to write and to read.
 
-Every codec that Zarr ships writes whole shards, as `mmder-prep` does, and clips are
-read at random, as `mmder-train` does. Time is this process' own (CPU).
+Every codec that Zarr ships writes whole shards, as `mmder-prep` does. Clips are read in
+random order, as `mmder-train` does. Times are the CPU time of this process.
 """
 
 import shutil
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from zarr.abc.codec import Codec
 from zarr.codecs import BloscCodec, GzipCodec, ZstdCodec
 
-from data import ACTORS, DATA, QUICK_ACTORS, store
+from data import ACTORS, DATA, QUICK_ACTORS, prepare_store
 from mmder_store import Store
 from mmder_store.shard_reader import create_reader
 from record import Figure, interleaved, main, ratio
@@ -40,27 +40,28 @@ CODECS: dict[str, Codec | None] = {
     "Zstandard 3, bits": BloscCodec(cname="zstd", clevel=3, shuffle="bitshuffle"),
     "Gzip 1": GzipCodec(level=1),
 }
-"""With the shuffle before them, where there is one."""
+"""Codecs by name. "bytes" and "bits" name the shuffle filter before the codec."""
 QUICK = (PLAIN, "LZ4", "Zstandard -1", "Zstandard 1")
 ARRAYS = ("frames", "stft_16", "mfcc_16")
-"""The eight-frame arrays have the same numbers in windows twice as long."""
+"""Measured arrays. The 8-frame ones hold the same numbers in windows twice as long."""
 SHARD_CLIPS = 16
 
 
 def measure(quick: bool) -> list[Figure]:
-    """Measure each codec on one shard, in turn."""
-    opened = Store(store(QUICK_ACTORS if quick else ACTORS))
-    rows = np.random.default_rng(0).permutation(len(opened))[:SHARD_CLIPS].tolist()
+    """Measure each codec on one shard of every array."""
+    store = Store(prepare_store(QUICK_ACTORS if quick else ACTORS))
+    rows = np.random.default_rng(0).permutation(len(store))[:SHARD_CLIPS].tolist()
     codecs = {k: v for k, v in CODECS.items() if not quick or k in QUICK}
+    rounds = 2 if quick else 5
     figures = []
     for name in ARRAYS:
-        block = opened.read_batch(name, rows)
+        block = store.read_batch(name, rows)
         with tempfile.TemporaryDirectory(dir=DATA) as folder:
-            figures += of_array(name, block, codecs, Path(folder), 2 if quick else 5)
+            figures += array_figures(name, block, codecs, Path(folder), rounds)
     return figures
 
 
-def of_array(
+def array_figures(
     name: str,
     block: NDArray[Any],
     codecs: dict[str, Codec | None],
@@ -80,14 +81,16 @@ def of_array(
     clips, figures = len(block), []
     for key in codecs:
         size = sum(f.stat().st_size for f in (folder / key).rglob("*") if f.is_file())
-        found = [("size", size / clips / 1000, "kB/clip")]
-        for what, times in ("write", write_s), ("read", read_s):
-            found += [(what, 1000 * median(times[key]) / clips, "ms/clip")]
+        rows = [("size", size / clips / 1000, "kB/clip")]
+        for operation, times in ("write", write_s), ("read", read_s):
+            rows += [(operation, 1000 * median(times[key]) / clips, "ms/clip")]
             if key != PLAIN:
-                found += [(f"{what} / {PLAIN}", ratio(times, key, PLAIN), "x")]
+                rows += [(f"{operation} / {PLAIN}", ratio(times, key, PLAIN), "x")]
         figures += [
-            Figure(name=f"{name}, {key}: {what}", value=value, unit=unit, better="less")
-            for what, value, unit in found
+            Figure(
+                name=f"{name}, {key}: {label}", value=value, unit=unit, better="less"
+            )
+            for label, value, unit in rows
         ]
     return figures
 
@@ -108,7 +111,10 @@ def write(block: NDArray[Any], out: Path, codec: Codec | None) -> None:
 
 
 def read(array: zarr.Array[Any], shape: tuple[int, ...]) -> None:
-    """Read its clips one by one, as the store does; what it cannot, Zarr reads."""
+    """Read the clips one by one, as the store does.
+
+    Codecs that the store's reader does not support are read by Zarr.
+    """
     reader, out = create_reader(array), np.empty((1, *shape[1:]), array.dtype)
     for row in range(shape[0]):
         reader.read([row], out)

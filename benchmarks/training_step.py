@@ -1,8 +1,9 @@
-"""A training step on the CPU: what of it is not the encoder, and what is waiting.
+"""A training step on the CPU: time outside the encoder, and time waiting for data.
 
-The trainer's own loop, loader and fusion, ViT-S, CFAS; clocks stop at the encoder's
-forward, at the gradient's arrival at its output, and at the optimiser. A store that
-fits in memory is held there; here every clip is read anew.
+It runs the trainer's own loop, loader and fusion with ViT-S and CFAS. Clocks are read
+at the encoder's forward, when the gradient arrives at its output, and at the optimizer
+step. The trainer would hold a store that fits in memory; here every clip is read from
+disk each time.
 """
 
 import time
@@ -16,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from data import QUICK_ACTORS, store
+from data import QUICK_ACTORS, prepare_store
 from mmder_store import Store
 from mmder_train.data.dataset import ClipDataset
 from mmder_train.data.loader import create_loader
@@ -34,98 +35,100 @@ from record import Figure, interleaved, main
 
 LOOK = RenderSettings(spectrogram="mfcc", colormap="viridis", spectrogram_norm="window")
 FUSED_CLIPS = 16
-Spent = dict[str, float]
+Seconds = dict[str, float]
 
 
 def measure(quick: bool) -> list[Figure]:
-    """Take some steps, and fuse batches beside the encoder's forward."""
-    opened = Store(store(QUICK_ACTORS))
+    """Time training steps, and the fusion of batches against the encoder's forward."""
+    store = Store(prepare_store(QUICK_ACTORS))
     encoder = build_encoder("small")
-    figures = step_figures(opened, encoder, batch=1 if quick else 8)
+    figures = step_figures(store, encoder, batch=1 if quick else 8)
     names = ("cfas",) if quick else tuple(STRATEGIES)
-    return figures + fusion_figures(opened, encoder, names, clips=1 if quick else 4)
+    return figures + fusion_figures(store, encoder, names, clips=1 if quick else 4)
 
 
-def step_figures(opened: Store, encoder: nn.Module, *, batch: int) -> list[Figure]:
-    """Give the shares of an epoch of two steps, after one of warming up."""
+def step_figures(store: Store, encoder: nn.Module, *, batch: int) -> list[Figure]:
+    """Return the time fractions of an epoch of two steps, after a warm-up epoch."""
     strategy = STRATEGIES["cfas"]
-    labels = opened.spec.label_sets[0]
-    clips = select_clips(opened, strategy=strategy, labels=labels)
-    data = ClipDataset(opened, clips=clips, strategy=strategy, audio=LOOK.spectrogram)
-    order = BatchSampler(np.arange(2 * batch), batch=batch, seed=0)
+    labels = store.spec.label_sets[0]
+    clips = select_clips(store, strategy=strategy, labels=labels)
+    data = ClipDataset(
+        store, clips=clips, strategy=strategy, spectrogram=LOOK.spectrogram
+    )
+    order = BatchSampler(np.arange(2 * batch), batch_size=batch, seed=0)
     batches = create_loader(data, order, workers=0, pin=False)
     model = Classifier(encoder, Head(encoder.dim, len(labels.classes)))  # type: ignore[arg-type]
-    optimiser = create_optimizer(model, lr=1e-4, weight_decay=0.05)
-    spent: Spent = defaultdict(float)
-    clock_encoder(encoder, optimiser, spent)
-    learner = TrainState(
+    optimizer = create_optimizer(model, lr=1e-4, weight_decay=0.05)
+    seconds: Seconds = defaultdict(float)
+    clock_encoder(encoder, optimizer, seconds)
+    state = TrainState(
         model=model,
-        optimizer=optimiser,
+        optimizer=optimizer,
         set_lr=constant_lr,
         device=torch.device("cpu"),
     )
-    places = frame_permutations(clips.clip_id, seed=0)
+    permutations = frame_permutations(clips.clip_id, seed=0)
     targets = torch.from_numpy(clips.label)
     for _ in range(2):
-        spent.clear()
+        seconds.clear()
         order.epoch += 1
         start = time.perf_counter()
-        for fed in waited(batches, spent):
-            index = fed["clip"]
+        for arrays in clock_waiting(batches, seconds):
+            index = arrays["clip"]
             x = fuse(
-                fed.get("frames"),
-                fed.get("sound"),
-                places[index],
+                arrays.get("frames"),
+                arrays.get("audio"),
+                permutations[index],
                 strategy=strategy,
-                look=LOOK,
+                settings=LOOK,
             )
-            learner.train_step(
+            state.train_step(
                 iter([MicroBatch(x=x, target=targets[index])]), clips=len(index)
             )
-        whole = time.perf_counter() - start
-    inside = spent["forward"] + spent["backward"]
-    shares = {
-        "step: share outside the encoder": (1 - inside / whole, 0.05),
-        "step: share of waiting for data": (spent["wait"] / whole, 0.02),
+        total = time.perf_counter() - start
+    inside = seconds["forward"] + seconds["backward"]
+    fractions = {
+        "step: share outside the encoder": (1 - inside / total, 0.05),
+        "step: share of waiting for data": (seconds["wait"] / total, 0.02),
     }
     return [
         Figure(name=name, value=value, unit="x", better="less", goal=goal)
-        for name, (value, goal) in shares.items()
+        for name, (value, goal) in fractions.items()
     ]
 
 
 def clock_encoder(
-    encoder: nn.Module, optimiser: torch.optim.Optimizer, spent: Spent
+    encoder: nn.Module, optimizer: torch.optim.Optimizer, seconds: Seconds
 ) -> None:
-    """Count the seconds in the encoder, forward and backward."""
-    began: Spent = {}
+    """Add up the seconds in the encoder's forward and backward passes with hooks."""
+    starts: Seconds = {}
 
-    def arrived(_: Tensor) -> None:
-        began["backward"] = time.perf_counter()
+    def on_gradient(_: Tensor) -> None:
+        starts["backward"] = time.perf_counter()
 
-    def before(*_: object) -> None:
-        began["forward"] = time.perf_counter()
+    def before_forward(*_: object) -> None:
+        starts["forward"] = time.perf_counter()
 
-    def after(_module: nn.Module, _given: object, out: Tensor) -> None:
-        spent["forward"] += time.perf_counter() - began["forward"]
+    def after_forward(_module: nn.Module, _inputs: object, out: Tensor) -> None:
+        seconds["forward"] += time.perf_counter() - starts["forward"]
         if out.requires_grad:
-            out.register_hook(arrived)  # type: ignore[no-untyped-call]
+            out.register_hook(on_gradient)  # type: ignore[no-untyped-call]
 
-    def step(*_: object) -> None:
-        spent["backward"] += time.perf_counter() - began["backward"]
+    def before_step(*_: object) -> None:
+        seconds["backward"] += time.perf_counter() - starts["backward"]
 
-    encoder.register_forward_pre_hook(before)
-    encoder.register_forward_hook(after)
-    optimiser.register_step_pre_hook(step)
+    encoder.register_forward_pre_hook(before_forward)
+    encoder.register_forward_hook(after_forward)
+    optimizer.register_step_pre_hook(before_step)
 
 
-def waited(batches: Iterable[Any], spent: Spent) -> Iterator[Any]:
-    """Pass batches on, and count the seconds until each is there."""
+def clock_waiting(batches: Iterable[Any], seconds: Seconds) -> Iterator[Any]:
+    """Yield the batches, and add up the seconds spent waiting for them."""
     source = iter(batches)
     while True:
         start = time.perf_counter()
         batch = next(source, None)
-        spent["wait"] += time.perf_counter() - start
+        seconds["wait"] += time.perf_counter() - start
         if batch is None:
             return
         yield batch
@@ -133,25 +136,29 @@ def waited(batches: Iterable[Any], spent: Spent) -> Iterator[Any]:
 
 @torch.inference_mode()
 def fusion_figures(
-    opened: Store, encoder: nn.Module, names: tuple[str, ...], *, clips: int
+    store: Store, encoder: nn.Module, names: tuple[str, ...], *, clips: int
 ) -> list[Figure]:
-    """Give the time of fusing 16 clips by that of the encoder's forward over them."""
+    """Return the time to fuse 16 clips, relative to the encoder's forward on them."""
     encoder.eval()
     tasks: dict[str, Callable[[], object]] = {
-        name: partial(fuse, *given(opened, s), strategy=s, look=LOOK)
-        for name, s in STRATEGIES.items()
+        name: partial(
+            fuse, *fusion_arguments(store, strategy), strategy=strategy, settings=LOOK
+        )
+        for name, strategy in STRATEGIES.items()
         if name in names
     }
-    some = torch.zeros(clips, 3, 16, 224, 224)
+    x = torch.zeros(clips, 3, 16, 224, 224)
     times = interleaved(
-        {**tasks, "forward": lambda: encoder(some)}, rounds=3, clock=time.process_time
+        {**tasks, "forward": lambda: encoder(x)}, rounds=3, clock=time.process_time
     )
     return [
         Figure(
             name=f"{name}: fusion of 16 clips by their forward",
             value=median(
-                fuse / (through * FUSED_CLIPS / clips)
-                for fuse, through in zip(times[name], times["forward"], strict=True)
+                fusion_s / (forward_s * FUSED_CLIPS / clips)
+                for fusion_s, forward_s in zip(
+                    times[name], times["forward"], strict=True
+                )
             ),
             unit="x",
             better="less",
@@ -162,15 +169,17 @@ def fusion_figures(
     ]
 
 
-def given(
-    opened: Store, strategy: Strategy
+def fusion_arguments(
+    store: Store, strategy: Strategy
 ) -> tuple[Tensor | None, Tensor | None, Tensor]:
-    """Read what a strategy takes of sixteen clips."""
-    clips = select_clips(opened, strategy=strategy, labels=opened.spec.label_sets[0])
-    data = ClipDataset(opened, clips=clips, strategy=strategy, audio=LOOK.spectrogram)
+    """Read frames, spectrograms and frame permutations of sixteen clips."""
+    clips = select_clips(store, strategy=strategy, labels=store.spec.label_sets[0])
+    data = ClipDataset(
+        store, clips=clips, strategy=strategy, spectrogram=LOOK.spectrogram
+    )
     batch = data.__getitems__(range(FUSED_CLIPS))
-    places = frame_permutations(clips.clip_id[:FUSED_CLIPS], seed=0)
-    return batch.get("frames"), batch.get("sound"), places
+    permutations = frame_permutations(clips.clip_id[:FUSED_CLIPS], seed=0)
+    return batch.get("frames"), batch.get("audio"), permutations
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Folders laid out like the corpora's releases, of files without media in them."""
+"""Folders with the layout of the published corpora; the files hold no media."""
 
 from pathlib import Path
 
@@ -13,7 +13,7 @@ RATERS = (
 
 
 def lay(root: Path, *names: str, text: str = "x") -> Path:
-    """Write a small file of each name under a folder, which is given back."""
+    """Write a small file of each name under a folder, and return the folder."""
     for name in names:
         file = root / name
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -22,7 +22,7 @@ def lay(root: Path, *names: str, text: str = "x") -> Path:
 
 
 def evaluation(*turns: tuple[float, float, str, str]) -> str:
-    """Write the text of an evaluation file of IEMOCAP: start, stop, turn, label."""
+    """Return the text of an IEMOCAP evaluation file of (start, stop, turn, label)."""
     lines = [HEADER, ""]
     for start_s, stop_s, turn, label in turns:
         head = f"[{start_s:.4f} - {stop_s:.4f}]\t{turn}\t{label}\t[2.5000, 2.5, 2.5000]"
@@ -33,7 +33,7 @@ def evaluation(*turns: tuple[float, float, str, str]) -> str:
 def dialog(
     root: Path, name: str, *turns: tuple[float, float, str, str], wavs: bool = True
 ) -> Path:
-    """Lay out one dialog of IEMOCAP under the folder of the release."""
+    """Write one dialog of IEMOCAP under the folder of the release."""
     session = root / f"Session{name[4]}"
     lay(session, f"dialog/EmoEvaluation/{name}.txt", text=evaluation(*turns))
     for rater in ("Categorical/{}_e2_cat", "Attribute/{}_e3_atr", "Self-evaluation/{}"):

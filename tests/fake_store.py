@@ -1,7 +1,7 @@
-"""Small sealed stores made by hand, with the answer planted in them if asked.
+"""Small sealed stores of noise, in which the emotion can be planted.
 
-Real arrays of the real format, of noise: no media, no detector, a second for dozens
-of clips.
+They have the real format and need no media and no face detection. Dozens of clips take
+a second.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,7 +15,7 @@ from mmder_store import PrepSettings, Store, StoreSpec, ledger
 from mmder_store.emotions import LABEL_SETS
 from mmder_store.protocols import PROTOCOLS
 from mmder_store.schema import arrays_of, shape_of
-from mmder_store.store import create, seal, write_shard
+from mmder_store.writer import create, seal, write_shard
 
 EMOTIONS = LABEL_SETS["ravdess-8"].classes
 Array = NDArray[Any]
@@ -35,20 +35,20 @@ def make_store(
 ) -> Store:
     """Make a store of noise.
 
-    Clip i is of emotion ``i % 8`` and of a speaker of RAVDESS; `speakers` of them
-    are spread over the six folds.
+    Clip i has the emotion ``i % 8``. Its speaker has the name of a RAVDESS actor;
+    the speakers are distributed over the six folds.
 
     Args:
-        path: Where.
-        clips: How many.
-        modality: Whether there are pictures.
-        speakers: How many different ones, at most 24.
-        planted: "picture", "sound" or "picture sound": what shows the emotion, as a
-            bright square, or a loud band of frequencies, whose place is the emotion's.
-        strength: How clearly.
-        status: Status by number of the clip, where it is not ok.
+        path: Folder of the store.
+        clips: Number of clips.
+        modality: "av", or "audio" for a store without frames.
+        speakers: Number of speakers, at most 24.
+        planted: "picture", "sound" or "picture sound": the arrays that show the
+            emotion, by the position of a bright square or of a loud frequency band.
+        strength: Contrast of the planted emotion; 1 is clear.
+        status: Status by index of the clip; clips that are not listed are ok.
         protocols: Names of the fold protocols.
-        seed: Of the noise.
+        seed: Seed of the noise.
     """
     settings = PrepSettings(modality=modality)
     spec = StoreSpec(
@@ -62,18 +62,18 @@ def make_store(
     )
     create(path, spec)
     rng = np.random.default_rng(seed)
-    who = np.linspace(1, 24, speakers).round().astype(int)
+    actors = np.linspace(1, 24, speakers).round().astype(int)
     rows = [
         {
             "clip_id": f"c{i:04d}",
-            "speaker": f"{who[i // len(EMOTIONS) % speakers]:02d}",
+            "speaker": f"{actors[i // len(EMOTIONS) % speakers]:02d}",
             "emotion": EMOTIONS[i % len(EMOTIONS)],
         }
         for i in range(clips)
     ]
     for shard in range(spec.shards):
-        part = spec.rows(shard)
-        numbers = range(part.start, part.stop)
+        rows_of_shard = spec.rows(shard)
+        numbers = range(rows_of_shard.start, rows_of_shard.stop)
         blocks = {
             a.name: np.stack(
                 [
@@ -111,8 +111,8 @@ def _row(
         "frames": lambda: _frames(
             shape, emotion, strength * ("picture" in planted), rng
         ),
-        "stft": lambda: _sound(shape, emotion, strength * ("sound" in planted), rng),
-        "mfcc": lambda: _sound(shape, emotion, strength * ("sound" in planted), rng),
+        "stft": lambda: _audio(shape, emotion, strength * ("sound" in planted), rng),
+        "mfcc": lambda: _audio(shape, emotion, strength * ("sound" in planted), rng),
     }
     make = kinds.get(name.split("_")[0])
     return make() if make else np.zeros(shape)
@@ -121,7 +121,7 @@ def _row(
 def _frames(
     shape: tuple[int, ...], emotion: int, strength: float, rng: np.random.Generator
 ) -> Array:
-    """Give grey noise; the emotion is the place of a bright square of 56."""
+    """Return gray noise; the emotion is the position of a bright square of 56 px."""
     frames = rng.integers(64, 128, shape)
     row, column = divmod(emotion, 4)
     square = np.s_[:, 56 * row + 56 : 56 * row + 112, 56 * column : 56 * column + 56]
@@ -129,12 +129,12 @@ def _frames(
     return frames
 
 
-def _sound(
+def _audio(
     shape: tuple[int, ...], emotion: int, strength: float, rng: np.random.Generator
 ) -> Array:
-    """Give noise around -40; the emotion is the height of a loud band."""
-    sound = rng.normal(-40, 10, shape)
+    """Return noise around -40 dB; the emotion is the frequency of a loud band."""
+    levels_db = rng.normal(-40, 10, shape)
     low = 1 + (shape[1] - 1) * emotion // 8
     high = 1 + (shape[1] - 1) * (emotion + 1) // 8
-    sound[:, low:high] += 40 * strength
-    return sound
+    levels_db[:, low:high] += 40 * strength
+    return levels_db

@@ -1,4 +1,4 @@
-"""Fusion as the paper's equations read, whole batches at once, in no hurry."""
+"""Reference implementation of the fusion: the paper's equations on whole batches."""
 
 import torch
 from torch import Tensor
@@ -13,47 +13,56 @@ from mmder_train.fusion.rendering import (
 )
 
 
-def spectrogram_pictures(sound: Tensor, look: RenderSettings, height: int) -> Tensor:
-    values = sound.float()
-    if look.spectrogram == "mfcc":
-        values = values[:, :, 1:]
-    if look.spectrogram == "mel":
-        # One by one: a product of matrices may round otherwise for more clips.
-        one = [mel(v[None], sample_rate_hz=look.sample_rate_hz) for v in values]
-        values = torch.cat(one)
-    values = normalize_db(values, look=look).flip(2)
-    value = functional.interpolate(values, size=(height, 224), mode="bilinear")
-    painted = colormap_table(look.colormap)[:, (value * 255).round().long()]
-    return painted.transpose(0, 1)
-
-
-def face_pictures(frames: Tensor, height: int) -> Tensor:
-    pictures = frames.permute(0, 4, 1, 2, 3)
-    if height == 224:
-        return pictures
-    return (pictures[..., ::2, :].int() + pictures[..., 1::2, :].int()) // 2
-
-
-def normalised(pictures: Tensor, by: ImageNorm) -> Tensor:
-    mean, std = (torch.tensor(c).view(3, 1, 1, 1) for c in (by.mean_rgb, by.std_rgb))
-    return pictures.float() * (1 / (255 * std)) - mean / std
-
-
-def fused(
-    frames: Tensor | None,
-    sound: Tensor | None,
-    places: Tensor,
-    name: str,
-    look: RenderSettings,
+def spectrogram_images(
+    spectrograms: Tensor, settings: RenderSettings, height: int
 ) -> Tensor:
-    height = 112 if name == "cfas" else 224
+    """Return spectrograms as 8-bit colors."""
+    values = spectrograms.float()
+    if settings.spectrogram == "mfcc":
+        values = values[:, :, 1:]
+    if settings.spectrogram == "mel":
+        # Clip by clip: a matrix product may round differently for more clips.
+        rate_hz = settings.sample_rate_hz
+        values = torch.cat([mel(clip[None], sample_rate_hz=rate_hz) for clip in values])
+    values = normalize_db(values, settings=settings).flip(2)
+    value = functional.interpolate(values, size=(height, 224), mode="bilinear")
+    images = colormap_table(settings.colormap)[:, (value * 255).round().long()]
+    return images.transpose(0, 1)
+
+
+def face_images(frames: Tensor, height: int) -> Tensor:
+    """Return frames as 8-bit colors; pairs of rows are averaged for half the height."""
+    images = frames.permute(0, 4, 1, 2, 3)
+    if height == 224:
+        return images
+    return (images[..., ::2, :].int() + images[..., 1::2, :].int()) // 2
+
+
+def normalize(images: Tensor, norm: ImageNorm) -> Tensor:
+    """Normalize 8-bit colors."""
+    mean, std = (
+        torch.tensor(c).view(3, 1, 1, 1) for c in (norm.mean_rgb, norm.std_rgb)
+    )
+    return images.float() * (1 / (255 * std)) - mean / std
+
+
+def fuse(
+    frames: Tensor | None,
+    spectrograms: Tensor | None,
+    permutations: Tensor,
+    strategy: str,
+    settings: RenderSettings,
+) -> Tensor:
+    """Return the encoder's input X as the strategy's equation defines it."""
+    height = 112 if strategy == "cfas" else 224
     v = a = torch.empty(0)
     if frames is not None:
-        v = normalised(face_pictures(frames, height), look.image_norm)
-    if sound is not None:
-        a = normalised(spectrogram_pictures(sound, look, height), look.image_norm)
-    if name == "rfas":
-        clips = zip(torch.cat([v, a], 2), places, strict=True)
+        v = normalize(face_images(frames, height), settings.image_norm)
+    if spectrograms is not None:
+        images = spectrogram_images(spectrograms, settings, height)
+        a = normalize(images, settings.image_norm)
+    if strategy == "rfas":
+        clips = zip(torch.cat([v, a], 2), permutations, strict=True)
         return torch.stack([sequence[:, order] for sequence, order in clips])
     return {
         "cfas": lambda: torch.cat([v, a], 3),
@@ -63,4 +72,4 @@ def fused(
         "ofos": lambda: torch.stack([v, a], 3).flatten(2, 3),
         "video": lambda: v,
         "audio": lambda: a,
-    }[name]()
+    }[strategy]()

@@ -1,11 +1,18 @@
-"""The programs as a user runs them: in a process of their own."""
+"""Run the programs: in a process of their own as a user does, or in this process.
+
+A process takes up to ten seconds to import PyTorch. Tests that are not about the
+process itself therefore run in this one.
+"""
 
 import subprocess
 import sys
+from importlib import import_module
+
+from click.testing import CliRunner, Result
 
 
 def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    """Run `mmder_prep` or `mmder_train`, and expect it to succeed."""
+    """Run `mmder_prep` or `mmder_train`, and check that it succeeds."""
     command = f"from {program}.cli import main; main()"
     done = subprocess.run(
         [sys.executable, "-c", command, *map(str, arguments)],
@@ -16,3 +23,18 @@ def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     )
     assert done.returncode == 0, done.stderr
     return done
+
+
+def invoke(program: str, *arguments: object) -> Result:
+    """Run `mmder_prep` or `mmder_train` in this process; its exit code may be any."""
+    module = import_module(f"{program}.cli.main")
+    if program == "mmder_prep":
+        module.add_corpora()
+    return CliRunner().invoke(module.cli, list(map(str, arguments)))
+
+
+def run_here(program: str, *arguments: object) -> Result:
+    """Run `mmder_prep` or `mmder_train` in this process; check that it succeeds."""
+    result = invoke(program, *arguments)
+    assert result.exit_code == 0, result.output
+    return result

@@ -1,7 +1,8 @@
-"""Clips with the answer written in them: frame k shows k, and the tone tells the time.
+"""Synthetic clips of known content: frame k shows the number k, a tone marks the time.
 
-Real files of real formats, made with PyAV; equal arguments give equal media. Times
-of the design are seconds from where `video_start_s` and `audio_start_s` count.
+The clips are real files of real formats, written with PyAV. Equal arguments produce
+equal media. Design times are seconds on the clock of `video_start_s` and
+`audio_start_s`.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,28 +16,29 @@ import numpy as np
 import scipy.signal
 
 TONE_S = 0.1
-"""How long one tone lasts."""
+"""Duration of one tone."""
 TONES_HZ = 500.0 + 93.75 * np.arange(40)
-"""Every third bin of a transform of 512 samples at 16 kHz."""
+"""Frequencies of the tones: every third bin of a 512-sample transform at 16 kHz."""
 HEADER = (1, 1, 1, 0)
-"""Top row of the picture: it reads so only where the picture stands upright."""
+"""Top row of the image; it is read correctly only if the image is upright."""
 TICKS = 90_000
+"""Ticks per second of time stamps that are not whole frames."""
 Array = np.ndarray[Any, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Synth:
-    """What a clip is to be."""
+    """Specification of a synthetic clip."""
 
     suffix: str = "mp4"
     video: str | None = "libx264"
     audio: str | None = "aac"
     fps: Fraction = Fraction(25)
     stamps_s: tuple[float, ...] | None = None
-    """Times of the frames, where the rate varies."""
+    """Times of the frames, if the frame rate varies."""
     duration_s: float = 3.5
     sound_s: float | None = None
-    """Length of the sound, where it is not that of the picture."""
+    """Duration of the audio, if it differs from that of the video."""
     video_start_s: float = 0.0
     audio_start_s: float = 0.0
     rate_hz: int = 44_100
@@ -48,7 +50,7 @@ class Synth:
 
     @property
     def frame_times_s(self) -> Array:
-        """Time of every frame, by the design."""
+        """Design time of every frame."""
         if self.stamps_s is not None:
             return self.video_start_s + np.array(self.stamps_s)
         count = round(self.duration_s * self.fps)
@@ -56,29 +58,29 @@ class Synth:
 
     @property
     def tick_s(self) -> Fraction:
-        """Unit in which the encoder counts: a frame, where all times are whole ones.
+        """Time base of the encoder: one frame, if all times are whole frames.
 
-        AVI knows no other unit; its rate varies by frames left out.
+        AVI has no other unit; there, a varying frame rate means omitted frames.
         """
-        places = np.array(self.stamps_s or ()) * float(self.fps)
-        even = np.allclose(places, places.round(), atol=1e-6)
+        indices = np.array(self.stamps_s or ()) * float(self.fps)
+        even = np.allclose(indices, indices.round(), atol=1e-6)
         return 1 / self.fps if even else Fraction(1, TICKS)
 
     @property
     def sound_bounds_s(self) -> tuple[float, float]:
-        """First sample and end of the sound, by the design."""
+        """Design times of the first sample and of the end of the audio."""
         length = self.duration_s if self.sound_s is None else self.sound_s
         return self.audio_start_s, self.audio_start_s + length
 
     def tones_hz(self, times_s: Array | float) -> Array:
-        """Tell which tone sounds at times of the design."""
-        places = np.floor((np.asarray(times_s) - self.audio_start_s) / TONE_S)
-        # A step of 17 of 40 meets each once, and is far: where two tones share a
-        # transform, their peaks do not touch.
-        return np.asarray(TONES_HZ[(17 * places.astype(int) + self.seed) % 40])
+        """Return the frequency of the tone at design times."""
+        indices = np.floor((np.asarray(times_s) - self.audio_start_s) / TONE_S)
+        # A step of 17 of 40 visits each tone once. Adjacent tones are far apart, so
+        # that the peaks of two tones within one transform do not overlap.
+        return np.asarray(TONES_HZ[(17 * indices.astype(int) + self.seed) % 40])
 
     def wave(self, rate_hz: int) -> Array:
-        """Give one channel of the sound, by the design."""
+        """Return one channel of the designed audio."""
         low_s, high_s = self.sound_bounds_s
         times_s = np.arange(round((high_s - low_s) * rate_hz)) / rate_hz
         steps = self.tones_hz(low_s + times_s + 1e-9) / rate_hz
@@ -86,20 +88,20 @@ class Synth:
 
 
 def draw(number: int, size_px: tuple[int, int]) -> Array:
-    """Draw a number: four rows of four squares on grey, the top row fixed."""
+    """Draw a number: four rows of four squares on gray, the top row fixed."""
     width, height = size_px
     bits = [*HEADER, *(number >> b & 1 for b in range(11)), number.bit_count() & 1]
     side = min(width, height) // 4
     squares = np.kron(np.array(bits).reshape(4, 4), np.ones((side, side)))
-    picture = np.full((height, width, 3), 128, dtype=np.uint8)
+    image = np.full((height, width, 3), 128, dtype=np.uint8)
     top, left = (height - 4 * side) // 2, (width - 4 * side) // 2
-    inside = picture[top : top + 4 * side, left : left + 4 * side]
+    inside = image[top : top + 4 * side, left : left + 4 * side]
     inside[:] = (20 + 215 * squares).astype(np.uint8)[..., None]
-    return picture
+    return image
 
 
 def number_in(rgb: Array) -> int | None:
-    """Read the number in a picture, None where none stands upright in it."""
+    """Read the number in an image, None if the image shows no upright number."""
     height, width = rgb.shape[:2]
     side = min(height, width) / 4
     top, left = (height - 4 * side) / 2, (width - 4 * side) / 2
@@ -112,27 +114,28 @@ def number_in(rgb: Array) -> int | None:
                 return None
             bits.append(int(level > 128))
     number = sum(bit << b for b, bit in enumerate(bits[4:15]))
-    right = tuple(bits[:4]) == HEADER and number.bit_count() & 1 == bits[15]
-    return number if right else None
+    valid = tuple(bits[:4]) == HEADER and number.bit_count() & 1 == bits[15]
+    return number if valid else None
 
 
 def sounds_like(peaks_hz: Array, early_hz: Array, late_hz: Array) -> Array:
-    """Tell where the loudest bin is that of either tone.
+    """Return which of the loudest bins belong to either tone.
 
-    Where one tone gives way to the other, half of it is in the transform, and its
-    peak may be one bin beside; the next tone is three beside.
+    At the change from one tone to the other the transform contains half of each, and
+    the peak may be off by one bin. The next tone is three bins away.
     """
     off_hz = np.minimum(np.abs(peaks_hz - early_hz), np.abs(peaks_hz - late_hz))
     return np.asarray(off_hz <= 31.25)
 
 
-def lag_s(sound: Array, reference: Array, rate_hz: int) -> tuple[float, float]:
-    """Measure by how much a sound is later than a reference, and how like it is.
+def lag_s(audio: Array, reference: Array, rate_hz: int) -> tuple[float, float]:
+    """Return the delay of audio against a reference, and their similarity.
 
     Returns:
-        Seconds, to an eighth of a sample; and the correlation there, 1 if equal.
+        Delay in seconds, to an eighth of a sample; and the correlation at that delay,
+        1 if equal.
     """
-    fine = [scipy.signal.resample_poly(s, 8, 1) for s in (sound, reference)]
+    fine = [scipy.signal.resample_poly(s, 8, 1) for s in (audio, reference)]
     match = scipy.signal.correlate(fine[0], fine[1], method="fft")
     best = int(match.argmax())
     norm = np.linalg.norm(fine[0]) * np.linalg.norm(fine[1])
@@ -145,29 +148,30 @@ def write(
     *,
     paint: Callable[[int], Array] | None = None,
 ) -> Path:
-    """Write a clip; its suffix is added to the path.
+    """Write a clip and return its path, with the suffix of the specification.
 
     Args:
-        path: Where, without suffix.
-        spec: What.
-        paint: Draws frame k instead of its number.
+        path: Path of the file without suffix.
+        spec: Content of the clip.
+        paint: Function that draws frame k instead of its number.
     """
     path = path.with_name(f"{path.name}.{spec.suffix}")
     path.parent.mkdir(parents=True, exist_ok=True)
     packets: list[Any] = []
     with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
         if spec.video is not None:
-            packets += _encode_pictures(container, spec, paint)
+            packets += encode_video(container, spec, paint)
         if spec.audio is not None:
-            packets += _encode_sound(container, spec)
+            packets += encode_audio(container, spec)
         for packet in sorted(packets, key=lambda p: p.dts * p.time_base):
             container.mux(packet)
     return path
 
 
-def _encode_pictures(
+def encode_video(
     container: Any, spec: Synth, paint: Callable[[int], Array] | None
 ) -> list[Any]:
+    """Return the encoded video packets of a clip."""
     quick = {
         "libx264": {"preset": "veryfast", "threads": "1"},
         "libvpx": {"deadline": "realtime", "cpu-used": "16", "threads": "1"},
@@ -191,10 +195,11 @@ def _encode_pictures(
         frame.time_base = tick
         packets += stream.encode(frame)
     packets += stream.encode(None)
-    return _shifted(packets, spec.video_start_s)
+    return shift_packets(packets, spec.video_start_s)
 
 
-def _encode_sound(container: Any, spec: Synth) -> list[Any]:
+def encode_audio(container: Any, spec: Synth) -> list[Any]:
+    """Return the encoded audio packets of a clip."""
     options = {"strict": "experimental"} if spec.audio == "vorbis" else {}
     stream = container.add_stream(
         spec.audio, rate=spec.rate_hz, layout=spec.layout, options=options
@@ -202,18 +207,18 @@ def _encode_sound(container: Any, spec: Synth) -> list[Any]:
     if spec.audio in ("aac", "libmp3lame", "mp2", "vorbis", "libopus"):
         stream.bit_rate = 64_000 * stream.codec_context.channels
     count = stream.codec_context.channels
-    # No two channels are equally loud, and their mean is the wave.
+    # The channels have different gains, and their mean is the wave.
     gains = np.linspace(0.6, 1.4, count) if count > 1 else np.ones(1)
     samples = np.outer(gains, spec.wave(spec.rate_hz)).astype(np.float32)
     frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout=spec.layout)
     frame.sample_rate, frame.pts = spec.rate_hz, 0
     frame.time_base = Fraction(1, spec.rate_hz)
     packets = [*stream.encode(frame), *stream.encode(None)]
-    return _shifted(packets, spec.audio_start_s)
+    return shift_packets(packets, spec.audio_start_s)
 
 
-def _shifted(packets: Sequence[Any], start_s: float) -> list[Any]:
-    """Bring packets to a start; the encoders themselves begin at zero."""
+def shift_packets(packets: Sequence[Any], start_s: float) -> list[Any]:
+    """Return the packets shifted to a start time; the encoders begin at zero."""
     kept = [p for p in packets if p.size and p.pts is not None]
     if not start_s:
         return kept
@@ -228,7 +233,7 @@ def _shifted(packets: Sequence[Any], start_s: float) -> list[Any]:
 
 
 def frames_of(path: Path) -> tuple[Array, Array]:
-    """Read times and numbers of all frames with a plain loop, times from the start."""
+    """Return the times and numbers of all frames, read with a plain loop."""
     times_s, numbers = [], []
     with av.open(str(path)) as container:
         zero_s = (container.start_time or 0) / 1_000_000

@@ -1,4 +1,4 @@
-"""Nobody waits for what is not used."""
+"""Import boundaries: `--help` and the store load no heavy libraries."""
 
 import subprocess
 import sys
@@ -10,14 +10,14 @@ HEAVY = ("torch", "zarr", "distributed", "librosa", "av", "cv2", "timm", "matplo
 
 @pytest.mark.parametrize("program", ["mmder_prep", "mmder_train"])
 def test_help_loads_nothing_heavy(program: str) -> None:
-    """--help prints the commands, and none of the heavy libraries was imported."""
+    """`--help` prints the usage without importing any of the heavy libraries."""
     code = (
         f"import sys; from {program}.cli import main\n"
         "sys.argv = ['x', '--help']\n"
         "try: main()\n"
-        "except SystemExit as left: assert left.code in (0, None), left.code\n"
-        f"found = [m for m in {HEAVY!r} if m in sys.modules]\n"
-        "assert not found, found\n"
+        "except SystemExit as exit: assert exit.code in (0, None), exit.code\n"
+        f"loaded = [m for m in {HEAVY!r} if m in sys.modules]\n"
+        "assert not loaded, loaded\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
@@ -27,12 +27,12 @@ def test_help_loads_nothing_heavy(program: str) -> None:
 
 
 def test_the_store_loads_without_either_program() -> None:
-    """mmder_store imports numpy and zarr, no torch, no dask, no click."""
+    """`mmder_store` imports numpy and zarr, but not torch, dask or click."""
     code = (
         "import sys, mmder_store.store\n"
-        "found = [m for m in ('torch', 'dask', 'av', 'cv2', 'click', 'mmder_prep', "
+        "loaded = [m for m in ('torch', 'dask', 'av', 'cv2', 'click', 'mmder_prep', "
         "'mmder_train') if m in sys.modules]\n"
-        "assert not found, found\n"
+        "assert not loaded, loaded\n"
     )
     run = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=False

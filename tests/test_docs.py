@@ -1,57 +1,143 @@
-"""What the documentation says is what the code does."""
+"""The documentation describes the code as it is."""
 
+import importlib.util
+import os
 import re
 import shlex
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
 
-import click
 import pytest
+import rich_click as click
 
+from fake_store import make_store
 from mmder_prep.cli.main import add_corpora
 from mmder_prep.cli.main import cli as prep
 from mmder_train.cli.main import cli as train
-from readme import README, ROOT, made
 
-add_corpora()
-PROGRAMS = {
-    "mmder-prep": prep,
-    "mmder-train": train,
-}
-TEXT = README.read_text()
-BLOCKS = re.findall(
-    r"^(?:    |\$ )((?:mmder-prep|mmder-train)\b.*)$", TEXT, re.MULTILINE
-)
+ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+PAGES = [README, *sorted(DOCS.rglob("*.md"))]
+LONGEST_README = 150
 
-
-def test_tables_and_tree_are_those_of_the_code() -> None:
-    """`make readme` would change nothing."""
-    assert made(TEXT) == TEXT
+if "ravdess" not in prep.commands:
+    add_corpora()
+PROGRAMS: dict[str, click.Group] = {"mmder-prep": prep, "mmder-train": train}
 
 
-def test_every_command_has_help_and_stands_in_the_readme() -> None:
-    """And every option of every command says what it does."""
-    for program, group in PROGRAMS.items():
+def command_lines() -> list[str]:
+    """Return every command of the documentation, with continued lines joined."""
+    lines: set[str] = set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8").replace("\\\n", " ")
+        for line in re.findall(r"^(?: {4})?(\S.*)$", text, re.MULTILINE):
+            found = re.search(r"(?:^|--no-python )(mmder-(?:prep|train) .*)$", line)
+            if found and "[OPTIONS]" not in line:
+                lines.add(found[1])
+    return sorted(lines)
+
+
+def load_script(name: str) -> ModuleType:
+    """Import a script of the documentation."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_readme_is_short() -> None:
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= LONGEST_README
+
+
+def test_readme_starts_with_the_two_commands() -> None:
+    commands = command_lines()
+    assert "mmder-prep ravdess --out store/" in commands
+    assert "mmder-train --store store/ --strategy cfas" in commands
+
+
+def test_generated_pages_are_those_of_the_code() -> None:
+    """`make reference` would change nothing."""
+    for path, make in load_script("generate").pages().items():
+        assert path.read_text(encoding="utf-8") == make(), path.name
+
+
+def test_every_command_and_option_has_help() -> None:
+    for group in PROGRAMS.values():
         assert group.help
-        for name, command in group.commands.items():
-            assert f"{program} {name}" in TEXT
+        for command in (group, *group.commands.values()):
             assert command.help
             for option in command.params:
                 assert isinstance(option, click.Argument) or option.help
 
 
-@pytest.mark.parametrize("line", sorted(set(BLOCKS)))
-def test_commands_of_the_readme_are_ones(line: str) -> None:
-    """Every option they use exists."""
+def test_there_are_commands_in_the_documentation() -> None:
+    assert len(command_lines()) > 20
+
+
+@pytest.mark.parametrize("line", command_lines())
+def test_documented_commands_exist_with_their_options(line: str) -> None:
     words = shlex.split(line, comments=True)
     command: click.Command = PROGRAMS[words[0]]
     if isinstance(command, click.Group) and words[1:2] and words[1] in command.commands:
         command = command.commands[words[1]]
-    known = {name for p in command.params for name in p.opts} | {"--help", "--version"}
+    known = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
     used = {w for w in words[1:] if w.startswith("--")}
-    assert used <= known
+    assert used <= known | {"--help", "--version"}
 
 
-def test_no_host_and_no_machine_in_the_pins() -> None:
-    """requirements.lock pins versions and names no place."""
-    lock = (ROOT / "requirements.lock").read_text()
+def test_relative_links_of_the_readme_exist() -> None:
+    text = README.read_text(encoding="utf-8")
+    targets = re.findall(r"\]\(([^)#]+)\)", text) + re.findall(r'src="([^"]+)"', text)
+    local = [t for t in targets if not t.startswith("http")]
+    assert local
+    for target in local:
+        assert (ROOT / target).exists(), target
+
+
+def test_site_builds_strictly(tmp_path: Path) -> None:
+    """No link is broken, no page is missing, and nothing is fetched."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "-d", str(tmp_path)],
+        cwd=ROOT,
+        env=os.environ | {"NO_MKDOCS_2_WARNING": "true"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    home = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert "assets/overview.svg" in home
+    fetched = re.findall(r'(?:src|<link[^>]*href)="https?://[^"]+"', home)
+    assert not [f for f in fetched if "canonical" not in f]
+
+
+@pytest.mark.parametrize(
+    ("example", "printed"),
+    [
+        ("read_store", "16 clips, arrays: "),
+        ("train_own_model", "clips of unseen speakers are correct"),
+        ("extract_features", "(4, 96)"),
+    ],
+)
+def test_examples_run(example: str, printed: str, tmp_path: Path) -> None:
+    make_store(tmp_path / "store", clips=16, speakers=4)
+    done = subprocess.run(
+        [sys.executable, str(DOCS / "examples" / f"{example}.py"), tmp_path / "store"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert printed in done.stdout
+
+
+def test_no_host_and_no_path_in_the_pins() -> None:
+    """requirements.lock pins versions and names no host or path."""
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     assert "//" not in lock
     assert all("==" in line for line in lock.splitlines() if line.strip())

@@ -1,4 +1,4 @@
-"""The frame of the benchmarks: what counts as worse, and what is compared with what."""
+"""The benchmark framework: regressions and the comparison of figures."""
 
 import json
 from dataclasses import replace
@@ -20,9 +20,7 @@ def figure(value: float, better: Literal["less", "more"], unit: str = "x") -> Fi
 
 
 @given(now=SIZES, last=SIZES)
-def test_more_is_worse_where_less_is_better_and_the_other_way(
-    now: float, last: float
-) -> None:
+def test_worsening_has_the_sign_of_better(now: float, last: float) -> None:
     less, more = figure(now, "less"), figure(1 / now, "more")
     assert (less.worsening(last) > 0) == (now / last > 1)
     assert less.worsening(last) == pytest.approx(more.worsening(1 / last))
@@ -30,25 +28,25 @@ def test_more_is_worse_where_less_is_better_and_the_other_way(
     assert figure(now, "more").met == (now >= 1)
 
 
-def test_chance_and_trifles_are_not_called_worse() -> None:
+def test_noise_and_negligible_changes_are_not_worse() -> None:
     assert not figure(1.2, "less").worse(1.0)
     assert figure(1.3, "less").worse(1.0)
     assert figure(0.7, "more").worse(1.0)
     assert figure(1.2, "less", "kB/clip").worse(1.0)
-    assert not figure(9.0, "less", "ms/clip").worse(1.0), "times are not judged"
-    assert not figure(0.04, "less").worse(0.01), "of a goal of 1"
+    assert not figure(9.0, "less", "ms/clip").worse(1.0), "times are not compared"
+    assert not figure(0.04, "less").worse(0.01), "below a twentieth of the goal"
     assert replace(figure(0.04, "less"), goal=None).worse(0.01)
-    assert not figure(-9.0, "less").worse(-1.0), "what shrinks below nothing"
+    assert not figure(-9.0, "less").worse(-1.0), "a larger decrease is an improvement"
 
 
-def test_tasks_take_turns_and_their_ratio_is_of_the_same_round() -> None:
-    """A machine that gets ten times slower in between changes no ratio."""
-    slow, now, runs = [1.0], [0.0], list[str]()
+def test_tasks_are_interleaved_and_ratios_are_per_round() -> None:
+    """A machine that becomes ten times slower between rounds changes no ratio."""
+    slowdown, now, runs = [1.0], [0.0], list[str]()
 
     def task(name: str, seconds: float) -> None:
         runs.append(name)
-        now[0] += seconds * slow[0]
-        slow[0] *= 1.0 if len(runs) % 2 else 10.0
+        now[0] += seconds * slowdown[0]
+        slowdown[0] *= 1.0 if len(runs) % 2 else 10.0
 
     times = record.interleaved(
         {"one": lambda: task("one", 3.0), "other": lambda: task("other", 2.0)},
@@ -60,20 +58,20 @@ def test_tasks_take_turns_and_their_ratio_is_of_the_same_round() -> None:
     assert record.ratio(times, "one", "other") == pytest.approx(1.5)
 
 
-def test_figures_are_kept_and_shown_beside_new_ones(
+def test_figures_are_saved_and_shown_next_to_new_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Ratios carry over to other machines, times do not."""
+    """Ratios are compared with recorded ones, times are not."""
     monkeypatch.setattr(record, "RESULTS", tmp_path / "results.json")
-    record.keep({"a": [figure(2.0, "more")], "b": [figure(2.0, "less", "s")]})
-    found = json.loads((tmp_path / "results.json").read_text())
-    assert found["a"]["machine"]["processor"]
-    record.show({"a": [figure(1.5, "more")], "b": [figure(9.0, "less", "s")]}, found)
-    shown = capsys.readouterr().out
-    assert "worse by 33%" in shown
-    assert "worse by 350%" not in shown
-    assert "misses its goal" in shown
-    record.keep({"b": [figure(3.0, "less", "s")]})
-    kept = record.recorded()
-    assert kept["a"]["figures"]["speed"]["value"] == 2.0
-    assert kept["b"]["figures"]["speed"]["value"] == 3.0
+    record.save({"a": [figure(2.0, "more")], "b": [figure(2.0, "less", "s")]})
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert results["a"]["machine"]["processor"]
+    record.show({"a": [figure(1.5, "more")], "b": [figure(9.0, "less", "s")]}, results)
+    output = capsys.readouterr().out
+    assert "worse by 33%" in output
+    assert "worse by 350%" not in output
+    assert "misses its goal" in output
+    record.save({"b": [figure(3.0, "less", "s")]})
+    saved = record.recorded()
+    assert saved["a"]["figures"]["speed"]["value"] == 2.0
+    assert saved["b"]["figures"]["speed"]["value"] == 3.0

@@ -1,6 +1,7 @@
-"""Windows of sound to spectrograms: cut first, transformed after, all at once.
+"""Audio windows to spectrograms: the windows are cut first, then transformed at once.
 
-Nothing here opens a file. Sound is float32 in [-1, 1] at the settings' rate.
+Nothing here opens a file. Audio is float32 in [-1, 1] at the sample rate of the
+settings.
 """
 
 import librosa
@@ -10,23 +11,23 @@ from jaxtyping import Float16, Float32, Float64
 from mmder_store.settings import PrepSettings
 
 FLOOR_POWER = 1e-10
-"""Power under which sound counts as silence: -100 dB."""
+"""Lower bound of the power: -100 dB. Anything quieter counts as silence."""
 
 
 def cut(
-    sound: Float32[np.ndarray, " time"],
+    audio: Float32[np.ndarray, " time"],
     *,
     first_s: float,
     bounds_s: Float64[np.ndarray, "window 2"],
     sample_rate_hz: int,
 ) -> Float32[np.ndarray, "window sample"]:
-    """Cut windows of one length out of a sound; what lies outside of it is zero.
+    """Cut windows of equal length out of the audio; samples outside of it are zero.
 
     Args:
-        sound: One channel.
+        audio: One channel.
         first_s: Time of its first sample.
-        bounds_s: Half-open bounds; all windows must be equally long.
-        sample_rate_hz: Samples a second.
+        bounds_s: Half-open bounds; all windows must have the same length.
+        sample_rate_hz: Samples per second.
 
     >>> x = np.arange(1, 6, dtype=np.float32)
     >>> cut(x, first_s=0.0, bounds_s=np.array([[-2.0, 2.0], [3.0, 7.0]]),
@@ -37,9 +38,9 @@ def cut(
     samples = round(float(bounds_s[0, 1] - bounds_s[0, 0]) * sample_rate_hz)
     starts = np.rint((bounds_s[:, 0] - first_s) * sample_rate_hz).astype(np.int64)
     index = starts[:, None] + np.arange(samples)
-    inside = (index >= 0) & (index < len(sound))
+    inside = (index >= 0) & (index < len(audio))
     windows = np.zeros(index.shape, dtype=np.float32)
-    windows[inside] = sound[index[inside]]
+    windows[inside] = audio[index[inside]]
     return windows
 
 
@@ -52,17 +53,17 @@ def spectrograms(
     Float16[np.ndarray, "window frequency time"],
     Float16[np.ndarray, "window coefficient time"],
 ]:
-    """Transform windows to log-magnitude STFT and to MFCC, both in dB.
+    """Compute the log-magnitude STFT and the MFCC of each window, both in dB.
 
     Paper: IV-B1, "to perform STFT and MFCC", without a parameter. Ours: 25 ms Hann
-    windows every 10 ms, the first centred on the window's start and the last on its
+    windows every 10 ms, the first centered on the window's start and the last on its
     end, zeros beyond; 40 coefficients of 64 mel bands, orthonormal, no lifter. No
-    value is relative to another window, so equal sound gives equal numbers.
+    value is relative to another window, so equal audio yields equal numbers.
 
     Args:
-        windows: Sound, one row a window.
-        settings: Rate, lengths and bands.
-        grid: Hop in samples and spectra averaged a column, of `spectra_grid`.
+        windows: Audio, one row per window.
+        settings: Sample rate, lengths and bands.
+        grid: Hop in samples and spectra averaged per column, from `spectra_grid`.
     """
     hop_samples, pooled = grid
     spectra = librosa.stft(
@@ -89,7 +90,7 @@ def spectrograms(
 def pool(
     power: Float32[np.ndarray, "window frequency spectrum"], pooled: int
 ) -> Float32[np.ndarray, "window frequency time"]:
-    """Average each run of `pooled` spectra around the centres of the columns."""
+    """Average each run of `pooled` spectra around the center of its column."""
     if pooled == 1:
         return power
     starts = np.maximum(0, np.arange(0, power.shape[-1], pooled) - pooled // 2)
@@ -101,7 +102,7 @@ def pool(
 def decibel(
     power: Float32[np.ndarray, "window band time"],
 ) -> Float32[np.ndarray, "window band time"]:
-    """Give ``10 log10`` of a power, with a floor and no ceiling."""
+    """Return ``10 log10`` of a power, with a floor and without a ceiling."""
     level: Float32[np.ndarray, "window band time"] = np.log10(
         np.maximum(power, np.float32(FLOOR_POWER))
     )

@@ -1,7 +1,7 @@
-"""The store: the contract between `mmder-prep` and `mmder-train`.
+"""The Zarr store that `mmder-prep` writes and `mmder-train` reads.
 
-`mmder-prep` writes one, `mmder-train` reads nothing else. The names below are loaded
-when they are used, so that a program that only shows its help does not wait for zarr.
+The names below are imported on first use, so that a program that only prints its help
+does not load zarr.
 """
 
 from importlib import import_module
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from mmder_store.protocols import FoldProtocol
     from mmder_store.schema import FORMAT_VERSION
     from mmder_store.settings import PrepSettings
-    from mmder_store.store import Store
+    from mmder_store.store import Store, StoredClip, open_store
     from mmder_store.store_spec import StoreSpec
 
 __all__ = [
@@ -24,9 +24,11 @@ __all__ = [
     "PrepSettings",
     "Store",
     "StoreSpec",
+    "StoredClip",
+    "open_store",
 ]
 
-_HOME = {
+_MODULES = {
     "FORMAT_VERSION": "schema",
     "FoldProtocol": "protocols",
     "LabelSet": "emotions",
@@ -34,11 +36,13 @@ _HOME = {
     "PrepSettings": "settings",
     "Store": "store",
     "StoreSpec": "store_spec",
+    "StoredClip": "store",
+    "open_store": "store",
 }
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
-    if name not in _HOME:
+    if name not in _MODULES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,4 +1,4 @@
-"""Files that are whole or not there: written beside their name, then renamed."""
+"""Atomic file writes: a file is written under a draft name, then renamed."""
 
 import json
 import os
@@ -7,12 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 DRAFTS = ".[0-9]*.*"
+"""Pattern of the draft names of `atomic_write`."""
 ZARR_DRAFTS = f"*.{32 * '[0-9a-f]'}.partial"
+"""Pattern of the draft names of Zarr."""
 
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Give a name to write to, which becomes `path` if all goes well."""
+    """Yield a draft path to write to; it is renamed to `path` on success."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
@@ -23,13 +25,13 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 
 def remove_drafts(folder: Path, drafts: str = DRAFTS) -> None:
-    """Remove drafts that killed processes left; only where nobody else writes."""
+    """Remove the drafts of killed processes. No other process may write there."""
     for file in folder.glob(drafts):
         file.unlink(missing_ok=True)
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write JSON, on disk before it has its name: a name is a promise."""
+    """Write a JSON file, synced to disk before it gets its final name."""
     with atomic_write(path) as draft, draft.open("w") as file:
         json.dump(value, file, indent=1, sort_keys=True)
         file.flush()

@@ -1,7 +1,7 @@
-"""What an emotion is called, and which classes are trained.
+"""Emotion names, and label sets that map them to classes.
 
-A store keeps the emotion its corpus names. A `LabelSet` maps emotions to classes at
-training time; it travels inside the store, so the trainer needs nothing else.
+A store keeps the emotion names of its corpus. A `LabelSet` maps them to classes at
+training time. It is kept in the store, so the trainer needs no other file.
 """
 
 from collections.abc import Iterable, Mapping
@@ -21,29 +21,29 @@ VOCABULARY = (
     "sad",
     "surprised",
 )
-"""Every emotion the project knows by name."""
+"""Every emotion name of the project."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelSet:
-    """A choice of classes over the emotions of a corpus."""
+    """A mapping from the emotions of a corpus to classes."""
 
     name: str
-    """What the user writes behind ``--labels``."""
+    """Name, as in ``--labels``."""
     classes: tuple[str, ...]
-    """Class names; the position is the label."""
+    """Class names; the index of a class is its label."""
     class_of: Mapping[str, str]
-    """Emotion to class; emotions left out here are not trained on."""
+    """Class of each emotion. Clips of other emotions are not used."""
     column: str = "emotion"
-    """Column of the store that holds the emotion: whose word counts."""
+    """Column of the store that the emotion is read from."""
 
     def label(self, emotion: str) -> int:
-        """Give the label of an emotion, or -1 where the set has no class for it."""
+        """Return the label of an emotion, or -1 if the set has no class for it."""
         name = self.class_of.get(emotion)
         return -1 if name is None else self.classes.index(name)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form kept in a store's attributes."""
+        """Return the entry for the attributes of a store."""
         return {
             "classes": list(self.classes),
             "class_of": dict(self.class_of),
@@ -58,7 +58,14 @@ def label_set(
     *,
     column: str = "emotion",
 ) -> LabelSet:
-    """Build a label set in which every class is itself, and `merged` joins some."""
+    """Build a label set.
+
+    Args:
+        name: Name, as in ``--labels``.
+        classes: Class names; each is also the emotion of that class.
+        merged: Class of each further emotion.
+        column: Column of the store that the emotion is read from.
+    """
     classes = tuple(classes)
     class_of = {c: c for c in classes} | dict(merged or {})
     return LabelSet(name=name, classes=classes, class_of=class_of, column=column)
@@ -76,7 +83,7 @@ LABEL_SETS = {
             ("angry", "disgust", "fearful", "happy", "neutral", "sad", "surprised"),
             {"calm": "neutral"},
         ),
-        # The corpus' own eight, in the order of their codes 01 to 08.
+        # The eight emotions of the corpus, in the order of their codes 01 to 08.
         label_set(
             "ravdess-8",
             (
@@ -90,11 +97,11 @@ LABEL_SETS = {
                 "surprised",
             ),
         ),
-        # What the actor was asked to show; what most papers report.
+        # The emotion that the actor was asked to show; most papers report this one.
         label_set("cremad-6", _CREMAD),
-        # The four that papers on four classes keep.
+        # The four classes of papers on four classes.
         label_set("cremad-4", ("angry", "happy", "neutral", "sad")),
-        # What the crowd heard, saw, or found in both; ties have no class.
+        # The emotion most raters perceived in voice, face or both; ties have no class.
         label_set("cremad-6-voice", _CREMAD, column="rated_voice"),
         label_set("cremad-6-face", _CREMAD, column="rated_face"),
         label_set("cremad-6-both", _CREMAD, column="rated_both"),
@@ -117,3 +124,4 @@ LABEL_SETS = {
         ),
     )
 }
+"""Label sets by name."""

@@ -1,24 +1,25 @@
-"""Errors a user can act on.
+"""Errors that the programs report in one line.
 
-Text = subject, found, expected, way out. The message is the one positional
-argument, so that an error survives pickling on its way back from a worker.
+A message names the subject, the value found, the value expected, and the way out. The
+message is the only positional argument, so that an error survives pickling on its way
+back from a worker.
 """
 
 
 class MmderError(Exception):
-    """Reported by the programs in one line, without a traceback."""
+    """Base class of the errors that a user can act on; printed without a traceback."""
 
 
 class SettingsError(MmderError, ValueError):
-    """An option, or a combination of options, that cannot be served."""
+    """An invalid option, or an invalid combination of options."""
 
 
 class ManifestError(MmderError, ValueError):
-    """A corpus folder or a manifest file that does not say what it must."""
+    """An invalid corpus folder or manifest file."""
 
 
 class MediaError(MmderError):
-    """A clip that cannot be decoded; it becomes a status, never a stop."""
+    """A clip that cannot be decoded. It becomes its status; the run continues."""
 
 
 class WeightsError(MmderError):
@@ -26,7 +27,7 @@ class WeightsError(MmderError):
 
 
 class FeaturesError(MmderError):
-    """A file of features that is damaged, or not what its name says."""
+    """A damaged or mislabeled file of cached features."""
 
 
 class StoreError(MmderError):
@@ -38,4 +39,4 @@ class StoreVersionError(StoreError):
 
 
 class StoreIncompleteError(StoreError):
-    """A store that is not sealed, or shards that are not written."""
+    """A store that is not sealed, or that lacks shards."""

@@ -1,12 +1,13 @@
-"""Which shards are done, from what, and what became of every clip.
+"""The ledger of a store: one JSON record per finished shard.
 
-One JSON file a shard, written beside and renamed once the shard's arrays are
-on disk: *existing means done*. A run that is killed leaves no such file for
-the shard it was in, so the next run does that shard again.
+A record lists the clips of a shard, the hashes of their files, and their statuses. It
+is written after the arrays of the shard are on disk, and atomically: if the file
+exists, the shard is done. A killed run leaves no record for its unfinished shards, so
+the next run prepares them again.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,35 +19,40 @@ from mmder_store.schema import FORMAT_VERSION, STATUSES
 from mmder_store.settings import PrepSettings, digest
 
 FOLDER = "ledger"
+"""Folder of the records in a store."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipRecord:
-    """What is known of one clip after its shard is written."""
+    """Record of one prepared clip."""
 
     clip_id: str
     key: str
-    """Hash of the media, the part asked for, the settings and the format."""
+    """Hash of the media files, the segment, the settings and the format version."""
     status: str
     reason: str = ""
     source_sha256: str = ""
     sound_sha256: str = ""
-    """Of the sound's own file, where it has one."""
+    """Hash of the separate audio file; empty if there is none."""
     source_stamp: str = ""
-    """Size and time of the files when they were hashed; equal ones spare a hash."""
+    """Sizes and modification times of the files when they were hashed. Files with an
+    equal stamp are not hashed again."""
     facts: dict[str, float | int] = field(default_factory=dict)
-    """Numeric columns of the schema."""
+    """Values of the numeric columns of the schema."""
 
     def __post_init__(self) -> None:
-        """Refuse a status that readers do not know."""
+        """Raise StoreError if the status is not in the schema."""
         if self.status not in STATUSES:
-            msg = f"clip {self.clip_id!r}: status {self.status!r} is none of {STATUSES}"
+            msg = (
+                f"clip {self.clip_id!r}: status {self.status!r}, "
+                f"expected one of {STATUSES}"
+            )
             raise StoreError(msg)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardRecord:
-    """What is known of one shard once it is written."""
+    """Record of one finished shard."""
 
     shard: int
     clips: tuple[ClipRecord, ...]
@@ -55,12 +61,12 @@ class ShardRecord:
 
     @property
     def key(self) -> str:
-        """Hash of the shard's clips in their order."""
+        """Hash of the keys of the clips, in their order."""
         return digest([c.key for c in self.clips])
 
 
 def clip_key(source_sha256: str, part: object, settings: PrepSettings) -> str:
-    """Hash all that determines the arrays of one clip."""
+    """Return the hash of everything that determines the arrays of one clip."""
     return digest(FORMAT_VERSION, settings.to_json(), source_sha256, part)
 
 
@@ -69,54 +75,63 @@ def _file(store: Path, shard: int) -> Path:
 
 
 def write(store: Path, record: ShardRecord) -> None:
-    """Declare a shard done. Call it after its arrays are on disk, never before."""
+    """Mark a shard as done. Its arrays must be on disk."""
     write_json(_file(store, record.shard), asdict(record))
 
 
 def exists(store: Path, shard: int) -> bool:
-    """Tell whether a shard is done."""
+    """Return whether a shard is done."""
     return _file(store, shard).is_file()
 
 
 def drop(store: Path, shard: int) -> None:
-    """Declare a shard not done, before its arrays are written again."""
+    """Mark a shard as not done, before its arrays are written again."""
     _file(store, shard).unlink(missing_ok=True)
 
 
 def read(store: Path, shard: int) -> ShardRecord | None:
-    """Read a shard's record, None where the shard is not done.
+    """Read the record of a shard, or return None if the shard is not done.
 
     Raises:
-        StoreError: If the file is there and is no such record.
+        StoreError: If the file is not a valid record.
     """
     path = _file(store, shard)
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
-        clips = tuple(ClipRecord(**c) for c in found.pop("clips"))
-        return ShardRecord(clips=clips, **found)
+        content: dict[str, Any] = json.loads(path.read_text())
+        clips = tuple(ClipRecord(**c) for c in content.pop("clips"))
+        return ShardRecord(clips=clips, **content)
     except FileNotFoundError:
         return None
     except (ValueError, TypeError, KeyError) as error:
         msg = (
             f"ledger file {path}: not a shard record ({error}). Delete the file; "
-            "the next run then does this shard again."
+            "the next run then prepares this shard again."
         )
         raise StoreError(msg) from error
 
 
 def delete_records_from(store: Path, shards: int) -> None:
-    """Forget the records of shards that a smaller corpus no longer has."""
+    """Delete the records of shards with an index of `shards` or higher."""
     for path in (store / FOLDER).glob("*.json"):
         if path.stem.isdigit() and int(path.stem) >= shards:
             path.unlink()
 
 
+def missing_message(store: Path, missing: Sequence[int], total: int) -> str:
+    """Return the error message for a store that lacks shards."""
+    shown = ", ".join(map(str, missing[:10])) + (" ..." if len(missing) > 10 else "")
+    return (
+        f"store {store}: {len(missing)} of {total} shards are not written ({shown}). "
+        "Rerun the same mmder-prep command to resume."
+    )
+
+
 @contextmanager
 def write_lock(store: Path) -> Iterator[None]:
-    """Hold the store for one writer; the hold ends with the process, however it ends.
+    """Lock the store for one writer. The lock ends with the process.
 
     Raises:
-        StoreError: If another process holds it, or the folder cannot be written.
+        StoreError: If another process holds the lock, or the folder is not writable.
     """
     folder = store / FOLDER
     try:
@@ -130,7 +145,7 @@ def write_lock(store: Path) -> Iterator[None]:
     with lock as file:
         try:
             import fcntl
-        except ImportError:  # no such lock on Windows: nothing to hold
+        except ImportError:  # Windows has no such lock
             yield
             return
         try:

@@ -1,6 +1,6 @@
-"""Who is tested when: the published ways to cut speakers into folds.
+"""Published splits of speakers into cross-validation folds.
 
-A `FoldProtocol` travels inside the store, so the trainer needs nothing else.
+A `FoldProtocol` is kept in the store, so the trainer needs no other file.
 """
 
 import hashlib
@@ -11,21 +11,21 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoldProtocol:
-    """A published or stated way to split speakers into test folds."""
+    """A split of speakers into test folds."""
 
     name: str
-    """What results call it."""
+    """Name of the split in results."""
     fold_of: Mapping[str, int]
-    """Speaker to the fold (from 1) in which the speaker is tested."""
+    """Test fold (from 1) of each speaker."""
     source: str
-    """Where the split comes from."""
+    """Publication or code that defines the split."""
     only_trained: tuple[str, ...] = ()
-    """Speakers who are trained on in every fold and tested in none."""
+    """Speakers in the training set of every fold and in no test set."""
     held_out: tuple[str, ...] = ()
-    """Speakers kept for validation: neither trained on nor tested."""
+    """Validation speakers, in no training set and no test set."""
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form kept in a store's attributes."""
+        """Return the entry for the attributes of a store."""
         return {
             "fold_of": dict(self.fold_of),
             "source": self.source,
@@ -35,7 +35,7 @@ class FoldProtocol:
 
 
 def _folds(*folds: Iterable[int]) -> dict[str, int]:
-    """Turn lists of RAVDESS actors, fold by fold, into actor to fold."""
+    """Return the fold of each RAVDESS actor from one list of actors per fold."""
     return {f"{a:02d}": k for k, fold in enumerate(folds, start=1) for a in fold}
 
 
@@ -52,13 +52,14 @@ _WOMEN = (
     *(38, 40),
 )
 MEAD_SPEAKERS = (*(f"M{n:03d}" for n in _MEN), *(f"W{n:03d}" for n in _WOMEN))
-"""The 48 that were released."""
+"""The 48 released speakers."""
 
 
-def _dealt(speakers: Iterable[str], folds: int, seed: int) -> dict[str, int]:
-    """Deal speakers to folds in turn, men and women apart, in a drawn order.
+def _deal_speakers(speakers: Iterable[str], folds: int, seed: int) -> dict[str, int]:
+    """Assign speakers to folds in turn, men first, in a random but fixed order.
 
-    The order is that of the SHA-256 of the seed and the name: the same everywhere.
+    Speakers are sorted by the SHA-256 of the seed and the name, so that the order is
+    the same on every machine.
     """
 
     def draw(name: str) -> tuple[str, str]:
@@ -126,9 +127,10 @@ PROTOCOLS = {
         ),
         FoldProtocol(
             name="mead-speakers-5",
-            fold_of=_dealt(MEAD_SPEAKERS, folds=5, seed=0),
+            fold_of=_deal_speakers(MEAD_SPEAKERS, folds=5, seed=0),
             source="none is published; men and women dealt to five folds in turn, in "
             "the order of the SHA-256 of 0: and the name",
         ),
     )
 }
+"""Fold protocols by name."""

@@ -1,7 +1,7 @@
-"""What determines the bytes of a store.
+"""Preprocessing settings: everything besides the media that determines the arrays.
 
-Two runs with equal settings over equal media give equal arrays. How many
-workers, which scheduler and which device took part is not in here.
+Equal settings and equal media yield equal arrays. The number of workers, the scheduler
+and the device are not settings.
 """
 
 import hashlib
@@ -12,45 +12,45 @@ from typing import Any, Literal
 from mmder_store.errors import SettingsError
 
 FRAMES_16 = 16
-"""Pictures of a clip (paper III-A: the encoder takes 16 x 224 x 224)."""
+"""Number of frames of a clip (paper III-A: the encoder takes 16 x 224 x 224)."""
 FRAMES_8 = 8
-"""Pictures of a clip where sound takes the other eight places (paper III-B)."""
+"""Number of frames if audio takes the other eight positions (paper III-B)."""
 FRAME_PX = 224
-"""Height and width of a stored face crop."""
+"""Height and width of a stored face crop, in pixels."""
 STEP_FPS = 30
-"""The rate in which the paper counts its steps."""
+"""Frame rate in which the paper counts its steps."""
 PAPER_STEP_FRAMES = 6.0
-"""Step of the 16 frames on RAVDESS (paper IV-B1; 12 for the 8 frames)."""
+"""Step between the 16 frames on RAVDESS (paper IV-B1; 12 for the 8 frames)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrepSettings:
-    """Everything about the preparation of one clip that changes its arrays."""
+    """Settings that change the arrays of a clip."""
 
     modality: Literal["av", "audio"] = "av"
-    """Picture and sound, or sound alone."""
+    """Video and audio (`av`), or audio only (`audio`)."""
     step_frames: float | None = PAPER_STEP_FRAMES
-    """Step of the 16 frames, in frames of 30 per second; None spreads them over
-    the clip. The step of the 8 frames is twice this one."""
+    """Step between the 16 frames, in frames at 30 per second. None spreads the frames
+    over the clip. The step between the 8 frames is twice as long."""
     face_crop: bool = True
-    """Follow the face; without it the centre square of the picture is taken."""
+    """True to crop the face; False to crop the center square of each frame."""
     face_margin: float = 0.3
-    """Side of the crop: the longer side of the face box times 1 + margin."""
+    """Margin of the crop. Its side is (1 + margin) times the longer side of the box."""
     sample_rate_hz: int = 16_000
-    """Rate of the sound before it is transformed."""
+    """Sampling rate to which the audio is resampled."""
     fft_samples: int = 512
-    """Length of one Fourier transform."""
+    """Length of the Fourier transform."""
     fft_window_samples: int = 400
-    """Length of the Hann window in it (25 ms)."""
+    """Length of the Hann window (25 ms)."""
     hop_samples: int = 160
-    """Distance of two spectra (10 ms); with a spread step, the longest allowed."""
+    """Hop between two spectra (10 ms). With ``step_frames=None`` it is the maximum."""
     mels: int = 64
-    """Mel bands under the cepstrum."""
+    """Number of mel bands that the MFCC are computed from."""
     mfccs: int = 40
-    """Cepstral coefficients kept, from the 0th."""
+    """Number of cepstral coefficients, from the 0th."""
 
     def __post_init__(self) -> None:
-        """Refuse values that would truncate sound or make no picture."""
+        """Raise SettingsError if a value would skip audio or make an array invalid."""
         if self.step_frames is not None and not 0.1 <= self.step_frames <= 300:
             msg = (
                 f"step {self.step_frames!r}: expected 0.1 to 300 frames at "
@@ -64,50 +64,54 @@ class PrepSettings:
             msg = (
                 f"hop {self.hop_samples}, window {self.fft_window_samples}, transform "
                 f"{self.fft_samples} samples: expected hop <= window <= transform, "
-                "or sound would be skipped or cut"
+                "or audio would be skipped or cut"
             )
             raise SettingsError(msg)
         if not 1 <= self.mfccs <= self.mels:
             msg = (
-                f"{self.mfccs} coefficients of {self.mels} mel bands: at most one each"
+                f"{self.mfccs} coefficients of {self.mels} mel bands: expected 1 to "
+                f"{self.mels}"
             )
             raise SettingsError(msg)
 
     @property
     def step_s(self) -> float | None:
-        """Step of the 16 frames in seconds, None where it is spread over the clip."""
+        """Step between the 16 frames in seconds; None if it depends on the clip."""
         return None if self.step_frames is None else self.step_frames / STEP_FPS
 
     def columns(self, windows: int) -> int:
-        """Count the spectra (columns of a spectrogram) of one sound window.
+        """Return the number of spectra (spectrogram columns) per audio window.
 
-        A window is two steps long. Where steps are spread, every clip gets as many
-        columns as the paper's step of 6 would give it.
+        A window is two steps long. If the step depends on the clip, every clip has as
+        many columns as with the paper's step of 6 frames.
+
+        Args:
+            windows: Number of windows per clip, 16 or 8.
         """
         step_s = self.step_s or PAPER_STEP_FRAMES / STEP_FPS
         step_s *= FRAMES_16 // windows
         return 1 + round(2 * step_s * self.sample_rate_hz) // self.hop_samples
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form kept in a store's attributes."""
+        """Return the entry for the attributes of a store."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, found: dict[str, Any]) -> "PrepSettings":
-        """Read the form kept in a store.
+    def from_json(cls, stored: dict[str, Any]) -> "PrepSettings":
+        """Create settings from the attributes of a store.
 
         Raises:
             SettingsError: If a setting is missing or unknown.
         """
-        want = {f.name for f in fields(cls)}
-        if set(found) != want:
-            odd = sorted(set(found) ^ want)
-            msg = f"settings of the store: {', '.join(odd)} missing or unknown here"
+        known = {f.name for f in fields(cls)}
+        if set(stored) != known:
+            names = ", ".join(sorted(set(stored) ^ known))
+            msg = f"settings of the store: {names} missing or unknown to this mmder"
             raise SettingsError(msg)
-        return cls(**found)
+        return cls(**stored)
 
     def describe_change(self, other: "PrepSettings") -> str:
-        """List the settings in which two differ, as ``name found -> asked``."""
+        """Return the settings that differ, as comma-separated ``name old -> new``."""
         mine, theirs = asdict(self), asdict(other)
         return ", ".join(
             f"{k} {mine[k]} -> {theirs[k]}" for k in mine if mine[k] != theirs[k]
@@ -115,6 +119,6 @@ class PrepSettings:
 
 
 def digest(*parts: object) -> str:
-    """Hash anything that JSON can say, stable across runs and machines."""
+    """Return the SHA-256 of JSON values, the same on every run and machine."""
     text = json.dumps(parts, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

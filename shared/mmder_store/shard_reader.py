@@ -1,10 +1,10 @@
-"""Clips read straight from the shards of a Zarr array, without Zarr's machinery.
+"""Fast reading of clips from the shards of a Zarr array.
 
-Zarr stays the contract: what is read is what it would give, bit by bit, checksums
-looked at. Its pipeline is left out, which costs more than the reading itself. An array
-that is laid out in another way is left to Zarr.
+The result is bit for bit that of Zarr, checksums are verified, and damage raises an
+error. Only Zarr's codec pipeline is bypassed, which takes longer than the reading
+itself. An array with another layout is read through Zarr.
 
-Reference: Zarr's specification, version 3, with its codec sharding_indexed.
+Reference: the Zarr specification, version 3, with its codec sharding_indexed.
 """
 
 import os
@@ -25,35 +25,36 @@ from zarr.storage import LocalStore
 Bytes = NDArray[np.uint8]
 
 MISSING = 2**64 - 1
-"""Offset and length of a chunk that was never written."""
+"""Offset and length of a chunk that was not written."""
 ENTRY = struct.Struct("<QQ")
-"""Offset and length of a chunk, as a shard's index has them."""
+"""Entry of a shard index: offset and length of a chunk, in bytes."""
 LITTLE = BytesCodec(endian="little")
+"""Codec of little-endian numbers."""
 
 
 def _blosc(chunk: Bytes, out: Bytes) -> None:
-    # Bytes 4 to 8 of the header: how many come out; 12 to 16: how many went in.
-    held = chunk[4:16].view("<u4").tolist() if len(chunk) >= 16 else []
-    _expect(held[::2], [len(out), len(chunk)])
+    # Bytes 4 to 8 of the header: size of the output; 12 to 16: size of the chunk.
+    header = chunk[4:16].view("<u4").tolist() if len(chunk) >= 16 else []
+    _expect(header[::2], [len(out), len(chunk)])
     blosc.decompress(chunk, out)
 
 
 def _zstd(chunk: Bytes, out: Bytes) -> None:
-    found = np.frombuffer(zstd.decompress(chunk), np.uint8)
-    _expect(len(found), len(out))
-    out[:] = found
+    decoded = np.frombuffer(zstd.decompress(chunk), np.uint8)
+    _expect(len(decoded), len(out))
+    out[:] = decoded
 
 
 DECODERS: dict[type, Callable[[Bytes, Bytes], None]] = {
     BloscCodec: _blosc,
     ZstdCodec: _zstd,
 }
-"""Ways to write the bytes of a chunk; each fills the whole of `out`."""
+"""Decoders by codec. Each decodes a chunk and fills all of `out`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ZarrReader:
-    """Clips as Zarr reads them."""
+    """Reader of an array through Zarr."""
 
     array: zarr.Array[Any]
     row_shape: tuple[int, ...]
@@ -61,78 +62,84 @@ class ZarrReader:
 
     def read(self, rows: Sequence[int], out: NDArray[Any]) -> None:
         """Read clips into the rows of an array, one after the other."""
-        for place, row in enumerate(rows):
-            out[place] = self.array[row]
+        for position, row in enumerate(rows):
+            out[position] = self.array[row]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipReader:
-    """Where the clips of one array lie, each an inner chunk of its own.
+    """Reader of an array in which each clip is an inner chunk of its own.
 
-    What Zarr computes anew for each call is kept here.
+    It keeps the layout of the array, which Zarr would compute again for each call.
     """
 
     clips: int
+    """Number of clips."""
     row_shape: tuple[int, ...]
     dtype: np.dtype[Any]
     fill_value: Any
-    """Of chunks that were never written."""
+    """Value of chunks that were not written."""
     shard_clips: int
-    before: str
-    after: str
-    """Path of a shard, around its number."""
+    """Number of clips per shard."""
+    path_prefix: str
+    path_suffix: str
+    """Path of a shard, before and after its index."""
     decode: Callable[[Bytes, Bytes], None] | None
-    """None where chunks are stored as they are."""
+    """Decoder of the chunks; None if they are stored uncompressed."""
 
     def read(self, rows: Sequence[int], out: NDArray[Any]) -> None:
-        """Read clips into the rows of a contiguous array, each shard opened once.
+        """Read clips into the rows of a contiguous array. Each shard is opened once.
 
         Raises:
             IndexError: If there is no such clip.
-            OSError: If the disk refuses.
+            OSError: If a file cannot be read.
             ValueError: If an index or a chunk is damaged, or `out` does not fit.
-            RuntimeError: If its codec finds it damaged.
+            RuntimeError: If the codec rejects a chunk.
         """
         _expect(out.dtype, self.dtype)
         _expect(out.shape[1:], self.row_shape)
         _expect("contiguous" if out.flags.c_contiguous else "gaps", "contiguous")
         shards: dict[int, list[int]] = {}
-        for place, row in enumerate(rows):
+        for position, row in enumerate(rows):
             if not 0 <= row < self.clips:
                 msg = f"no clip {row} in {self.clips}"
                 raise IndexError(msg)
-            shards.setdefault(row // self.shard_clips, []).append(place)
-        for shard, places in shards.items():
+            shards.setdefault(row // self.shard_clips, []).append(position)
+        for shard, positions in shards.items():
             try:
-                file = os.open(f"{self.before}{shard}{self.after}", os.O_RDONLY)
+                file = os.open(
+                    f"{self.path_prefix}{shard}{self.path_suffix}", os.O_RDONLY
+                )
             except FileNotFoundError:
-                out[places] = self.fill_value
+                out[positions] = self.fill_value
                 continue
             try:
                 end = os.lseek(file, 0, os.SEEK_END)
-                index = self._index(file, end)
-                for place in places:
-                    slot = rows[place] % self.shard_clips
+                index = self._read_index(file, end)
+                for position in positions:
+                    slot = rows[position] % self.shard_clips
                     offset, length = ENTRY.unpack_from(index, slot * ENTRY.size)
                     if offset == length == MISSING:
-                        out[place] = self.fill_value
+                        out[position] = self.fill_value
                     elif offset + length > end:
                         msg = f"damaged: chunk to byte {offset + length}, file to {end}"
                         raise ValueError(msg)
                     else:
-                        self._chunk(out[place], file, offset, length)
+                        self._read_chunk(out[position], file, offset, length)
             finally:
                 os.close(file)
 
-    def _index(self, file: int, end: int) -> bytes:
-        """Read offset and length of every chunk of a shard, its last bytes."""
+    def _read_index(self, file: int, end: int) -> bytes:
+        """Read the index at the end of a shard, and check its checksum."""
         length = self.shard_clips * ENTRY.size + 4
-        held = os.pread(file, length, max(0, end - length))
-        _expect(len(held), length)
-        _expect(google_crc32c.value(held[:-4]), int.from_bytes(held[-4:], "little"))
-        return held
+        index = os.pread(file, length, max(0, end - length))
+        _expect(len(index), length)
+        _expect(google_crc32c.value(index[:-4]), int.from_bytes(index[-4:], "little"))
+        return index
 
-    def _chunk(self, out: NDArray[Any], file: int, offset: int, length: int) -> None:
+    def _read_chunk(
+        self, out: NDArray[Any], file: int, offset: int, length: int
+    ) -> None:
         if self.decode is None:
             _expect(length, out.nbytes)
             _fill(out, file, offset)
@@ -143,15 +150,18 @@ class ClipReader:
 
 
 Reader = ClipReader | ZarrReader
+"""Reader of one array."""
 
 
 def create_reader(array: zarr.Array[Any]) -> Reader:
-    """Give the reader of an array: Zarr's if it is not laid out as expected here."""
+    """Return the fast reader of an array, or Zarr's if the array has another layout."""
     row, first = array.shape[1:], (0,) * array.ndim
-    codec, *more = array.metadata.codecs if array.metadata.zarr_format == 3 else [None]
+    codec, *others = (
+        array.metadata.codecs if array.metadata.zarr_format == 3 else [None]
+    )
     if (
         not isinstance(codec, ShardingCodec)
-        or more
+        or others
         or not isinstance(array.store, LocalStore)
         or array.shards is None
         or array.shards[1:] != array.shape[1:]
@@ -165,7 +175,7 @@ def create_reader(array: zarr.Array[Any]) -> Reader:
         or not hasattr(os, "preadv")
         or codec.codecs[0] not in (BytesCodec(endian=None), LITTLE)
         or any(type(c) not in DECODERS for c in codec.codecs[1:])
-        or len(codec.codecs) > 2  # bytes, and at most one more
+        or len(codec.codecs) > 2  # the bytes, and at most one compressor
     ):
         return ZarrReader(array=array, row_shape=row, dtype=array.dtype)
     return ClipReader(
@@ -174,8 +184,8 @@ def create_reader(array: zarr.Array[Any]) -> Reader:
         dtype=array.dtype,
         fill_value=array.fill_value,
         shard_clips=array.shards[0],
-        before=f"{array.store.root / array.path}/c/",
-        after="/0" * len(row),
+        path_prefix=f"{array.store.root / array.path}/c/",
+        path_suffix="/0" * len(row),
         decode=DECODERS[type(codec.codecs[1])] if codec.codecs[1:] else None,
     )
 
@@ -187,12 +197,12 @@ def _expect(found: object, expected: object) -> None:
 
 
 def _fill(out: NDArray[Any], file: int, offset: int) -> None:
-    """Read as many bytes as there is room for."""
-    done = os.preadv(file, [out.data], offset)
-    while done < out.nbytes:
-        rest = out.reshape(-1).view(np.uint8)[done:]
-        count = os.preadv(file, [rest.data], offset + done)
+    """Read bytes until `out` is full."""
+    read = os.preadv(file, [out.data], offset)
+    while read < out.nbytes:
+        rest = out.reshape(-1).view(np.uint8)[read:]
+        count = os.preadv(file, [rest.data], offset + read)
         if not count:
             msg = f"damaged: the file ends {len(rest)} bytes early"
             raise ValueError(msg)
-        done += count
+        read += count

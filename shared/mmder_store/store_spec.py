@@ -1,4 +1,4 @@
-"""What a store is about: kept in its attributes, read back by both programs."""
+"""Specification of a store, kept in the attributes of its Zarr group."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,34 +10,39 @@ from mmder_store.schema import FORMAT_VERSION, SHARD_CLIPS
 from mmder_store.settings import PrepSettings
 
 FORMAT_KEY = "mmder_format"
+"""Attribute that holds the format version."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class StoreSpec:
-    """What a store is about; kept in its attributes."""
+    """Specification of a store: corpus, settings, label sets and fold protocols."""
 
     corpus: str
     clips: int
+    """Number of clips."""
     settings: PrepSettings
     label_sets: tuple[LabelSet, ...]
-    """The first is the trainer's default."""
+    """Label sets; the first is the default of the trainer."""
     protocols: tuple[FoldProtocol, ...]
-    """The first is the trainer's default; empty where speakers have no named folds."""
+    """Fold protocols; the first is the default of the trainer. Empty if the corpus has
+    none."""
     manifest_sha256: str
+    """Hash of the list of clips."""
     shard_clips: int = SHARD_CLIPS
+    """Number of clips per shard."""
 
     @property
     def shards(self) -> int:
-        """Count the shards that hold the clips."""
+        """Number of shards."""
         return -(-self.clips // self.shard_clips)
 
     def rows(self, shard: int) -> slice:
-        """Give the half-open range of clips in a shard."""
+        """Return the half-open range of the clips of a shard."""
         start = shard * self.shard_clips
         return slice(start, min(start + self.shard_clips, self.clips))
 
     def to_json(self) -> dict[str, Any]:
-        """Give the group's attributes."""
+        """Return the attributes of the Zarr group."""
         return {
             FORMAT_KEY: FORMAT_VERSION,
             "corpus": self.corpus,
@@ -52,14 +57,14 @@ class StoreSpec:
         }
 
     @classmethod
-    def from_json(cls, found: Mapping[str, Any]) -> "StoreSpec":
-        """Read the group's attributes."""
-        sets, folds = found["label_sets"], found["protocols"]
+    def from_json(cls, attributes: Mapping[str, Any]) -> "StoreSpec":
+        """Create a specification from the attributes of the Zarr group."""
+        sets, folds = attributes["label_sets"], attributes["protocols"]
         return cls(
-            corpus=found["corpus"],
-            clips=found["clips"],
-            shard_clips=found["shard_clips"],
-            settings=PrepSettings.from_json(found["settings"]),
+            corpus=attributes["corpus"],
+            clips=attributes["clips"],
+            shard_clips=attributes["shard_clips"],
+            settings=PrepSettings.from_json(attributes["settings"]),
             label_sets=tuple(
                 LabelSet(
                     name=name,
@@ -67,7 +72,7 @@ class StoreSpec:
                     class_of=sets[name]["class_of"],
                     column=sets[name]["column"],
                 )
-                for name in found["label_order"]
+                for name in attributes["label_order"]
             ),
             protocols=tuple(
                 FoldProtocol(
@@ -77,7 +82,7 @@ class StoreSpec:
                     only_trained=tuple(folds[name]["only_trained"]),
                     held_out=tuple(folds[name]["held_out"]),
                 )
-                for name in found["protocol_order"]
+                for name in attributes["protocol_order"]
             ),
-            manifest_sha256=found["manifest_sha256"],
+            manifest_sha256=attributes["manifest_sha256"],
         )

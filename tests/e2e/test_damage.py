@@ -1,6 +1,7 @@
-"""Clips cut short and with bits turned over: the run ends, and every one has a status.
+"""Truncated and corrupted clips: the run finishes, and every clip has a status.
 
-Of the real clips in the folder that MMDER_REAL_CLIPS names, else of generated ones.
+The clips are real ones from the folder MMDER_REAL_CLIPS, or generated ones if it is
+not set.
 """
 
 import csv
@@ -23,7 +24,7 @@ from synth import Synth, write
 
 PROC = Path("/proc")
 MAX_WORKER_BYTES = 1_200_000_000
-"""Resident, with the pages of libraries that workers share."""
+"""Limit of resident memory, including library pages shared by workers."""
 SEED = 3
 REAL = os.environ.get("MMDER_REAL_CLIPS", "")
 SMALL = {
@@ -34,24 +35,24 @@ SMALL = {
     "mpg": Synth(suffix="mpg", video="mpeg1video", audio="mp2"),
     "flv": Synth(suffix="flv", video="flv", audio="libmp3lame"),
 }
-pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="no /proc to watch workers")
+pytestmark = pytest.mark.skipif(not PROC.is_dir(), reason="needs /proc")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Watched:
-    """A run of the program, and what its workers were."""
+class WatchedRun:
+    """A run of the program and the memory of its workers."""
 
     code: int
-    said: str
+    stderr: str
     seconds: float
     peak_bytes: dict[int, int]
-    """Largest resident memory of every worker there ever was, by its process."""
+    """Largest resident memory of every worker of the run, by process id."""
 
 
-def watched(*arguments: object, limit_s: float) -> Watched:
-    """Run `mmder-prep` and watch its workers until it ends."""
+def run_watched(*arguments: object, limit_s: float) -> WatchedRun:
+    """Run `mmder-prep` and record the memory of its workers until it exits."""
     command = "from mmder_prep.cli import main; main()"
-    begun = time.monotonic()
+    start = time.monotonic()
     peak: dict[int, int] = {}
     with subprocess.Popen(
         [sys.executable, "-c", command, *map(str, arguments)],
@@ -61,31 +62,36 @@ def watched(*arguments: object, limit_s: float) -> Watched:
     ) as program:
         try:
             while program.poll() is None:
-                assert time.monotonic() - begun < limit_s, "the run does not end"
+                assert time.monotonic() - start < limit_s, "the run does not finish"
                 for worker in workers_of(program.pid):
                     peak[worker] = max(peak.get(worker, 0), peak_of(worker))
                 time.sleep(0.05)
         finally:
             program.kill()
         assert program.stderr is not None
-        said = program.stderr.read()
-    seconds = time.monotonic() - begun
-    return Watched(code=program.returncode, said=said, seconds=seconds, peak_bytes=peak)
+        stderr = program.stderr.read()
+    return WatchedRun(
+        code=program.returncode,
+        stderr=stderr,
+        seconds=time.monotonic() - start,
+        peak_bytes=peak,
+    )
 
 
 def workers_of(program: int) -> list[int]:
-    """List the copies of the process that a program has started to be copied.
+    """Return the process ids of the workers that a program's template has forked.
 
-    What libraries run while they are loaded, such as ldconfig, is none.
+    Programs that libraries run while they are imported, such as ldconfig, are not
+    workers.
     """
     try:
-        templates = of_forkserver(psutil.Process(program))
-        return [worker.pid for one in templates for worker in of_forkserver(one)]
+        templates = forkserver_children(psutil.Process(program))
+        return [worker.pid for one in templates for worker in forkserver_children(one)]
     except psutil.Error:
         return []
 
 
-def of_forkserver(parent: psutil.Process) -> list[psutil.Process]:
+def forkserver_children(parent: psutil.Process) -> list[psutil.Process]:
     return [p for p in parent.children() if "forkserver" in " ".join(p.cmdline())]
 
 
@@ -98,23 +104,25 @@ def peak_of(process: int) -> int:
 
 
 def damaged(whole: bytes, rng: np.random.Generator) -> bytes:
-    """Cut a file short, turn bits over in it or in its head, or wipe a part of it."""
+    """Return a file's bytes truncated, with flipped bits, or with a range zeroed."""
     content = np.frombuffer(whole, dtype=np.uint8).copy()
-    way = rng.choice(["cut", "bits", "head", "wipe", "cut and bits"])
-    if way == "wipe":
+    damage = rng.choice(["cut", "bits", "head", "wipe", "cut and bits"])
+    if damage == "wipe":
         start = rng.integers(len(content))
         content[start : start + rng.integers(1, 20_000)] = 0
-    if way in ("bits", "head", "cut and bits"):
-        reach = min(len(content), 4096) if way == "head" else len(content)
-        places = rng.integers(reach, size=int(2 ** rng.uniform(0, 9)))
-        content[places] ^= (1 << rng.integers(8, size=len(places))).astype(np.uint8)
-    if way in ("cut", "cut and bits"):
+    if damage in ("bits", "head", "cut and bits"):
+        reach = min(len(content), 4096) if damage == "head" else len(content)
+        positions = rng.integers(reach, size=int(2 ** rng.uniform(0, 9)))
+        content[positions] ^= (1 << rng.integers(8, size=len(positions))).astype(
+            np.uint8
+        )
+    if damage in ("cut", "cut and bits"):
         content = content[: int(rng.uniform(0.005, 0.995) * len(content))]
     return content.tobytes()
 
 
-def variants(folder: Path, clips: list[Path], count: int) -> Path:
-    """Write damaged clips and their manifest."""
+def write_damaged(folder: Path, clips: list[Path], count: int) -> Path:
+    """Write damaged clips and return their manifest."""
     rng = np.random.default_rng(SEED)
     with (folder / "m.csv").open("w", newline="") as file:
         table = csv.writer(file)
@@ -127,22 +135,21 @@ def variants(folder: Path, clips: list[Path], count: int) -> Path:
     return folder / "m.csv"
 
 
-def check(run: Watched, out: Path, count: int) -> Counter[str]:
-    """Every clip has a status and a reason; no worker died; none took too much."""
-    assert run.code == 0, run.said
-    assert "Traceback" not in run.said
+def check(run: WatchedRun, out: Path, count: int) -> Counter[str]:
+    """Check that each clip has status and reason, and workers lived within limits."""
+    assert run.code == 0, run.stderr
+    assert "Traceback" not in run.stderr
     store = Store(out)
     statuses = Counter(map(str, store.columns["status"]))
     assert sum(statuses.values()) == len(store) == count
     assert set(statuses) <= set(STATUSES)
-    told = store.columns["status"] != "ok"
-    assert all(store.columns["reason"][told])
+    not_ok = store.columns["status"] != "ok"
+    assert all(store.columns["reason"][not_ok])
     assert not any("\n" in reason for reason in store.columns["reason"])
-    unforeseen = [r for r in store.columns["reason"] if "unexpected" in r]
-    assert unforeseen == []
+    assert [r for r in store.columns["reason"] if "unexpected" in r] == []
     assert not [r for r in store.columns["reason"] if "ended the process" in r]
     assert list(problems(store)) == []
-    # Each worker that dies is followed by another.
+    # A worker that dies is replaced, so more than two would mean that one died.
     assert len(run.peak_bytes) == 2
     assert max(run.peak_bytes.values()) < MAX_WORKER_BYTES
     return statuses
@@ -150,9 +157,9 @@ def check(run: Watched, out: Path, count: int) -> Counter[str]:
 
 def test_a_dozen_damaged_clips(tmp_path: Path) -> None:
     clips = [write(tmp_path / "x" / kind, spec) for kind, spec in SMALL.items()]
-    manifest, out = variants(tmp_path, clips, 12), tmp_path / "store"
-    wanted = ["--out", out, "--workers", 2, "--shard-clips", 4, "--max-failed", 12]
-    run = watched("manifest", manifest, "--no-face-crop", *wanted, limit_s=120)
+    manifest, out = write_damaged(tmp_path, clips, 12), tmp_path / "store"
+    options = ["--out", out, "--workers", 2, "--shard-clips", 4, "--max-failed", 12]
+    run = run_watched("manifest", manifest, "--no-face-crop", *options, limit_s=120)
     statuses = check(run, out, 12)
     assert statuses["failed"]
     assert statuses["ok"]
@@ -161,14 +168,14 @@ def test_a_dozen_damaged_clips(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_three_hundred_damaged_clips(tmp_path: Path) -> None:
-    """With the detector, as users run it."""
+    """The run includes face detection, as for users."""
     clips = [
         path
         for path in sorted(Path(REAL).rglob("*.*") if REAL else ())
         if path.suffix not in (".md", ".txt") and path.stat().st_size > 1000
     ] or [write(tmp_path / "x" / kind, spec) for kind, spec in SMALL.items()]
-    manifest, out = variants(tmp_path, clips, 300), tmp_path / "store"
-    wanted = ["--out", out, "--workers", 2, "--max-failed", 300]
-    run = watched("manifest", manifest, *wanted, limit_s=1700)
+    manifest, out = write_damaged(tmp_path, clips, 300), tmp_path / "store"
+    options = ["--out", out, "--workers", 2, "--max-failed", 300]
+    run = run_watched("manifest", manifest, *options, limit_s=1700)
     statuses = check(run, out, 300)
     assert len(statuses) > 2

@@ -1,4 +1,4 @@
-"""The whole way, as the README tells it: clips, store, fused batches, WAR and UAR."""
+"""The whole pipeline as in the README: clips, store, fused batches, WAR and UAR."""
 
 import csv
 import json
@@ -11,14 +11,14 @@ from mmder_store import Store
 from run_cli import run
 
 
-def prepared(folder: Path, *, actors: int) -> Path:
+def prepare(folder: Path, *, actors: int) -> Path:
     run("mmder_prep", "sample", "--out", folder / "sample", "--actors", actors)
     run("mmder_prep", "ravdess", "--root", folder / "sample", "--out", folder / "store")
     return folder / "store"
 
 
 def check_whole(store: Path, *, clips: int) -> None:
-    """All clips ok, none clamped, the face in all frames searched."""
+    """Check that all clips are ok, none clamped, with a face in all searched frames."""
     opened = Store(store)
     columns = opened.columns
     assert len(opened) == clips
@@ -28,11 +28,11 @@ def check_whole(store: Path, *, clips: int) -> None:
     assert "as it was written" in run("mmder_prep", "verify", store).stdout
 
 
-def trained(store: Path, out: Path, *more: str) -> list[dict[str, Any]]:
-    """Train, see that each clip is tested once, and give the folds."""
+def train(store: Path, out: Path, *more: str) -> list[dict[str, Any]]:
+    """Train, check that each clip is tested once, and return the folds."""
     words = ("--store", store, "--strategy", "fslf", *more, "--out", out)
-    said = run("mmder_train", *words)
-    assert "WAR" in said.stdout
+    completed = run("mmder_train", *words)
+    assert "WAR" in completed.stdout
     assert (out / "confusion-fslf.png").stat().st_size > 1000
     results = json.loads((out / "results.json").read_text())
     with (out / "predictions-fslf.csv").open() as file:
@@ -45,51 +45,51 @@ def trained(store: Path, out: Path, *more: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return prepared(tmp_path_factory.mktemp("e2e"), actors=2)
+    return prepare(tmp_path_factory.mktemp("e2e"), actors=2)
 
 
-def test_every_generated_clip_is_whole_and_has_a_face(store: Path) -> None:
+def test_every_generated_clip_is_ok_and_has_a_face(store: Path) -> None:
     check_whole(store, clips=16)
 
 
-def test_training_tests_each_speaker_once_and_never_in_training(
+def test_each_speaker_is_tested_once_and_never_trained_on_in_that_fold(
     store: Path, tmp_path: Path
 ) -> None:
-    """Of this protocol actor 2 is in fold 1, and actor 1 in fold 5."""
-    folds = trained(store, tmp_path / "run", "--protocol", "ravdess-luna-jimenez-5")
+    """In this protocol actor 2 is in fold 1, and actor 1 in fold 5."""
+    folds = train(store, tmp_path / "run", "--protocol", "ravdess-luna-jimenez-5")
     assert [f["fold"] for f in folds] == [1, 5]
     assert [f["speakers"] for f in folds] == [["02"], ["01"]]
     assert [f["train_clips"] for f in folds] == [8, 8]
 
 
 @pytest.mark.slow
-def test_more_actors_in_the_folds_that_are_the_default(tmp_path: Path) -> None:
+def test_more_actors_in_the_default_folds(tmp_path: Path) -> None:
     """Actors 1 to 4 are fold 1, actor 5 is fold 2."""
-    store = prepared(tmp_path, actors=5)
+    store = prepare(tmp_path, actors=5)
     check_whole(store, clips=40)
-    folds = trained(store, tmp_path / "run")
+    folds = train(store, tmp_path / "run")
     assert [f["speakers"] for f in folds] == [["01", "02", "03", "04"], ["05"]]
     assert [f["train_clips"] for f in folds] == [8, 32]
 
 
-def test_a_clip_is_told_from_its_file_as_it_was_in_its_test(
+def test_prediction_from_the_media_file_equals_that_of_the_test_fold(
     store: Path, tmp_path: Path
 ) -> None:
-    """Face and all: the model that tested actor 2 says the same of the raw media."""
+    """The model that tested actor 2 predicts the same from the raw media files."""
     folds = ("--protocol", "ravdess-luna-jimenez-5", "--fold", 1)
-    made = ("--out", tmp_path / "run", "--save-weights", "--epochs", 5)
-    run("mmder_train", "--store", store, "--strategy", "ofos", *made, *folds)
+    training = ("--out", tmp_path / "run", "--save-weights", "--epochs", 5)
+    run("mmder_train", "--store", store, "--strategy", "ofos", *training, *folds)
     clips = sorted((store.parent / "sample").rglob("*-02.mp4"))[:3]
-    asked = ("--run", tmp_path / "run", "--out", tmp_path / "new.csv")
-    said = run("mmder_train", "predict", *clips, *asked)
-    assert "trained on" not in said.stderr
+    options = ("--run", tmp_path / "run", "--out", tmp_path / "new.csv")
+    completed = run("mmder_train", "predict", *clips, *options)
+    assert "trained on" not in completed.stderr
     with (tmp_path / "run" / "predictions-ofos.csv").open() as file:
-        told = {row["clip_id"]: row for row in csv.DictReader(file)}
+        tested = {row["clip_id"]: row for row in csv.DictReader(file)}
     with (tmp_path / "new.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert [row["clip"] for row in rows] == [clip.stem for clip in clips]
     for row in rows:
-        assert row["emotion"] == told[row["clip"]]["predicted"]
+        assert row["emotion"] == tested[row["clip"]]["predicted"]
         for name in (c for c in row if c.startswith("p_")):
-            wanted = float(told[row["clip"]][name])
-            assert float(row[name]) == pytest.approx(wanted, abs=2e-6)
+            expected = float(tested[row["clip"]][name])
+            assert float(row[name]) == pytest.approx(expected, abs=2e-6)

@@ -1,4 +1,4 @@
-"""Laws are checked without a clock: the first example of a law pays for imports."""
+"""Property tests run without a deadline: the first example pays for the imports."""
 
 from hypothesis import settings
 

@@ -1,84 +1,124 @@
-"""What may be asked of a run that makes a store, as options of the command line."""
+"""Options of the commands that make a store."""
 
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-import click
+import rich_click as click
 
+from mmder_cli.program import verbose_option as _verbose_option
 from mmder_store.errors import SettingsError
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 Decorator = Callable[[Any], Any]
 
+CORPORA = "Corpora"
+STORES = "Look at a store"
+OTHER = "Other"
+"""Panels of commands."""
+INPUT = "Input"
+PREPARATION = "Preparation"
+OUTPUT = "Output and machine"
+"""Panels of options."""
+
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(1, 1024),
+    default=os.cpu_count() or 1,
+    show_default="one per core",
+    help="Number of worker processes, with one thread each.",
+    panel=OUTPUT,
+)
+verbose_option = _verbose_option(OUTPUT)
+
 BUILD_OPTIONS = (
     click.option(
         "--no-face-crop",
         is_flag=True,
-        help="Take the centre square of the picture; look for no face.",
-    ),
-    click.option(
-        "--workers",
-        type=click.IntRange(1, 1024),
-        default=os.cpu_count() or 1,
-        show_default="one a core",
-        help="Processes, of one thread each.",
-    ),
-    click.option(
-        "--scheduler",
-        metavar="ADDRESS",
-        help="Join a running Dask cluster instead of starting workers here.",
-    ),
-    click.option(
-        "--device",
-        default="cpu",
-        show_default=True,
-        help="Where faces are detected: cpu, cuda, cuda:1.",
+        help="Crop the center square of each frame, without face detection.",
+        panel=PREPARATION,
     ),
     click.option(
         "--shard-clips",
         type=click.IntRange(1, 4096),
         default=16,
         show_default=True,
-        help="Clips in one shard, which is one job and one file an array.",
+        help="Number of clips per shard. A shard is one job, and one file per array.",
+        panel=PREPARATION,
+    ),
+    click.option(
+        "--overwrite",
+        is_flag=True,
+        help="Remove the store at --out first.",
+        panel=OUTPUT,
     ),
     click.option(
         "--max-failed",
         type=click.IntRange(0),
         default=0,
         show_default=True,
-        help="Clips that may lack picture or sound before the exit code is 3. The "
-        "store is sealed either way.",
+        help="Number of clips that may lack video or audio before the exit code is 3. "
+        "The store is sealed either way.",
+        panel=OUTPUT,
     ),
-    click.option("--overwrite", is_flag=True, help="Remove the store at --out first."),
+    workers_option,
+    click.option(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="Join a running Dask cluster instead of starting workers.",
+        panel=OUTPUT,
+    ),
+    click.option(
+        "--device",
+        type=click.Choice(("auto", "cpu", "cuda")),
+        default="cpu",
+        show_default=True,
+        help="Device of face detection; decoding always runs on the CPU.",
+        panel=OUTPUT,
+    ),
+    verbose_option,
 )
 
 
-def out_option(*, required: bool) -> Decorator:
-    """Make the option that names the store to write."""
+def out_option(text: str, *, required: bool = False) -> Decorator:
+    """Return the option ``--out``."""
     return click.option(
         "--out",
         required=required,
         type=click.Path(path_type=Path),
-        help="Folder of the store to make, or to go on with.",
+        help=text,
+        panel=OUTPUT,
     )
 
 
 def step_option(default: str) -> Decorator:
-    """Make the option that says how far apart frames are."""
+    """Return the option ``--step``."""
     return click.option(
         "--step",
         default=default,
         show_default=True,
         metavar="FRAMES|auto",
-        help="Step of the 16 frames, in frames at 30 per second; the step of the 8 "
-        "frames is twice that. 'auto' spreads the frames over each clip.",
+        help="Step between the 16 frames, in frames at 30 per second; the 8 frames "
+        "have twice that step. 'auto' spreads the frames over each clip.",
+        panel=PREPARATION,
+    )
+
+
+def modality_option(text: str) -> Decorator:
+    """Return the option ``--modality``."""
+    return click.option(
+        "--modality",
+        type=click.Choice(["av", "audio"]),
+        default="av",
+        show_default=True,
+        help=text,
+        panel=INPUT,
     )
 
 
 def with_options(options: Sequence[Decorator]) -> Callable[[Command], Command]:
-    """Give a command a list of options, in the order they are listed."""
+    """Return a decorator that adds options in the order in which they are listed."""
 
     def decorate(command: Command) -> Command:
         for option in reversed(options):
@@ -89,7 +129,7 @@ def with_options(options: Sequence[Decorator]) -> Callable[[Command], Command]:
 
 
 def step_frames(text: str) -> float | None:
-    """Read ``--step``: frames at 30 per second, None where they are spread.
+    """Parse ``--step``: frames at 30 per second, or None for 'auto'.
 
     Raises:
         SettingsError: If it is neither a number nor 'auto'.

@@ -1,52 +1,54 @@
-"""The commands that look at a sealed store and change nothing in it."""
+"""Commands that read a sealed store and do not change it."""
 
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import click
+import rich_click as click
+
+from mmder_prep.cli.options import STORES, out_option, verbose_option
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+store_argument = click.argument("store", type=click.Path(path_type=Path))
+
 
 def console_to(*, stderr: bool) -> "Console":
-    """Make the console that a command prints to."""
+    """Return the console that a command prints to."""
     from rich.console import Console
 
     return Console(stderr=stderr, soft_wrap=True)
 
 
-@click.command()
-@click.argument("store", type=click.Path(path_type=Path))
+@click.command(panel=STORES)
+@store_argument
+@verbose_option
 def inspect(store: Path) -> None:
-    """Show what is in a sealed store: settings, counts, sizes, what went wrong."""
+    """Show the contents of a store: settings, counts, sizes and failures."""
     from mmder_prep.quality.inspect import show
     from mmder_store.store import Store
 
     show(Store(store), console_to(stderr=False))
 
 
-@click.command()
-@click.argument("store", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="File to write.  [default: NAME-report.html beside the store]",
-)
+@click.command(panel=STORES)
+@store_argument
 @click.option(
     "--worst",
     type=click.IntRange(0, 200),
     default=24,
     show_default=True,
-    help="Clips shown of those that are not ok, or beyond a limit.",
+    help="Number of clips shown that are not ok or exceed a limit.",
 )
+@out_option("File to write.  [default: NAME-report.html next to the store]")
+@verbose_option
 def report(store: Path, out: Path | None, worst: int) -> None:
-    """Write one HTML page to judge a store by; it shows faces, so keep it private.
+    """Write an HTML page about the quality of a store; it shows faces: keep it private.
 
-    Statuses, measures with their limits, classes by speaker, rates and durations, and
-    crops above their sound, the worst clips first. A limit says where to look and drops
-    no clip. Nothing on the page comes from a network.
+    The page has statuses, measures with their limits, classes by speaker, frame rates,
+    durations, and face crops above their spectrograms, worst clips first. A limit only
+    marks clips to check; no clip is dropped. The page loads nothing from a network.
     """
     from mmder_prep.quality.report.page import write_report
     from mmder_store.store import Store
@@ -54,14 +56,16 @@ def report(store: Path, out: Path | None, worst: int) -> None:
     click.echo(write_report(Store(store), out, worst=worst))
 
 
-@click.command()
-@click.argument("store", type=click.Path(path_type=Path))
+@click.command(panel=STORES)
+@store_argument
+@verbose_option
 def audit(store: Path) -> None:
-    """Look for what would make a result on a store dishonest; exit code 1 on a leak.
+    """Check a store for leaks between train and test; the exit code is 1 on a leak.
 
-    A speaker in two folds, the same sound or picture under two names (by content, also
-    encoded anew), the same sound with two labels, classes that a fold lacks. What stays
-    on one side of every fold is a warning.
+    Leaks are a speaker in two folds, or the same audio or video under two speakers.
+    Clips are compared by content, so re-encoded copies are found. Duplicates that stay
+    within a speaker, one take with two labels, and classes that a fold lacks are
+    warnings.
     """
     from mmder_prep.quality.audit import balances, findings, table
     from mmder_store.store import Store
@@ -79,10 +83,11 @@ def audit(store: Path) -> None:
         sys.exit(1)
 
 
-@click.command()
-@click.argument("store", type=click.Path(path_type=Path))
+@click.command(panel=STORES)
+@store_argument
+@verbose_option
 def verify(store: Path) -> None:
-    """Read every shard of a store and compare it with ledger and settings."""
+    """Read every shard of a store and compare it with the ledger and the settings."""
     from mmder_prep.quality.verify import problems
     from mmder_store.store import Store
 
@@ -93,7 +98,7 @@ def verify(store: Path) -> None:
     if count:
         click.echo(f"{store}: {count} problems", err=True)
         sys.exit(1)
-    click.echo(f"{store}: {len(opened)} clips, every array as it was written")
+    click.echo(f"{store}: {len(opened)} clips, every array matches the ledger")
 
 
 STORE_COMMANDS = (inspect, report, audit, verify)

@@ -1,7 +1,7 @@
-"""The corpora: one file and one row of the table each.
+"""The supported corpora: one module and one row of `CORPORA` per corpus.
 
-A corpus knows how its publisher names and lays out files, and what the names mean. It
-makes a manifest and never decodes anything.
+A corpus module knows the file names and the folder layout of its publisher, and their
+meaning. It returns a manifest and never decodes media.
 """
 
 from collections.abc import Callable
@@ -15,59 +15,62 @@ from mmder_prep.corpora.published import ExpectedContents
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Option:
-    """What may be asked of one corpus alone."""
+    """A command-line option that only one corpus has."""
 
     name: str
-    """Of the keyword of `find` and `published`."""
+    """Name of the keyword argument of `find` and `published`."""
     help: str
+    """Help text of the command-line option."""
     choices: tuple[str, ...] = ()
-    """The first is the default; a flag where there are none."""
+    """Allowed values, the default first. Empty for a flag."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Corpus:
-    """A corpus that has a command of its own."""
+    """A corpus with a command of its own."""
 
     name: str
+    """Name of the command."""
     title: str
-    """One line for ``--help``."""
+    """One-line description for ``--help``."""
     step: str
-    """Step of the 16 frames that fits its clips, as ``--step`` takes it."""
+    """Default of ``--step``, chosen so that 16 frames fit most clips."""
     find: Callable[..., Manifest]
-    """(root, modality, options) to what is there."""
+    """Function of (root, modality, options) that lists the clips under a folder."""
     published: Callable[..., ExpectedContents]
-    """(modality, options) to what should be there."""
+    """Function of (modality, options) that returns the published contents."""
     options: tuple[Option, ...] = ()
+    """Options that only this corpus has."""
 
     @property
     def root(self) -> Path:
-        """Where it is looked for when the user says nothing."""
+        """Default folder of the corpus."""
         return Path("data") / self.name
 
     @property
     def root_variable(self) -> str:
-        """Name the environment variable that says otherwise."""
+        """Environment variable that overrides the default folder."""
         return f"MMDER_{self.name.upper()}_ROOT"
 
 
 CORPORA = (
     Corpus(
         name="ravdess",
-        title="RAVDESS speech: 24 actors, 1,440 takes (Zenodo record 1188976).",
+        title="RAVDESS speech: 24 actors, 1,440 clips (Zenodo record 1188976).",
         step="6",
         find=ravdess.find,
         published=ravdess.published,
     ),
     Corpus(
         name="cremad",
-        title="CREMA-D: 91 actors, 7,437 clips, and the crowd's votes.",
+        title="CREMA-D: 91 actors, 7,437 clips, and crowd-sourced ratings.",
         step="3",
         find=cremad.find,
         published=cremad.published,
         options=(
             Option(
                 name="include_known_bad",
-                help="Take the five clips that are known to be bad, too: 7,442.",
+                help="Include the five clips that are known to be bad (7,442 clips).",
             ),
         ),
     ),
@@ -80,7 +83,7 @@ CORPORA = (
         options=(
             Option(
                 name="all_turns",
-                help="Take the turns of all other labels, and of none, too: 10,039.",
+                help="Include the turns with other labels or no label (10,039 turns).",
             ),
         ),
     ),
@@ -90,8 +93,6 @@ CORPORA = (
         step="6",
         find=mead.find,
         published=mead.published,
-        options=(
-            Option(name="view", help="Camera that is taken.", choices=mead.VIEWS),
-        ),
+        options=(Option(name="view", help="Camera view.", choices=mead.VIEWS),),
     ),
 )

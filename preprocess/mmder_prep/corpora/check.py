@@ -1,4 +1,4 @@
-"""Is a copy of a corpus whole? Names and sizes against what is published, undecoded."""
+"""Comparison of a corpus copy with its published contents, without decoding media."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,53 +7,58 @@ from rich.console import Console
 from rich.table import Table
 
 from mmder_prep.corpora.manifest import Manifest
-from mmder_prep.corpora.published import ExpectedContents, counted
+from mmder_prep.corpora.published import ExpectedContents, count_clips
 
 MAX_NAMES = 10
-"""Names printed of each list."""
+"""Maximum number of names to print per list."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Count:
-    """Clips of one value of a column."""
+    """Number of clips with one value in one column of the manifest."""
 
     column: str
     value: str
     found: int
     published: int
-    good: bool
+    """Published number of clips; 0 if unknown."""
+    ok: bool
+    """True if the number found agrees with the published one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckResult:
-    """What of a corpus is there."""
+    """Result of comparing a corpus copy with its published contents."""
 
     clips: int
+    """Number of clips found."""
     missing: tuple[str, ...]
-    """Clips that are published and not there."""
+    """Published clips that were not found."""
     unexpected: tuple[str, ...]
-    """Clips that are there and not published, and media files that are no clips."""
+    """Clips that are not published, and media files that are not clips."""
     flawed: tuple[str, ...]
-    """Clips with a file that is absent, empty, or a git-lfs pointer, and which."""
+    """Clips with a missing or empty file or a git-lfs pointer, and the reason."""
     counts: tuple[Count, ...]
+    """Number of clips per emotion and per speaker."""
     source: str
+    """Source of the published contents."""
 
     @property
     def whole(self) -> bool:
-        """Tell whether nothing is missing, strange or flawed."""
+        """True if no clip is missing, unexpected or flawed and all counts agree."""
         lists = (self.missing, self.unexpected, self.flawed)
-        return not any(lists) and all(count.good for count in self.counts)
+        return not any(lists) and all(count.ok for count in self.counts)
 
 
 def check_corpus(manifest: Manifest, published: ExpectedContents) -> CheckResult:
-    """Compare what was found of a corpus with what is published."""
-    there = {row.clip_id for row in manifest.rows}
+    """Compare the clips found of a corpus with its published contents."""
+    found = {row.clip_id for row in manifest.rows}
     known = {row.clip_id for row in published.rows}
-    strange = sorted(there - known) if known else []
+    unknown = sorted(found - known) if known else []
     return CheckResult(
-        clips=len(there),
-        missing=tuple(sorted(known - there)),
-        unexpected=(*strange, *manifest.strays),
+        clips=len(found),
+        missing=tuple(sorted(known - found)),
+        unexpected=(*unknown, *manifest.unexpected_files),
         flawed=tuple(_flawed(manifest, published)),
         counts=tuple(_counts(manifest, published)),
         source=published.source,
@@ -61,59 +66,63 @@ def check_corpus(manifest: Manifest, published: ExpectedContents) -> CheckResult
 
 
 def _flawed(manifest: Manifest, published: ExpectedContents) -> Iterator[str]:
+    """Yield one line per file that cannot be used."""
     for clip in manifest.clips():
         if clip.audio is None and published.separate_audio:
-            yield f"{clip.clip_id}: no sound file"
-        for what, source in (("", clip.source), ("sound ", clip.audio)):
+            yield f"{clip.clip_id}: no audio file"
+        for prefix, source in (("", clip.source), ("audio file ", clip.audio)):
             if source is not None and (flaw := source.flaw()):
-                yield f"{clip.clip_id}: {what}{flaw}"
+                yield f"{clip.clip_id}: {prefix}{flaw}"
 
 
 def _counts(manifest: Manifest, published: ExpectedContents) -> Iterator[Count]:
-    found = counted(manifest.rows)
+    """Yield the number of clips per value, found and published."""
+    counts = count_clips(manifest.rows)
     for column, values in published.counts.items():
-        for value in sorted(values.keys() | found[column].keys()):
-            here, there = found[column].get(value, 0), values.get(value, 0)
+        for value in sorted(values.keys() | counts[column].keys()):
+            found, expected = counts[column].get(value, 0), values.get(value, 0)
             if published.exact:
-                good = here == there
-            else:  # 0 for who was never counted; who is not listed may be there or not
-                good = value not in values or 0 < here <= (there or here)
+                ok = found == expected
+            else:
+                # A published 0 means that the number is unknown, so any number of
+                # clips but none is accepted. Values that are not listed are optional.
+                ok = value not in values or 0 < found <= (expected or found)
             yield Count(
                 column=column,
                 value=value or "(none)",
-                found=here,
-                published=there,
-                good=good,
+                found=found,
+                published=expected,
+                ok=ok,
             )
 
 
 def show(checked: CheckResult, console: Console) -> None:
-    """Print what was compared, and what is not as published."""
+    """Print the counts and the differences from the published contents."""
     table = Table("", "found", "published", "", title="clips")
-    absent = [c.value for c in checked.counts if c.column == "speaker" and not c.found]
     for count in checked.counts:
-        if count.column == "emotion" or (count.found and not count.good):
+        if count.column == "emotion" or (count.found and not count.ok):
             table.add_row(
                 f"{count.column} {count.value}",
                 str(count.found),
                 str(count.published or "some"),
-                "" if count.good else "differs",
+                "" if count.ok else "differs",
             )
     console.print(table)
     speakers = [count for count in checked.counts if count.column == "speaker"]
     if speakers:
-        good = sum(count.good for count in speakers)
-        console.print(f"speakers as published {good} of {len(speakers)}")
+        ok = sum(count.ok for count in speakers)
+        console.print(f"speakers as published: {ok} of {len(speakers)}")
     lists = {
-        "speakers not there": absent,
-        "clips missing": checked.missing,
+        "missing speakers": [count.value for count in speakers if not count.found],
+        "missing clips": checked.missing,
         "unexpected": checked.unexpected,
         "flawed": checked.flawed,
     }
-    for what, names in lists.items():
-        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-        shown = f": {', '.join(names[:MAX_NAMES])}{more}" if names else ""
-        console.print(f"{what} {len(names)}{shown}", markup=False, highlight=False)
+    for title, names in lists.items():
+        hidden = len(names) - MAX_NAMES
+        more = f" and {hidden} more" if hidden > 0 else ""
+        shown = f" ({', '.join(names[:MAX_NAMES])}{more})" if names else ""
+        console.print(f"{title}: {len(names)}{shown}", markup=False, highlight=False)
     verdict = "as published" if checked.whole else "not as published"
     console.print(
         f"{checked.clips} clips, {verdict} ({checked.source}); no file was decoded",

@@ -1,29 +1,38 @@
-"""IEMOCAP: ten actors, five sessions of two, in dialogs cut into turns.
+"""IEMOCAP: ten actors in five sessions of two, dialogs cut into turns.
 
 Interactive Emotional Dyadic Motion Capture (Busso et al., 2008), for research only.
-Each ``SessionN`` has, under ``dialog/``, ``avi/DivX/DIALOG.avi`` (a split screen of
-both actors) and ``EmoEvaluation/DIALOG.txt``, and under ``sentences/``
-``wav/DIALOG/TURN.wav``. What a turn is, its times and its label stand in the evaluation
-file, on lines such as ``[6.2901 - 8.2357]  Ses01F_impro01_F000  neu  [2.5, 2.5, 2.5]``.
+Each ``SessionN`` has ``dialog/avi/DivX/DIALOG.avi`` (a split screen of both actors),
+``dialog/EmoEvaluation/DIALOG.txt`` and ``sentences/wav/DIALOG/TURN.wav``. The
+evaluation file lists the turns with their times and labels, in lines such as
+``[6.2901 - 8.2357]  Ses01F_impro01_F000  neu  [2.5, 2.5, 2.5]``.
 
-- ``Ses01F_impro04_M036`` is a turn of the man of session 1 in a recording in which the
-  woman (the letter after the session) wore the markers. Who wore them is in the left
-  half of the picture. Others' code that puts women left is wrong for half the dialogs.
-- The sound is the turn's own wav file, which begins where the turn does; where it is
-  missing, the dialog's sound.
-- Four classes, excited counted as happy: 5,531 turns of 10,039. Of these, eight lie
-  after the end of their recording (AV-SUPERB): sound and no picture, so noted.
-- Turns last 0.6 to 34 s: the 16 frames are spread over each.
-- Tested are the two speakers of one session, as in SUPERB.
+- ``Ses01F_impro04_M036`` is a turn of the man of session 1, in a recording in which the
+  woman (the letter after the session) wore the markers. The actor with the markers is
+  in the left half of the frame. Other code that assumes women on the left is wrong for
+  half of the dialogs.
+- The audio of a turn is its own wav file, which starts at the start of the turn. If it
+  is missing, the audio track of the dialog is used.
+- Four classes, with excited counted as happy, have 5,531 of the 10,039 turns. Eight of
+  them start after the end of their recording (AV-SUPERB). They have audio but no video,
+  and a note.
+- Turns last 0.6 to 34 s, so the 16 frames are distributed evenly over each turn.
+- A test fold is the two speakers of one session, as in SUPERB.
 
-Paper: IV-A, "four emotions"; how excited is counted is open and follows AV-SUPERB.
+Paper: IV-A, "four emotions". The paper does not state how excited is counted; counting
+it as happy follows AV-SUPERB.
 """
 
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mmder_prep.corpora.listing import files, left_out, lines_of, nothing, stray
+from mmder_prep.corpora.listing import (
+    files,
+    media_names,
+    no_clips_error,
+    read_lines,
+    skipped_warnings,
+)
 from mmder_prep.corpora.manifest import Manifest, ManifestRow
 from mmder_prep.corpora.published import ExpectedContents
 from mmder_store.emotions import LABEL_SETS
@@ -43,18 +52,19 @@ EMOTIONS = {
     "sur": "surprised",
     "xxx": "",
 }
-"""Three letters to emotion; none where raters did not agree, or on another word."""
+"""Emotion by its code; empty if raters disagreed or chose another word."""
 CLASSES = ("ang", "exc", "hap", "neu", "sad")
 DIALOG = re.compile(
     r"Ses0[1-5][FM]_(?:impro|script)[0-9a-z]+(?:_[0-9][0-9a-z]*)*(?P<turn>_[FM]\w+)?",
     re.IGNORECASE,
 )
-"""Stem of a file that belongs to a dialog, or to one turn of it."""
+"""Stem of a file that belongs to a dialog or to one turn of it."""
 TURN = re.compile(
     r"\[(?P<start>\d{1,5}(\.\d+)?) - (?P<stop>\d{1,5}(\.\d+)?)\]\s+"
-    r"(?P<turn>(?P<dialog>Ses0[1-5][FM]_\w+)_(?P<who>[FM])\w+)\s+(?P<label>\w+)\b.*"
+    r"(?P<turn>(?P<dialog>Ses0[1-5][FM]_\w+)_(?P<sex>[FM])\w+)\s+(?P<label>\w+)\b.*"
 )
-NO_PICTURE = frozenset(
+"""Line of an evaluation file that describes a turn."""
+NO_VIDEO = frozenset(
     {
         "Ses01F_script02_1_M044",
         "Ses01M_impro04_M025",
@@ -66,24 +76,25 @@ NO_PICTURE = frozenset(
         "Ses03M_impro07_F023",
     }
 )
+"""Turns of the four classes that start after the end of their recording."""
 
 
 def find(root: Path, *, modality: str, all_turns: bool = False) -> Manifest:
-    """List the turns of all dialogs under a folder.
+    """Return the turns of all dialogs under a folder.
 
     Raises:
-        ManifestError: If there is none, or an evaluation file cannot be understood.
+        ManifestError: If there are no turns, or an evaluation file is damaged.
     """
     kinds: dict[str, dict[str, str]] = {"txt": {}, "avi": {}, "wav": {}}
-    strays, twice, above = [], [], root.resolve().name
+    unexpected, duplicates, root_name = [], [], root.resolve().name
     for path in files(root):
-        parts = [above, *path.split("/")]
+        parts = [root_name, *path.split("/")]
         stem, _, suffix = parts[-1].lower().rpartition(".")
         match = DIALOG.fullmatch(stem)
         if match is None:
-            strays += stray(path)
-        # Folders beside EmoEvaluation hold the raters' own files, of the same names;
-        # a dialog's own wav file has each actor's microphone, and is not needed.
+            unexpected += media_names(path)
+        # Other folders next to EmoEvaluation hold files of single raters under the same
+        # names. The wav file of a whole dialog has both microphones and is not needed.
         wanted = (
             suffix in kinds
             and match is not None
@@ -91,51 +102,58 @@ def find(root: Path, *, modality: str, all_turns: bool = False) -> Manifest:
             and (match["turn"] is not None) == (suffix == "wav")
         )
         if wanted and kinds[suffix].setdefault(stem, path) != path:
-            twice.append(path)
-    evaluations, pictures, sounds = kinds.values()
+            duplicates.append(path)
+    evaluations, videos, wavs = kinds.values()
     turns = [
         turn
         for turn in _turns(root, [path for _, path in sorted(evaluations.items())])
         if all_turns or turn["label"] in CLASSES
     ]
     if not turns:
-        raise nothing(
+        raise no_clips_error(
             root,
             corpus="iemocap",
-            wanted="labelled turn in SessionN/dialog/EmoEvaluation/Ses*.txt",
-            known=f"{len(pictures)} avi and {len(sounds)} wav files are there"
-            if pictures or sounds
+            wanted="labeled turn in SessionN/dialog/EmoEvaluation/Ses*.txt",
+            found=f"{len(videos)} avi and {len(wavs)} wav files"
+            if videos or wavs
             else "",
-            way="Ask its publisher (SAIL, USC) for IEMOCAP_full_release",
+            source="Request IEMOCAP_full_release from its publisher (SAIL, USC)",
         )
-    rows = [_row(turn, pictures, sounds, modality) for turn in turns]
-    notes = [
-        f"{len(rows)} turns of {len(evaluations)} of 151 dialogs of IEMOCAP found in "
+    rows = [_row(turn, videos, wavs, modality) for turn in turns]
+    warnings = [
+        f"{len(rows)} turns from {len(evaluations)} of 151 dialogs of IEMOCAP found in "
         f"{root}"
     ]
-    dark = sorted({t["dialog"] for t in turns if t["dialog"].lower() not in pictures})
-    mute = sum(turn["turn"].lower() not in sounds for turn in turns)
-    if dark and modality == "av":
-        notes.append(f"{len(dark)} dialogs have no avi file, the first {dark[0]}")
-    if mute:
-        notes.append(f"{mute} turns have no wav file: the dialog's sound is taken")
+    no_avi = sorted({t["dialog"] for t in turns if t["dialog"].lower() not in videos})
+    no_wav = sum(turn["turn"].lower() not in wavs for turn in turns)
+    if no_avi and modality == "av":
+        warnings.append(
+            f"{len(no_avi)} dialogs have no avi file, the first {no_avi[0]}"
+        )
+    if no_wav:
+        warnings.append(
+            f"{no_wav} turns have no wav file: the audio track of the dialog is used"
+        )
+    warnings += skipped_warnings(
+        "IEMOCAP", unexpected=unexpected, duplicates=duplicates
+    )
     return Manifest(
         corpus="iemocap",
         root=root,
         rows=tuple(rows),
         label_sets=(LABEL_SETS["iemocap-4"],),
         protocols=(PROTOCOLS["iemocap-sessions-5"],),
-        warnings=(*notes, *left_out("IEMOCAP", strays=strays, twice=twice)),
-        strays=tuple(strays),
+        warnings=tuple(warnings),
+        unexpected_files=tuple(unexpected),
     )
 
 
 def published(*, modality: str, all_turns: bool = False) -> ExpectedContents:
-    """Give the counts of turns a label; of the four classes, a speaker, too."""
-    emotions = {"angry": 1103, "excited": 1041, "happy": 595}
-    emotions |= {"neutral": 1708, "sad": 1084}
-    more = {"": 2510, "disgust": 2, "fearful": 40, "frustrated": 1849}
-    more |= {"surprised": 107}
+    """Return the number of turns per label, and per speaker for the four classes."""
+    classes = {"angry": 1103, "excited": 1041, "happy": 595}
+    classes |= {"neutral": 1708, "sad": 1084}
+    others = {"": 2510, "disgust": 2, "fearful": 40, "frustrated": 1849}
+    others |= {"surprised": 107}
     women, men = (528, 481, 522, 528, 590), (557, 542, 629, 503, 651)
     speakers = {
         f"Ses0{k}{sex}": n
@@ -143,10 +161,10 @@ def published(*, modality: str, all_turns: bool = False) -> ExpectedContents:
         for sex, n in zip("FM", pair, strict=True)
     }
     return ExpectedContents(
-        counts={"emotion": emotions | more}
+        counts={"emotion": classes | others}
         if all_turns
-        else {"emotion": emotions, "speaker": speakers},
-        source="the 5,531 turns of AV-SUPERB and MERBench, counted",
+        else {"emotion": classes, "speaker": speakers},
+        source="counts of the 5,531 turns of AV-SUPERB and MERBench",
         separate_audio=modality == "av",
     )
 
@@ -155,65 +173,67 @@ def _turns(root: Path, paths: Iterable[str]) -> Iterator["re.Match[str]"]:
     """Yield the turns of all dialogs, each in the order of its evaluation file.
 
     Raises:
-        ManifestError: If a line begins like a turn and is none, a turn is there
-            twice, or a file has none.
+        ManifestError: If a line starts like a turn but is not one, a turn is listed
+            twice, or a file has no turns.
     """
     lines: dict[str, str] = {}
     for path in paths:
         before = len(lines)
-        for number, line in enumerate(lines_of(root, path), start=1):
+        for number, line in enumerate(read_lines(root, path), start=1):
             text = line.strip()
             if not text.startswith("["):
-                continue  # the head of the table, and the raters' own lines
+                continue  # the header of the table, or a line of one rater
             match = TURN.fullmatch(text)
-            why = ""
+            problem = ""
             if match is None or match["label"] not in EMOTIONS:
-                why = f"{text[:60]!r} is no turn"
+                problem = f"{text[:60]!r} is not a turn"
             elif match["turn"] in lines:
-                why = (
-                    f"{match['turn']} is there twice, before in {lines[match['turn']]}"
+                problem = (
+                    f"{match['turn']} is listed twice, first in {lines[match['turn']]}"
                 )
             elif float(match["stop"]) <= float(match["start"]):
-                why = f"{match['turn']} stops before it starts"
-            if match is None or why:
-                raise _damaged(path, f", line {number}: {why}")
+                problem = f"{match['turn']} ends before it starts"
+            if match is None or problem:
+                raise _damaged(path, f", line {number}: {problem}")
             lines[match["turn"]] = f"{path}, line {number}"
             yield match
         if len(lines) == before:
-            raise _damaged(path, ": no turn in it")
+            raise _damaged(path, ": contains no turns")
 
 
-def _damaged(path: str, why: str) -> ManifestError:
+def _damaged(path: str, problem: str) -> ManifestError:
+    """Return the error for an evaluation file with a problem."""
     return ManifestError(
-        f"{path}{why}; expected lines of [start - stop], the turn's name, one of "
+        f"{path}{problem}; expected lines of [start - stop], name of the turn, one of "
         f"{' '.join(EMOTIONS)}, and three ratings; get the file again"
     )
 
 
 def _row(
     turn: "re.Match[str]",
-    pictures: dict[str, str],
-    sounds: dict[str, str],
+    videos: dict[str, str],
+    wavs: dict[str, str],
     modality: str,
 ) -> ManifestRow:
+    """Return the row of a turn."""
     clip_id, dialog = turn["turn"], turn["dialog"]
     start_s, stop_s = float(turn["start"]), float(turn["stop"])
-    sound = sounds.get(clip_id.lower(), "")
-    usual = f"Session{dialog[4]}/dialog/avi/DivX/{dialog}.avi"
-    picture = pictures.get(dialog.lower(), usual)
-    alone = bool(sound) and modality == "audio"
-    wears_markers = dialog[5] == turn["who"]
+    wav = wavs.get(clip_id.lower(), "")
+    default = f"Session{dialog[4]}/dialog/avi/DivX/{dialog}.avi"
+    video = videos.get(dialog.lower(), default)
+    wav_only = bool(wav) and modality == "audio"
+    wears_markers = dialog[5] == turn["sex"]
     return ManifestRow(
         clip_id=clip_id,
-        path=sound if alone else picture,
+        path=wav if wav_only else video,
         emotion=EMOTIONS[turn["label"]],
-        speaker=dialog[:5] + turn["who"],
-        start_s=None if alone else start_s,
-        stop_s=None if alone else stop_s,
+        speaker=dialog[:5] + turn["sex"],
+        start_s=None if wav_only else start_s,
+        stop_s=None if wav_only else stop_s,
         crop="left" if wears_markers else "right",
-        sound="" if alone else sound,
-        sound_at_s=start_s if sound and not alone else None,
+        sound="" if wav_only else wav,
+        sound_at_s=start_s if wav and not wav_only else None,
         note="the recording ends before this turn: no picture"
-        if clip_id in NO_PICTURE
+        if clip_id in NO_VIDEO
         else "",
     )

@@ -1,4 +1,4 @@
-"""Which files lie under a folder, unpacked or still in zip archives."""
+"""Files of a corpus folder, including those inside zip archives."""
 
 import codecs
 import os
@@ -14,15 +14,18 @@ MEDIA = frozenset(
     {".avi", ".flac", ".flv", ".m4a", ".mkv", ".mov", ".mp3", ".mp4", ".mpg"}
     | {".wav", ".webm"}
 )
+"""File name suffixes of media files."""
 
 MAX_TEXT_BYTES = 1 << 26
+"""Maximum size of a text file."""
 
 
 def files(root: Path) -> Iterator[str]:
-    """Yield paths relative to the root, unpacked files first, then those in archives.
+    """Yield paths relative to the root: unpacked files first, then zip members.
 
-    What begins with a dot is left out: macOS puts a ``._`` file beside every other.
-    Links are followed, also those that lead nowhere: git-annex leaves such.
+    Names that begin with a dot are skipped, because macOS writes a ``._`` file for
+    every file. Symbolic links are followed; broken links are listed too, because
+    git-annex creates them for files that were not fetched.
 
     Raises:
         ManifestError: If a folder or an archive cannot be read.
@@ -38,112 +41,121 @@ def files(root: Path) -> Iterator[str]:
             yield f"{path}/{name}"
 
 
-def _unpacked(folder: Path, within: str, seen: set[tuple[int, int]]) -> Iterator[str]:
-    """Yield the files of a folder in the order of their names, then of those in it."""
+def _unpacked(folder: Path, prefix: str, seen: set[tuple[int, int]]) -> Iterator[str]:
+    """Yield the files of a folder sorted by name, then those of its subfolders."""
     try:
         status = folder.stat()
-        with os.scandir(folder) as listed:
-            entries = sorted(listed, key=lambda entry: entry.name)
+        with os.scandir(folder) as scanned:
+            entries = sorted(scanned, key=lambda entry: entry.name)
     except OSError as error:
         msg = f"folder {folder}: cannot be read ({error.strerror})"
         raise ManifestError(msg) from error
     if (status.st_dev, status.st_ino) in seen:
-        return  # a link that leads back up
+        return  # a link to a folder that was already listed
     seen.add((status.st_dev, status.st_ino))
-    below = []
+    subfolders = []
     for entry in entries:
         if entry.name.startswith("."):
             continue
         if entry.is_dir():
-            below.append(entry.name)
+            subfolders.append(entry.name)
         elif entry.is_file() or entry.is_symlink():
-            yield within + entry.name
-    for name in below:
-        yield from _unpacked(folder / name, f"{within}{name}/", seen)
+            yield prefix + entry.name
+    for name in subfolders:
+        yield from _unpacked(folder / name, f"{prefix}{name}/", seen)
 
 
 def _members(path: Path) -> list[str]:
+    """Return the names of the files in a zip archive, without hidden files."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = [i.filename for i in archive.infolist() if not i.is_dir()]
     except (OSError, zipfile.BadZipFile) as error:
         msg = (
             f"archive {path.name}: cannot be read ({error}); download it again, or "
-            "move it away"
+            "move it out of the folder"
         )
         raise ManifestError(msg) from error
     return sorted(n for n in names if not n.rsplit("/", 1)[-1].startswith("."))
 
 
-def lines_of(root: Path, path: str) -> list[str]:
-    """Read the lines of a small text file, whatever encoding it was saved in.
+def read_lines(root: Path, path: str) -> list[str]:
+    """Return the lines of a small text file in any common encoding.
 
-    UTF-8 and UTF-16 are told by their bytes; what is neither counts as Latin-1.
+    UTF-8 and UTF-16 are recognized by their bytes; everything else is read as Latin-1.
 
     Raises:
-        ManifestError: If it cannot be read, or is no list that a person would write.
+        ManifestError: If the file cannot be read or is too large.
     """
     try:
         data = locate(root, path).read(MAX_TEXT_BYTES)
     except MediaError as error:
         msg = f"{path}: {error}"
         raise ManifestError(msg) from error
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+    utf16 = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
     try:
-        text = data.decode("utf-16" if wide else "utf-8-sig")
+        text = data.decode("utf-16" if utf16 else "utf-8-sig")
     except UnicodeDecodeError:
         text = data.decode("latin-1")
-    # str.splitlines would also split where a comment holds an odd character.
+    # str.splitlines would also split at unusual characters inside a comment.
     return re.split(r"\r\n|\r|\n", text)
 
 
-def stray(path: str) -> list[str]:
-    """Give the path of a media file as it can be printed; of another file, nothing."""
-    return [_plain(path)] if Path(path).suffix.lower() in MEDIA else []
+def media_names(path: str) -> list[str]:
+    """Return the printable path of a media file as a list; empty for other files."""
+    return [_printable(path)] if Path(path).suffix.lower() in MEDIA else []
 
 
-def nothing(
-    root: Path, *, corpus: str, wanted: str, known: str = "", way: str
+def no_clips_error(
+    root: Path, *, corpus: str, wanted: str, found: str = "", source: str
 ) -> ManifestError:
-    """Make the error of a folder in which no clip of a corpus was found.
+    """Return the error for a folder without clips of a corpus.
 
     Args:
-        root: Where was looked.
-        corpus: Name of the corpus' command.
-        wanted: What was looked for.
-        known: What of the corpus is there all the same.
-        way: Where to get it.
+        root: Folder that was searched.
+        corpus: Name of the corpus command.
+        wanted: Description of the expected files.
+        found: Description of other files of the corpus in the folder, if any.
+        source: Sentence on how to get the corpus, without the full stop.
     """
     if not root.is_dir():
-        there = "that is no folder" if root.exists() else "there is no such folder"
-    elif known:
-        there = known
+        state = "not a folder" if root.exists() else "the folder does not exist"
+    elif found:
+        state = f"the folder has {found}"
     else:
-        media = [name for path in files(root) for name in stray(path)]
+        media = [name for path in files(root) for name in media_names(path)]
         first = f", the first {media[0]}" if media else ""
-        there = f"{len(media)} media files are there{first}"
+        state = f"the folder has {len(media)} media files{first}"
     return ManifestError(
-        f"{corpus}: no {wanted} in {root.absolute()}: {there}. {way}, and name the "
-        f"folder with --root or MMDER_{corpus.upper()}_ROOT"
+        f"{corpus}: no {wanted} found in {root.absolute()}: {state}. {source}, and "
+        f"pass the folder with --root or MMDER_{corpus.upper()}_ROOT"
     )
 
 
-def left_out(corpus: str, *, strays: Sequence[str], twice: Sequence[str]) -> list[str]:
-    """Say, in a line each or none, which media files are no clips, or no new ones."""
-    said = []
-    if strays:
-        said.append(
-            f"{len(strays)} media files are no clips of {corpus} and are left out, the "
-            f"first {strays[0]}"
+def skipped_warnings(
+    corpus: str, *, unexpected: Sequence[str], duplicates: Sequence[str]
+) -> list[str]:
+    """Return one warning per kind of skipped media file.
+
+    Args:
+        corpus: Name of the corpus, for the text.
+        unexpected: Printable paths of media files that are not clips of the corpus.
+        duplicates: Paths of files with the name of a clip that was already found.
+    """
+    warnings = []
+    if unexpected:
+        warnings.append(
+            f"{len(unexpected)} media files are not clips of {corpus} and are skipped, "
+            f"the first {unexpected[0]}"
         )
-    if twice:
-        said.append(
-            f"{len(twice)} files are there twice and the first found is taken; left "
-            f"out is {_plain(twice[0])}"
+    if duplicates:
+        warnings.append(
+            f"{len(duplicates)} files have the name of a clip that was already found "
+            f"and are skipped, the first {_printable(duplicates[0])}"
         )
-    return said
+    return warnings
 
 
-def _plain(path: str) -> str:
-    """Give a path as it can be printed, also where its bytes are no text."""
+def _printable(path: str) -> str:
+    """Return a path that can be printed even if its bytes are not valid text."""
     return path if path.isprintable() else ascii(path)

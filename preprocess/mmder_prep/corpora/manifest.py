@@ -1,19 +1,25 @@
-"""Manifests: which clips there are, who speaks in them, and what is felt.
+"""Manifests: the clips of a corpus with their speakers and emotions.
 
-A CSV file with the columns ``clip_id, path, emotion, speaker`` and, where wanted,
-those of `OPTIONAL`. The commands of the corpora make the same rows from
-the publishers' folders; everything after is one way for all.
+A manifest is a CSV file with the columns ``clip_id, path, emotion, speaker`` and,
+optionally, those of `OPTIONAL`. The corpus commands make the same rows
+from the folders of the publishers; everything after that is the same for all corpora.
 """
 
 import csv
-import difflib
 import posixpath
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
+from mmder_prep.corpora.manifest_csv import (
+    parse_crop,
+    parse_emotion,
+    parse_fold,
+    parse_seconds,
+    parse_text,
+    read_records,
+)
 from mmder_prep.media.clip import Clip, Segment
 from mmder_prep.media.source import locate
 from mmder_store.emotions import VOCABULARY, LabelSet, label_set
@@ -33,7 +39,6 @@ OPTIONAL = (
     *RATED,
     "note",
 )
-MAX_BYTES = 1 << 30
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,57 +46,65 @@ class ManifestRow:
     """One clip of a corpus."""
 
     clip_id: str
+    """Unique name of the clip."""
     path: str
-    """Relative to the root; may run through a zip file."""
+    """Media file, relative to the root. May lead through a zip file."""
     emotion: str
-    """A word of the vocabulary, or empty: prepared, never trained on."""
+    """Word of the vocabulary. Empty for a clip that is never trained on."""
     speaker: str
+    """Name of the person who speaks."""
     start_s: float | None = None
-    """Where the clip starts in its file; the first picture where not said."""
+    """Start of the clip in its file; None for the first video frame."""
     stop_s: float | None = None
+    """End of the clip in its file; None for the end of the file."""
     crop: str = ""
     """``left`` or ``right`` half, or ``left top right bottom`` in pixels."""
     sound: str = ""
-    """Another file to take the sound from, relative to the root."""
+    """Separate audio file, relative to the root. Empty to use the media file."""
     sound_at_s: float | None = None
-    """When that file starts, in seconds of the file at `path`; with its first picture
-    where not said."""
+    """Start of the separate audio file, in seconds of the file at `path`. None if it
+    starts with the first video frame."""
     fold: int | None = None
-    """From 1; the fold in which the speaker is tested."""
+    """Number of the fold in which the speaker is tested, from 1."""
     rated_voice: str = ""
-    """What most raters heard, as `emotion`; empty where unknown or a tie."""
+    """Emotion that most raters heard in the voice. Empty if unknown or a tie."""
     rated_face: str = ""
-    """What most raters saw."""
+    """Emotion that most raters saw in the face. Empty if unknown or a tie."""
     rated_both: str = ""
-    """What most raters found in voice and face together."""
+    """Emotion that most raters found in voice and face. Empty if unknown or a tie."""
     note: str = ""
-    """What is known to be wrong with the clip."""
+    """Known defect of the clip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
-    """A corpus, found and checked."""
+    """The clips of a corpus, found and checked."""
 
     corpus: str
+    """Name of the corpus."""
     root: Path
+    """Folder that the paths are relative to."""
     rows: tuple[ManifestRow, ...]
+    """The clips, in the order in which they are stored."""
     label_sets: tuple[LabelSet, ...]
+    """Label sets that fit the emotions, the default first."""
     protocols: tuple[FoldProtocol, ...]
+    """Fold protocols that fit the speakers, the default first."""
     warnings: tuple[str, ...] = ()
-    """What the user should know about what was found."""
-    strays: tuple[str, ...] = ()
-    """Media files under the root that are no clip of the corpus, relative to it."""
+    """Lines to print: the number of clips found, and anything unusual."""
+    unexpected_files: tuple[str, ...] = ()
+    """Media files under the root that are not clips of the corpus, relative to it."""
 
     @property
     def sha256(self) -> str:
-        """Hash all rows."""
+        """Hash of all rows."""
         return digest([asdict(row) for row in self.rows])
 
     def clips(self) -> list[Clip]:
-        """Give the clips in their order.
+        """Return the clips in the order of the rows.
 
         Raises:
-            ManifestError: If a path leads out of the root, or no file is there.
+            ManifestError: If a path leads out of the root, or no file exists.
         """
         clips = [
             Clip(
@@ -106,9 +119,9 @@ class Manifest:
         ]
         if not any(clip.source.path.exists() for clip in clips):
             msg = (
-                f"{self.corpus}: none of {len(clips)} files is there; the first would "
-                f"be {clips[0].source.path}. Paths are relative to {self.root}: "
-                "name the folder that holds the media with --root"
+                f"{self.corpus}: none of {len(clips)} files exists, the first is "
+                f"{clips[0].source.path}. Paths are relative to {self.root}: pass the "
+                "folder that holds the media with --root"
             )
             raise ManifestError(msg)
         return clips
@@ -119,14 +132,19 @@ def read_manifest(file: Path, *, root: Path | None) -> Manifest:
 
     Args:
         file: The CSV file.
-        root: Folder that paths are relative to; the file's own where not given.
+        root: Folder that paths are relative to. Default: the folder of the file.
 
     Raises:
-        ManifestError: With the first line that is wrong, what is expected, and the
-            way out.
+        ManifestError: With the first invalid line, the expected values, and the way
+            out.
     """
-    rows = [_row(line, record, file) for line, record in _records(file, REQUIRED)]
-    clips = _distinct(rows, file)
+    rows = [
+        (line, _parse_row(line, record, file))
+        for line, record in read_records(
+            file, required=REQUIRED, allowed=REQUIRED + OPTIONAL
+        )
+    ]
+    clips = _unique_rows(rows, file)
     present = {row.emotion for row in clips}
     labels = label_set("as-given", [e for e in VOCABULARY if e in present])
     return Manifest(
@@ -134,43 +152,83 @@ def read_manifest(file: Path, *, root: Path | None) -> Manifest:
         root=root or file.parent,
         rows=clips,
         label_sets=(labels,),
-        protocols=_protocol(rows, file),
+        protocols=_protocols(rows, file),
     )
 
 
 def read_list(file: Path, *, root: Path | None) -> Manifest:
-    """Read a list of clips of which no more than ``path`` must be known.
+    """Read a list of clips of which only ``path`` is required.
 
-    Its columns are those of a manifest. A clip without a name is called after its
-    path, a speaker without one is nobody.
+    The columns are those of a manifest. A clip without a name is named after its path;
+    a clip without a speaker has the speaker ``nobody``.
 
     Args:
         file: The CSV file.
-        root: Folder that paths are relative to; the file's own where not given.
+        root: Folder that paths are relative to. Default: the folder of the file.
 
     Raises:
         ManifestError: As `read_manifest`.
     """
     rows = []
-    for line, record in _records(file, ("path",)):
+    for line, record in read_records(
+        file, required=("path",), allowed=REQUIRED + OPTIONAL
+    ):
         known = {k: v for k, v in record.items() if v}
         name = posixpath.splitext(known.get("path", ""))[0]
-        rows.append(_row(line, {"clip_id": name, "speaker": "nobody", **known}, file))
+        complete = {"clip_id": name, "speaker": "nobody", **known}
+        rows.append((line, _parse_row(line, complete, file)))
     return Manifest(
         corpus=file.stem,
         root=root or file.parent,
-        rows=_distinct(rows, file),
+        rows=_unique_rows(rows, file),
         label_sets=(),
         protocols=(),
     )
 
 
-def _distinct(
+def write_rows(rows: Sequence[ManifestRow], out: TextIO) -> None:
+    """Write a manifest for `read_manifest`, without optional columns that are empty."""
+    records = [asdict(row) for row in rows]
+    used = {c for record in records for c, value in record.items() if value}
+    columns = [*REQUIRED, *(c for c in OPTIONAL if c in used)]
+    table = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
+    table.writeheader()
+    table.writerows(records)
+
+
+def _parse_row(line: int, record: Mapping[str, str], file: Path) -> ManifestRow:
+    """Parse and check the cells of one line."""
+    value = {name: record.get(name, "") for name in REQUIRED + OPTIONAL}
+    try:
+        row = ManifestRow(
+            clip_id=parse_text("clip_id", value["clip_id"]),
+            path=parse_text("path", value["path"]),
+            emotion=parse_emotion("emotion", value["emotion"]),
+            speaker=parse_text("speaker", value["speaker"]),
+            start_s=parse_seconds("start_s", value["start_s"]),
+            stop_s=parse_seconds("stop_s", value["stop_s"]),
+            crop=parse_crop(value["crop"]),
+            sound=parse_text("sound", value["sound"]) if value["sound"] else "",
+            sound_at_s=parse_seconds("sound_at_s", value["sound_at_s"]),
+            fold=parse_fold(value["fold"]),
+            note=parse_text("note", value["note"]) if value["note"] else "",
+            **{name: parse_emotion(name, value[name]) for name in RATED},
+        )
+        if row.stop_s is not None and row.stop_s <= (row.start_s or 0.0):
+            msg = f"stop_s {row.stop_s} is not after start_s {row.start_s or 0.0}"
+            raise ValueError(msg)
+    except ValueError as error:
+        msg = f"manifest {file}, line {line}: {error}"
+        raise ManifestError(msg) from error
+    return row
+
+
+def _unique_rows(
     rows: Sequence[tuple[int, ManifestRow]], file: Path
 ) -> tuple[ManifestRow, ...]:
-    """Give the rows, if there are some and each has a name of its own."""
+    """Return the rows after checking that there are some and that names are unique."""
     if not rows:
-        msg = f"manifest {file}: no clip in it, only the line of column names"
+        msg = f"manifest {file}: has no clips, only the line of column names"
         raise ManifestError(msg)
     lines: dict[str, int] = {}
     for line, row in rows:
@@ -184,150 +242,20 @@ def _distinct(
     return tuple(row for _, row in rows)
 
 
-def write_rows(rows: Sequence[ManifestRow], out: TextIO) -> None:
-    """Write a manifest that `read_manifest` reads, with the columns that are used."""
-    records = [asdict(row) for row in rows]
-    used = {c for record in records for c, value in record.items() if value}
-    columns = [*REQUIRED, *(c for c in OPTIONAL if c in used)]
-    table = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
-    table.writeheader()
-    table.writerows(records)
-
-
-def _records(
-    file: Path, required: Sequence[str]
-) -> Iterable[tuple[int, Mapping[str, str]]]:
-    """Yield the lines of the table by number."""
-    try:
-        if file.stat().st_size > MAX_BYTES:
-            msg = f"manifest {file}: larger than 1 GiB, so hardly a list of clips"
-            raise ManifestError(msg)
-        text = file.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        why = getattr(error, "strerror", None) or "not UTF-8 text; save it as UTF-8 CSV"
-        msg = f"manifest {file}: cannot be read ({why})"
-        raise ManifestError(msg) from error
-    reader = csv.DictReader(text.splitlines(), strict=True, skipinitialspace=True)
-    try:
-        columns = [c.strip() for c in reader.fieldnames or []]
-        reader.fieldnames = columns
-        _check_columns(columns, file, required)
-        for record in reader:
-            if None in record or None in record.values():
-                msg = (
-                    f"manifest {file}, line {reader.line_num}: other than "
-                    f"{len(columns)} values; quote values that hold a comma"
-                )
-                raise ManifestError(msg)
-            yield reader.line_num, {k: v.strip() for k, v in record.items()}
-    except csv.Error as error:
-        msg = f"manifest {file}, line {reader.line_num}: not CSV ({error})"
-        raise ManifestError(msg) from error
-
-
-def _check_columns(columns: Sequence[str], file: Path, required: Sequence[str]) -> None:
-    missing = [c for c in required if c not in columns]
-    unknown = [c for c in columns if c not in REQUIRED + OPTIONAL]
-    if missing or unknown or len(set(columns)) != len(columns):
-        what = "; ".join(
-            f"{word} {', '.join(map(repr, names))}"
-            for word, names in (("missing", missing), ("not known", unknown))
-            if names
-        )
-        wanted = [c for c in REQUIRED + OPTIONAL if c not in required]
-        msg = (
-            f"manifest {file}: columns {what or 'named twice'}. Expected "
-            f"{', '.join(required)} and, where wanted, {', '.join(wanted)}"
-        )
-        raise ManifestError(msg)
-
-
-def _row(line: int, record: Mapping[str, str], file: Path) -> tuple[int, ManifestRow]:
-    """Check one line."""
-    value = {name: record.get(name, "") for name in REQUIRED + OPTIONAL}
-    try:
-        row = ManifestRow(
-            clip_id=_name("clip_id", value["clip_id"]),
-            path=_name("path", value["path"]),
-            emotion=_emotion(value["emotion"]),
-            speaker=_name("speaker", value["speaker"]),
-            start_s=_seconds("start_s", value["start_s"]),
-            stop_s=_seconds("stop_s", value["stop_s"]),
-            crop=_crop(value["crop"]),
-            sound=_name("sound", value["sound"]) if value["sound"] else "",
-            sound_at_s=_seconds("sound_at_s", value["sound_at_s"]),
-            fold=_fold(value["fold"]),
-            note=_name("note", value["note"]) if value["note"] else "",
-            **{name: _emotion(value[name], name) for name in RATED},
-        )
-        if row.stop_s is not None and row.stop_s <= (row.start_s or 0.0):
-            msg = f"stop_s {row.stop_s} is not after start_s {row.start_s or 0.0}"
-            raise ValueError(msg)
-    except ValueError as error:
-        msg = f"manifest {file}, line {line}: {error}"
-        raise ManifestError(msg) from error
-    return line, row
-
-
-def _name(column: str, text: str) -> str:
-    if 1 <= len(text) <= 1000 and text.isprintable():
-        return text
-    msg = f"{column} {text[:40]!r}: expected 1 to 1000 printable characters"
-    raise ValueError(msg)
-
-
-def _emotion(text: str, column: str = "emotion") -> str:
-    emotion = text.lower()
-    if not emotion or emotion in VOCABULARY:
-        return emotion
-    near = difflib.get_close_matches(emotion, VOCABULARY, n=1, cutoff=0.5)
-    hint = f" (did you mean {near[0]!r}?)" if near else ""
-    words = ", ".join(VOCABULARY)
-    msg = f"{column} {text!r} is not known{hint}: expected one of {words}, or empty"
-    raise ValueError(msg)
-
-
-def _seconds(column: str, text: str) -> float | None:
-    if not text:
-        return None
-    if re.fullmatch(r"\d{1,6}(\.\d*)?", text):
-        return float(text)
-    msg = f"{column} {text!r}: expected seconds from the start of the file, as 12.5"
-    raise ValueError(msg)
-
-
-def _crop(text: str) -> str:
-    crop = " ".join(text.lower().split())
-    if crop in ("", "left", "right") or re.fullmatch(r"\d{1,5}( \d{1,5}){3}", crop):
-        return crop
-    msg = (
-        f"crop {text!r}: expected left, right, or four whole numbers of pixels with "
-        "blanks between: left top right bottom"
-    )
-    raise ValueError(msg)
-
-
-def _fold(text: str) -> int | None:
-    if not text or re.fullmatch(r"[1-9]\d{0,3}", text):
-        return int(text) if text else None
-    msg = f"fold {text!r}: expected a whole number from 1"
-    raise ValueError(msg)
-
-
-def _protocol(
+def _protocols(
     rows: Sequence[tuple[int, ManifestRow]], file: Path
 ) -> tuple[FoldProtocol, ...]:
-    """Read the folds of speakers, where the manifest names them."""
+    """Return the protocol of the column ``fold``, or nothing if it is empty."""
     if all(row.fold is None for _, row in rows):
         return ()
     fold_of: dict[str, int] = {}
     for line, row in rows:
         if row.fold is None or fold_of.setdefault(row.speaker, row.fold) != row.fold:
-            found = row.fold or "none"
             msg = (
-                f"manifest {file}, line {line}: speaker {row.speaker!r} in fold "
-                f"{found}, before in {fold_of.get(row.speaker, 'none')}; a speaker is "
-                "tested in one fold, or one voice would be learned and tested"
+                f"manifest {file}, line {line}: speaker {row.speaker!r} has fold "
+                f"{row.fold or 'none'}, on an earlier line fold "
+                f"{fold_of.get(row.speaker, 'none')}; every clip of a speaker needs "
+                "the same fold, so that no speaker is in both training and test"
             )
             raise ManifestError(msg)
     return (

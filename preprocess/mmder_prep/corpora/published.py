@@ -1,4 +1,4 @@
-"""What a corpus' publisher and its users say is in it, to check a copy against."""
+"""Published contents of a corpus, to compare a copy with."""
 
 import csv
 from collections import Counter
@@ -11,32 +11,32 @@ from mmder_prep.corpora.manifest import ManifestRow, write_rows
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ExpectedContents:
-    """A corpus as it should be."""
+    """Published contents of a complete copy of a corpus."""
 
     counts: Mapping[str, Mapping[str, int]]
-    """Clips of each value, by column of the manifest."""
+    """Number of clips per value, by column of the manifest; 0 if unknown."""
     source: str
-    """Where the numbers come from."""
+    """Source of the numbers."""
     rows: tuple[ManifestRow, ...] = ()
-    """Every clip; none where the licence keeps the list with the publisher."""
+    """All clips. Empty if the license does not allow to publish the list."""
     separate_audio: bool = False
-    """Whether the sound of every clip has a file of its own."""
+    """True if the audio of every clip is in a separate file."""
     exact: bool = True
-    """Whether a whole copy has these very numbers; else they are its upper bounds."""
+    """True if a complete copy has exactly these counts; else they are upper bounds."""
 
 
-def listed(rows: Sequence[ManifestRow], *, source: str) -> ExpectedContents:
-    """Describe a corpus whose every clip is known."""
+def expected_from_rows(rows: Sequence[ManifestRow], *, source: str) -> ExpectedContents:
+    """Return the contents of a corpus with a published list of clips."""
     return ExpectedContents(
-        counts=counted(rows),
+        counts=count_clips(rows),
         source=source,
         rows=tuple(rows),
         separate_audio=all(row.sound for row in rows),
     )
 
 
-def counted(rows: Sequence[ManifestRow]) -> dict[str, dict[str, int]]:
-    """Count the clips of every emotion and of every speaker."""
+def count_clips(rows: Sequence[ManifestRow]) -> dict[str, dict[str, int]]:
+    """Count the clips per emotion and per speaker."""
     return {
         column: dict(sorted(Counter(getattr(row, column) for row in rows).items()))
         for column in ("emotion", "speaker")
@@ -44,7 +44,7 @@ def counted(rows: Sequence[ManifestRow]) -> dict[str, dict[str, int]]:
 
 
 def write(published: ExpectedContents, out: TextIO) -> None:
-    """Write the list of clips as a manifest; without one, the counts, both as CSV."""
+    """Write the list of clips as a manifest, or the counts if there is no list."""
     if published.rows:
         write_rows(published.rows, out)
         return

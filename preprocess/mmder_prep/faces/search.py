@@ -1,7 +1,7 @@
-"""One person through the pictures of a clip: search a few, look closer at all.
+"""Find one person in the frames of a clip: detect in a few frames, refine in all.
 
-The detector is imported where it is used: pictures that are not cropped to a face
-never wait for torch.
+The detector is imported by the functions that use it, so that clips without a face
+crop never load torch.
 """
 
 from collections.abc import Sequence
@@ -9,125 +9,156 @@ from collections.abc import Sequence
 import numpy as np
 from jaxtyping import Float64
 
-from mmder_prep.faces import tracking
-from mmder_prep.media.picture import CropResizer, Rectangle, VideoPicture
+from mmder_prep.faces.tracking import (
+    Detections,
+    Track,
+    jumps,
+    link_detections,
+    no_faces,
+)
+from mmder_prep.media.decoded_frame import CropResizer, DecodedFrame, Rectangle
 
 FIRST_FRAMES = (5, 10)
-"""Of 16 pictures, those that are searched whole first."""
+"""Indices of the frames, of 16, that are searched first."""
 SECOND_FRAMES = (0, 5, 10, 15)
-"""Those searched whole where not every one of the few shows one face."""
+"""Indices of the frames that are searched if the first ones do not show exactly one
+face each."""
 SETTLED_FRACTION = 0.1
-"""Of its size, by which a box may still move in the last look."""
+"""Maximum movement of a settled box in the last refinement, as a fraction of its
+size."""
 FACE_PX = 128
-"""Size of a face in the copies for a closer look, whose network sees 48 of the square
-around it in whole pixels: of 64 those would be steps of 1.6 % of a face."""
+"""Size of a face in the copies used for refinement. The network sees 48 whole pixels of
+the square around the box; in copies of 64 its steps would be 1.6 % of a face."""
 SIZES = (0.8, 1.0, 1.2)
-"""Of the parts that the last look is taken at. What the network answers depends on how
-much it is shown; the mean is steadier, and nearer to what is found at full size."""
+"""Sizes of the regions refined last, relative to the box. The network's answer depends
+on the size of the region. The mean is more stable, and closer to the result at full
+resolution."""
 ROOM = 0.35
-"""Around all boxes, in sizes of the largest, that is in those copies."""
+"""Margin around all boxes in those copies, relative to the largest box."""
 
 
 def find_track(
-    pictures: Sequence[VideoPicture],
+    frames: Sequence[DecodedFrame],
     times_s: Float64[np.ndarray, " frame"],
     region_px: Rectangle,
     device: str,
-) -> tuple[tracking.Track | None, int]:
-    """Find the person, on small copies first and on larger ones where none is seen.
+) -> tuple[Track | None, int]:
+    """Return the track of the person and the number of frames searched.
 
-    Two pictures are searched whole, four where those do not show one face each. From
-    there on the box is known well enough for the detector's last network alone; where
-    that is not sure, or the box will not settle, the picture is searched whole too.
+    The search starts on small copies and continues on larger ones if no face is found.
+    Two frames are searched whole, and four if those do not show one face each. From
+    then on the box is known well enough for the detector's last network. A frame is
+    searched whole as well if its score is low or if its box does not settle.
+
+    Args:
+        frames: The 16 frames of a clip.
+        times_s: Time of each frame.
+        region_px: Region of the person in the displayed frame.
+        device: Torch device of the detector.
 
     Returns:
-        The track, or None; and the number of pictures in which the face was looked for.
+        The track, or None; and the number of frames in which a face was searched.
     """
     from mmder_prep.faces.mtcnn import SEARCH_PX
 
-    count = len(pictures)
+    count = len(frames)
     for longer_px, min_face_px in SEARCH_PX:
-        hunt = FaceSearch(pictures, region_px, longer_px, min_face_px, device)
-        hunt.search(FIRST_FRAMES)
-        if any(len(hunt.found[p].scores) != 1 for p in FIRST_FRAMES):
-            hunt.search(SECOND_FRAMES)
-        track = tracking.link_detections(hunt.found, times_s)
+        search = FaceSearch(frames, region_px, longer_px, min_face_px, device)
+        search.detect(FIRST_FRAMES)
+        if any(len(search.detections[i].scores) != 1 for i in FIRST_FRAMES):
+            search.detect(SECOND_FRAMES)
+        track = link_detections(search.detections, times_s)
         if track is None:
-            hunt.search(range(2, count, 2))
-            track = tracking.link_detections(hunt.found, times_s)
+            search.detect(range(2, count, 2))
+            track = link_detections(search.detections, times_s)
         if track is not None:
-            hunt.look_closer(track)
-            return tracking.link_detections(hunt.found, times_s), count
-        if longer_px >= max(pictures[0].size_px):
+            search.refine(track)
+            return link_detections(search.detections, times_s), count
+        if longer_px >= max(frames[0].size_px):
             break
-    return None, len(hunt.searched)
+    return None, len(search.searched)
 
 
 class FaceSearch:
-    """Faces found so far, in pixels of the displayed pictures."""
+    """Faces detected so far, in pixels of the displayed frames."""
 
     def __init__(
         self,
-        pictures: Sequence[VideoPicture],
+        frames: Sequence[DecodedFrame],
         region_px: Rectangle,
         longer_px: int,
         min_face_px: int,
         device: str,
     ) -> None:
-        left, top, right, bottom = region_px
-        scale = min(1.0, longer_px / max(pictures[0].size_px))
-        size = round((right - left) * scale), round((bottom - top) * scale)
-        self.pictures, self.region_px = pictures, region_px
-        self.lens = CropResizer(region_px, (max(1, size[0]), max(1, size[1])))
-        self.min_face_px, self.device = min_face_px, device
-        self.found = [tracking.no_faces() for _ in pictures]
-        self.searched: set[int] = set()
+        """Create a search at one resolution.
 
-    def search(self, places: Sequence[int]) -> None:
-        """Search some of the pictures whole, all in one call."""
+        Args:
+            frames: Frames of a clip.
+            region_px: Region of the person in the displayed frame.
+            longer_px: Longer side of the reduced frames.
+            min_face_px: Size of the smallest face to detect in the reduced frames.
+            device: Torch device of the detector.
+        """
+        left, top, right, bottom = region_px
+        scale = min(1.0, longer_px / max(frames[0].size_px))
+        size = round((right - left) * scale), round((bottom - top) * scale)
+        self.frames = frames
+        self.resizer = CropResizer(region_px, (max(1, size[0]), max(1, size[1])))
+        self.min_face_px, self.device = min_face_px, device
+        self.detections = [no_faces() for _ in frames]
+        self.searched: set[int] = set()
+        """Indices of the frames that were searched whole."""
+
+    def detect(self, indices: Sequence[int]) -> None:
+        """Detect faces in whole frames, all of them in one call.
+
+        Args:
+            indices: Frames to search; those already searched are skipped.
+        """
         from mmder_prep.faces.mtcnn import detect
 
-        places = [p for p in places if p not in self.searched]
-        if not places:
+        indices = [i for i in indices if i not in self.searched]
+        if not indices:
             return
-        self.searched.update(places)
-        views = [self.lens.view(self.pictures[p]) for p in places]
-        made = detect(views, min_face_px=self.min_face_px, device=self.device)
-        for place, seen in zip(places, made, strict=True):
-            self.found[place] = tracking.Detections(
-                boxes_px=_out_of(self.lens, seen.boxes_px), scores=seen.scores
+        self.searched.update(indices)
+        views = [self.resizer.view(self.frames[i]) for i in indices]
+        detected = detect(views, min_face_px=self.min_face_px, device=self.device)
+        for index, faces in zip(indices, detected, strict=True):
+            self.detections[index] = Detections(
+                boxes_px=_to_frame(self.resizer, faces.boxes_px), scores=faces.scores
             )
 
-    def look_closer(self, track: tracking.Track) -> None:
-        """Bring a track's boxes to where the detector settles, in all pictures."""
+    def refine(self, track: Track) -> None:
+        """Refine the boxes of a track in all frames until the detector settles."""
         from mmder_prep.faces.mtcnn import THIRD, refine_boxes
 
-        lens = _around(track)
-        views = [lens.view(picture) for picture in self.pictures]
+        resizer = _around(track)
+        views = [resizer.view(frame) for frame in self.frames]
         known = np.flatnonzero(track.found)
-        # What was found in a small copy first settles where it was found: all pictures
-        # then start from there.
-        seen, _ = refine_boxes(
-            [views[place] for place in known],
-            _into(lens, track.boxes_px[known]),
+        # A box that was found in a small copy first settles in its own frame. The
+        # refinement of all frames then starts from there.
+        refined, _ = refine_boxes(
+            [views[index] for index in known],
+            _to_view(resizer, track.boxes_px[known]),
             sizes=(1.0,),
             device=self.device,
         )
         start = np.stack(
-            [np.interp(np.arange(len(views)), known, edge) for edge in seen.T], axis=1
+            [np.interp(np.arange(len(views)), known, edge) for edge in refined.T],
+            axis=1,
         )
-        seen, scores = refine_boxes(views, start, sizes=SIZES, device=self.device)
-        sure = (scores >= THIRD) & (tracking.jumps(start, seen) <= SETTLED_FRACTION)
-        boxes_px = _out_of(lens, seen)
-        for place in np.flatnonzero(sure):
-            self.found[place] = tracking.Detections(
-                boxes_px=boxes_px[place : place + 1], scores=scores[place : place + 1]
+        refined, scores = refine_boxes(views, start, sizes=SIZES, device=self.device)
+        settled = (scores >= THIRD) & (jumps(start, refined) <= SETTLED_FRACTION)
+        boxes_px = _to_frame(resizer, refined)
+        for index in np.flatnonzero(settled):
+            self.detections[index] = Detections(
+                boxes_px=boxes_px[index : index + 1], scores=scores[index : index + 1]
             )
-        self.search([int(place) for place in np.flatnonzero(~sure)])
+        self.detect([int(index) for index in np.flatnonzero(~settled)])
 
 
-def _around(track: tracking.Track) -> CropResizer:
-    """Make a lens that shows every place of a track, the face at a small size."""
+def _around(track: Track) -> CropResizer:
+    """Return a resizer that shows every box of a track, with the face reduced."""
     low, high = track.boxes_px[:, :2], track.boxes_px[:, 2:]
     size_px = (high - low).max(axis=1)
     room_px = ROOM * size_px.max()
@@ -138,21 +169,23 @@ def _around(track: tracking.Track) -> CropResizer:
     return CropResizer((left, top, right, bottom), size)
 
 
-def _per_px(lens: CropResizer) -> Float64[np.ndarray, " edge"]:
-    left, top, right, bottom = lens.rectangle_px
-    width, height = lens.size_px
+def _frame_px_per_px(resizer: CropResizer) -> Float64[np.ndarray, " edge"]:
+    left, top, right, bottom = resizer.rectangle_px
+    width, height = resizer.size_px
     return np.array([(right - left) / width, (bottom - top) / height] * 2)
 
 
-def _out_of(
-    lens: CropResizer, boxes: Float64[np.ndarray, "face 4"]
+def _to_frame(
+    resizer: CropResizer, boxes: Float64[np.ndarray, "face 4"]
 ) -> Float64[np.ndarray, "face 4"]:
-    """Bring boxes seen through a lens to pixels of the picture."""
-    return np.asarray(boxes * _per_px(lens) + np.array(lens.rectangle_px[:2] * 2))
+    """Return boxes in a resizer's view in pixels of the displayed frame."""
+    origin_px = np.array(resizer.rectangle_px[:2] * 2)
+    return np.asarray(boxes * _frame_px_per_px(resizer) + origin_px)
 
 
-def _into(
-    lens: CropResizer, boxes_px: Float64[np.ndarray, "face 4"]
+def _to_view(
+    resizer: CropResizer, boxes_px: Float64[np.ndarray, "face 4"]
 ) -> Float64[np.ndarray, "face 4"]:
-    """Bring boxes in pixels of the picture to where a lens shows them."""
-    return np.asarray((boxes_px - np.array(lens.rectangle_px[:2] * 2)) / _per_px(lens))
+    """Return boxes in pixels of the displayed frame in pixels of a resizer's view."""
+    origin_px = np.array(resizer.rectangle_px[:2] * 2)
+    return np.asarray((boxes_px - origin_px) / _frame_px_per_px(resizer))

@@ -1,7 +1,7 @@
-"""From face boxes to one steady square crop a frame.
+"""Link the face detections of a clip to one track, and smooth the track in time.
 
 Nothing here opens a file or runs a detector. Boxes are left, top, right, bottom
-in pixels of the displayed picture; x grows to the right, y downwards. Half-open.
+in pixels of the displayed frame; x grows to the right, y downwards. Half-open.
 """
 
 from collections.abc import Sequence
@@ -11,50 +11,53 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 STILL_FRACTION = 0.06
-"""A face that stays within this share of its size gets one box for the whole clip:
-above the detector's own jumps (medians of 1.6 to 4.4 % of its size from frame to frame
-on talking faces of GRID, MEAD, CREMA-D and RAVDESS)."""
+"""A face that moves by less than this fraction of its size gets one box for the whole
+clip. The value is above the detector's own jitter: medians of 1.6 to 4.4 % of the face
+size from frame to frame on talking faces of GRID, MEAD, CREMA-D and RAVDESS."""
 SMOOTH_S = 0.25
-"""Width of the Gaussian in time that smooths the path of a moving face."""
+"""Standard deviation in time of the Gaussian that smooths the path of a moving face."""
 JUMP_COST = 2.0
-"""What it costs the track to jump by one face size, in units of a perfect face."""
+"""Cost of a track that jumps by one face size, in units of a perfect face."""
 MISS_COST = 0.5
-"""What it costs the track to pass over a frame."""
+"""Cost of a track that skips a frame."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Detections:
-    """Faces found in one picture."""
+    """Faces detected in one frame."""
 
     boxes_px: Float64[np.ndarray, "face 4"]
+    """Left, top, right and bottom of each face."""
     scores: Float64[np.ndarray, " face"]
+    """Confidence of each face, at most 1."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Track:
-    """One person through the frames of a clip."""
+    """Boxes of one person in all frames of a clip."""
 
     boxes_px: Float64[np.ndarray, "frame 4"]
+    """Left, top, right and bottom in each frame."""
     scores: Float64[np.ndarray, " frame"]
-    """NaN where the box is interpolated."""
+    """Confidence in each frame; NaN if the box is interpolated."""
 
     @property
     def found(self) -> Bool[np.ndarray, " frame"]:
-        """Tell in which frames the face was detected."""
+        """True for frames in which the face was detected."""
         return np.asarray(~np.isnan(self.scores))
 
 
 def link_detections(
     frames: Sequence[Detections], times_s: Float64[np.ndarray, " frame"]
 ) -> Track | None:
-    """Choose one person by size, score and continuity; fill the boxes in between.
+    """Return the track of one person, chosen by size, score and continuity.
 
-    The best path through the frames: each box on it earns its score times its share
-    of the largest face in the clip, each jump between boxes and each frame passed
-    over costs. Where the person is missing, boxes are interpolated in time.
+    The track is the best path through the frames. Each of its boxes earns its score
+    times its fraction of the largest face in the clip. Each jump between boxes and
+    each skipped frame has a cost. Missing boxes are interpolated in time.
 
     Returns:
-        The track, or None where no frame shows a face.
+        The track, or None if no frame shows a face.
     """
     if not any(len(f.scores) for f in frames):
         return None
@@ -74,16 +77,16 @@ def link_detections(
 
 
 def _best_path(frames: Sequence[Detections]) -> Int64[np.ndarray, " frame"]:
-    """Pick a detection of every frame, or -1, by dynamic programming.
+    """Choose a detection of every frame, or -1, by dynamic programming.
 
-    The state is the frame last chosen and its detection, so that a jump over missed
-    frames still costs what the person moved.
+    The state is the frame last chosen and its detection, so that a jump over skipped
+    frames costs as much as the person moved.
     """
     counts = [len(f.scores) for f in frames]
     frame = np.repeat(np.arange(len(frames)), counts)
     face = np.concatenate([np.arange(count) for count in counts])
     boxes_px = np.concatenate([f.boxes_px for f in frames])
-    sizes = _size(boxes_px)
+    sizes = box_size(boxes_px)
     gain = np.concatenate([f.scores for f in frames]) * sizes / sizes.max()
     best = np.zeros(len(frame))
     back = np.full(len(frame), -1)
@@ -108,39 +111,43 @@ def _best_path(frames: Sequence[Detections]) -> Int64[np.ndarray, " frame"]:
     return chosen
 
 
-def _size(boxes_px: Float64[np.ndarray, "*face 4"]) -> Float64[np.ndarray, "*face"]:
-    """Give the longer side of each box."""
-    wide, high = (
+def box_size(boxes_px: Float64[np.ndarray, "*face 4"]) -> Float64[np.ndarray, "*face"]:
+    """Return the longer side of each box."""
+    width, height = (
         boxes_px[..., 2] - boxes_px[..., 0],
         boxes_px[..., 3] - boxes_px[..., 1],
     )
-    return np.asarray(np.maximum(wide, high))
+    return np.asarray(np.maximum(width, height))
 
 
 def jumps(
     before_px: Float64[np.ndarray, "face 4"], now_px: Float64[np.ndarray, "*face 4"]
 ) -> Float64[np.ndarray, " face"]:
-    """Measure how far boxes are from others, in sizes of the smaller of two."""
-    before_size, now_size = _size(before_px), _size(now_px)
-    moved = np.linalg.norm(_centre(before_px) - _centre(now_px), axis=-1)
+    """Return the distance between two sets of boxes, in sizes of the smaller box."""
+    before_size, now_size = box_size(before_px), box_size(now_px)
+    moved = np.linalg.norm(box_center(before_px) - box_center(now_px), axis=-1)
     smaller = np.maximum(np.minimum(before_size, now_size), 1e-6)
     return np.asarray((moved + np.abs(before_size - now_size)) / smaller)
 
 
-def _centre(boxes_px: Float64[np.ndarray, "*face 4"]) -> Float64[np.ndarray, "*face 2"]:
+def box_center(
+    boxes_px: Float64[np.ndarray, "*face 4"],
+) -> Float64[np.ndarray, "*face 2"]:
+    """Return the x and y of the center of each box."""
     return np.asarray((boxes_px[..., :2] + boxes_px[..., 2:]) / 2)
 
 
 def smooth_track(
     boxes_px: Float64[np.ndarray, "frame 4"], times_s: Float64[np.ndarray, " frame"]
 ) -> Float64[np.ndarray, "frame 4"]:
-    """Smooth boxes in time; a face that stays where it is gets one box for all frames.
+    """Return square boxes smoothed in time; a still face gets one box for all frames.
 
-    The detector's box jumps on a still face, and a crop that jumps with it shows
-    movement that is not there. So: a running median of three against outliers, a
-    Gaussian in time, and below `STILL_SHARE` no movement at all.
+    The detector's box jitters on a still face. A crop that follows the jitter shows
+    movement that is not there. The path is filtered with a running median of three
+    against outliers, then with a Gaussian in time. Below `STILL_FRACTION` it is
+    constant.
     """
-    path = np.column_stack([_centre(boxes_px), _size(boxes_px)])
+    path = np.column_stack([box_center(boxes_px), box_size(boxes_px)])
     padded = np.pad(path, ((1, 1), (0, 0)), mode="edge")
     path = np.median(np.stack([padded[:-2], padded[1:-1], padded[2:]]), axis=0)
     gap = times_s[:, None] - times_s[None, :]
@@ -154,5 +161,5 @@ def smooth_track(
 
 
 def no_faces() -> Detections:
-    """Give what a picture without a face has."""
+    """Return an empty detection."""
     return Detections(boxes_px=np.zeros((0, 4)), scores=np.zeros(0))

@@ -1,47 +1,47 @@
-"""Decoded blocks of sound laid on the clock: one channel, gaps filled with zeros."""
+"""Decoded audio blocks placed on the clock: one channel, gaps filled with zeros."""
 
 import librosa
 import numpy as np
 from jaxtyping import Float32, Shaped
 
 GAP_S = 0.04
-"""A time stamp this far from where the samples say is a gap; nearer, it is the
-rounding of containers that count in milliseconds."""
+"""Minimum difference of a time stamp from the sample count that counts as a gap. A
+smaller difference is the rounding of containers that count in milliseconds."""
 SILENCE_DB = -60.0
-"""Quieter than the noise of any room that speech was recorded in."""
+"""Level below the noise of any room in which speech was recorded."""
 
 
 class AudioBuffer:
-    """A stretch of one channel, grown block by block."""
+    """A continuous stretch of one channel that grows block by block."""
 
     def __init__(self, rate_hz: int) -> None:
-        """Begin with nothing."""
+        """Create an empty buffer."""
         self.rate_hz = rate_hz
         self.first_s = np.nan
-        """Time of the first sample held."""
+        """Time of the first sample in the buffer."""
         self._blocks: list[Float32[np.ndarray, " time"]] = []
-        self._held = 0
+        self._num_samples = 0
 
     @property
     def empty(self) -> bool:
-        """Tell whether no sample is held."""
-        return self._held == 0
+        """True if the buffer contains no samples."""
+        return self._num_samples == 0
 
     @property
     def seconds(self) -> float:
-        """Length of what is held."""
-        return self._held / self.rate_hz
+        """Duration of the buffered audio."""
+        return self._num_samples / self.rate_hz
 
     @property
     def next_s(self) -> float:
-        """Time of the sample that would come next."""
+        """Time of the sample after the last one in the buffer."""
         return self.first_s + self.seconds
 
     def add(self, stamp_s: float, block: Float32[np.ndarray, " time"]) -> None:
-        """Lay a block down.
+        """Append a block.
 
         Args:
-            stamp_s: Time of its first sample, NaN where the file does not say.
+            stamp_s: Time of its first sample, NaN if the file has no time stamp.
             block: One channel.
         """
         if self.empty and not np.isnan(stamp_s):
@@ -53,23 +53,23 @@ class AudioBuffer:
             samples = round(abs(gap_s) * self.rate_hz)
             block = np.pad(block, (samples, 0)) if gap_s > 0 else block[samples:]
         self._blocks.append(block)
-        self._held += len(block)
+        self._num_samples += len(block)
 
-    def keep_from(self, low_s: float) -> None:
-        """Let go of whole blocks that end before a time."""
+    def drop_before(self, low_s: float) -> None:
+        """Remove whole blocks that end before a time."""
         while (
             self._blocks and self.first_s + len(self._blocks[0]) / self.rate_hz < low_s
         ):
-            gone = len(self._blocks.pop(0))
-            self.first_s += gone / self.rate_hz
-            self._held -= gone
+            removed = len(self._blocks.pop(0))
+            self.first_s += removed / self.rate_hz
+            self._num_samples -= removed
 
-    def resampled(
+    def resample(
         self, rate_hz: int, *, low_s: float, high_s: float
     ) -> tuple[Float32[np.ndarray, " time"], float]:
-        """Give the sound within bounds at another rate, and the time it starts.
+        """Return the audio within bounds at another sample rate, and its start time.
 
-        Outside the bounds there is silence, also for the filter of the resampler.
+        Samples outside the bounds count as silence, also for the resampling filter.
         """
         whole = np.concatenate([np.zeros(0, dtype=np.float32), *self._blocks])
         if not len(whole):
@@ -89,21 +89,21 @@ class AudioBuffer:
         return out.astype(np.float32), first_s
 
 
-def level(sound: Float32[np.ndarray, " time"], rate_hz: int) -> tuple[float, float]:
-    """Give the level of a sound, and how much of it is silence.
+def level(audio: Float32[np.ndarray, " time"], rate_hz: int) -> tuple[float, float]:
+    """Return the level of the audio, and the fraction of it that is silent.
 
     Returns:
-        Root mean square in dB, where 0 is full scale; and the share of its blocks of
-        20 ms that lie below `SILENCE_DB`. NaN and NaN where there is no sound.
+        Root mean square in dB relative to full scale, and the fraction of its 20 ms
+        blocks below `SILENCE_DB`. Both are NaN if there is no audio.
     """
-    if not len(sound):
+    if not len(audio):
         return np.nan, np.nan
     size = rate_hz // 50
-    padded = np.pad(sound, (0, -len(sound) % size)).reshape(-1, size)
+    padded = np.pad(audio, (0, -len(audio) % size)).reshape(-1, size)
     power = np.square(padded, dtype=np.float64).mean(axis=1)
     with np.errstate(divide="ignore"):
         blocks_db = 10 * np.log10(power)
-        whole_db = 10 * np.log10(np.square(sound, dtype=np.float64).mean())
+        whole_db = 10 * np.log10(np.square(audio, dtype=np.float64).mean())
     return float(whole_db), float((blocks_db < SILENCE_DB).mean())
 
 
@@ -116,9 +116,9 @@ def mix(
     """Average the channels of a decoded block, scaled to [-1, 1].
 
     Args:
-        samples: As the decoder gives them: (channel, time), or interleaved in one row.
-        channels: How many there are.
-        planar: Which of the two.
+        samples: Decoder output: (channel, time), or interleaved in one row.
+        channels: Number of channels.
+        planar: True for (channel, time), false for interleaved.
     """
     rows = samples if planar else samples.reshape(-1, channels).T
     if rows.dtype == np.uint8:

@@ -1,4 +1,4 @@
-"""A media file, opened with care: what it may be, which of its streams are taken."""
+"""Open media files safely: accepted formats, size limits, stream selection."""
 
 import io
 import os
@@ -21,33 +21,35 @@ from mmder_store.errors import MediaError
 
 MAX_SIDE_PX = 8192
 MAX_PIXELS = {"max_pixels": str(MAX_SIDE_PX**2)}
-"""Said to the decoder: a picture larger than the file's header claims is refused
-before it is given memory."""
+"""Decoder options: a frame that is larger than the header of the file claims is
+rejected before memory is allocated for it."""
 LARGE_BYTES = 64 << 20
-LOOKS = 64
-"""Places at which a large file is looked at, before it is read."""
+"""Size from which a file is sampled for zeros before it is opened."""
+NUM_PROBES = 64
+"""Number of positions at which a large file is sampled."""
 FORMATS = (
     "aac,ac3,aiff,amr,asf,au,avi,caf,dv,flac,flv,gif,h264,hevc,ivf,m4v,matroska,mov,mp3,"
     "mp4,mpeg,mpegts,mpegvideo,mxf,ogg,w64,wav,webm"
 )
-"""Containers that are read. Play lists are not: they name other files and hosts."""
+"""Accepted containers. Playlists are excluded, since they refer to other files and
+hosts."""
 
 
 def open_media(source: Source) -> InputContainer:
-    """Open a file, or a member of a zip, whose bytes look like media.
+    """Open a file, or a member of a zip archive, if its bytes look like media.
 
     Raises:
         MediaError: If they do not.
     """
     opened = source.input()
-    head, blank = _look(opened)
+    head, mostly_zeros = _sample_bytes(opened)
     if head.startswith(POINTER):
         msg = "a git-lfs pointer, not media; run 'git lfs pull' where it came from"
         raise MediaError(msg)
     if not head:
         msg = "the file is empty; get it again"
         raise MediaError(msg)
-    if blank:
+    if mostly_zeros:
         msg = "a large file, and mostly zeros, as of a copy cut off; get it again"
         raise MediaError(msg)
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
@@ -59,52 +61,56 @@ def open_media(source: Source) -> InputContainer:
         raise MediaError(msg) from error
 
 
-def _look(opened: str | io.BytesIO) -> tuple[bytes, bool]:
-    """Give the first bytes of a file, and tell whether it is large and mostly zeros.
+def _sample_bytes(opened: str | io.BytesIO) -> tuple[bytes, bool]:
+    """Return the first bytes, and whether the file is large and mostly zeros.
 
-    FFmpeg searches zeros for the next frame to their end, and holds them meanwhile.
+    FFmpeg would search the zeros for the next frame up to their end, and keep them in
+    memory meanwhile.
     """
     with open(opened, "rb") if isinstance(opened, str) else nullcontext(opened) as file:  # noqa: PTH123
         head = file.read(64)
-        size, blank = file.seek(0, os.SEEK_END), 0
-        for place in range(0, size, size // LOOKS) if size > LARGE_BYTES else ():
-            file.seek(place)
-            blank += not file.read(4096).strip(b"\0")
+        size, zeros = file.seek(0, os.SEEK_END), 0
+        step = size // NUM_PROBES
+        for offset in range(0, size, step) if size > LARGE_BYTES else ():
+            file.seek(offset)
+            zeros += not file.read(4096).strip(b"\0")
         file.seek(0)
-    return head, 2 * blank > LOOKS
+    return head, 2 * zeros > NUM_PROBES
 
 
 def file_start_s(container: InputContainer) -> float:
-    """Give the time at which a file starts, on its own clock."""
+    """Return the start time of a file on its own clock."""
     return (container.start_time or 0) / 1_000_000
 
 
 def choose_streams(
-    container: InputContainer, *, see: bool, hear: bool
+    container: InputContainer, *, want_video: bool, want_audio: bool
 ) -> tuple[VideoStream | None, AudioStream | None]:
-    """Choose the first moving picture and the first sound, one thread each.
+    """Return the first video and the first audio stream, set to one thread each.
+
+    Cover art is not counted as video.
 
     Raises:
-        MediaError: If there is none that is asked for, or a picture beyond bounds.
+        MediaError: If no requested stream exists, or if a frame is too large.
     """
-    # A stream of an unknown codec has no context.
+    # A stream with an unknown codec has no context.
     videos = [
         s
         for s in container.streams.video
-        if see
+        if want_video
         and s.codec_context is not None
         and not s.disposition & Disposition.attached_pic
     ]
     audios = [
-        s for s in container.streams.audio if hear and s.codec_context is not None
+        s for s in container.streams.audio if want_audio and s.codec_context is not None
     ]
     video, audio = next(iter(videos), None), next(iter(audios), None)
     if video is None and audio is None:
-        none = "no picture" if not hear else "neither picture nor sound"
-        msg = f"{none} in the file" if see else "no sound in the file"
+        none = "no picture" if not want_audio else "neither picture nor sound"
+        msg = f"{none} in the file" if want_video else "no sound in the file"
         raise MediaError(msg)
     if video is not None:
-        check_side(video.codec_context.width, video.codec_context.height)
+        check_frame_size(video.codec_context.width, video.codec_context.height)
         video.codec_context.options = MAX_PIXELS
         video.codec_context.thread_count = 1
     if audio is not None:
@@ -112,24 +118,28 @@ def choose_streams(
     return video, audio
 
 
-def check_side(width: int, height: int) -> None:
-    """Refuse a picture beyond all bounds, before memory is asked for it."""
+def check_frame_size(width: int, height: int) -> None:
+    """Reject a frame above `MAX_SIDE_PX`, before memory is allocated for it.
+
+    Raises:
+        MediaError: If a side is too long.
+    """
     if max(width, height) > MAX_SIDE_PX:
         msg = f"a picture of {width} x {height} px, at most {MAX_SIDE_PX} a side"
         raise MediaError(msg)
 
 
-def seconds(stamped: "Packet[Any] | VideoFrame | AudioFrame") -> float | None:
-    """Give the time of a packet or a frame, None where it has no stamp."""
+def timestamp_s(stamped: "Packet[Any] | VideoFrame | AudioFrame") -> float | None:
+    """Return the time of a packet or a frame, None if it has no time stamp."""
     pts, base = stamped.pts, stamped.time_base
-    # The same number as that of the fraction pts * base, without making one.
+    # The same number as that of the fraction pts * base, without creating one.
     return (
         None if pts is None or base is None else pts * base.numerator / base.denominator
     )
 
 
 def packet_end_s(packet: "Packet[Any]") -> float | None:
-    """Give the time at which a packet ends, None where it has no stamp."""
+    """Return the time at which a packet ends, None if it has no time stamp."""
     pts, base = packet.pts, packet.time_base
     if pts is None or base is None:
         return None
@@ -137,13 +147,13 @@ def packet_end_s(packet: "Packet[Any]") -> float | None:
 
 
 def packets(container: InputContainer, wanted: list[Any]) -> "Iterator[Packet[Any]]":
-    """Yield packets to the end of the file, or to where it is damaged."""
+    """Yield packets up to the end of the file, or up to the first damaged part."""
     streams = [s for s in wanted if s is not None]
-    found = container.demux(streams)
+    demuxed = container.demux(streams)
     while True:
         try:
-            yield next(found)
-        except IndexError:  # of a stream that the file begins in its middle
-            found = container.demux(streams)
+            yield next(demuxed)
+        except IndexError:  # raised by a stream that begins in the middle of the file
+            demuxed = container.demux(streams)
         except (StopIteration, FFmpegError):
             return

@@ -1,4 +1,4 @@
-"""Which decoded frame is taken at each instant: time stamps in, a choice out."""
+"""Selection of the frame that is on screen at each target time."""
 
 from typing import Generic, TypeVar
 
@@ -11,66 +11,70 @@ Frame = TypeVar("Frame")
 
 
 class FramePicker(Generic[Frame]):
-    """Takes frames in the order of their times and keeps one for every instant."""
+    """Receives frames in the order of their times and keeps one per target time."""
 
     def __init__(
-        self, wanted_s: Float64[np.ndarray, " frame"], *, stop_s: float = np.inf
+        self, target_times_s: Float64[np.ndarray, " frame"], *, stop_s: float = np.inf
     ) -> None:
-        """Begin.
+        """Create a picker that has seen no frame.
 
         Args:
-            wanted_s: Instants, ascending.
-            stop_s: End of the clip: frames from there on are not part of it.
+            target_times_s: Target times in ascending order.
+            stop_s: End of the clip; frames from this time on are not part of it.
         """
-        self.target_times_s = wanted_s
+        self.target_times_s = target_times_s
         self.stop_s = stop_s
-        self.taken: list[tuple[float, Frame]] = []
+        self.picked: list[tuple[float, Frame]] = []
         self.gaps_s: list[float] = []
-        self._shown: tuple[float, Frame] | None = None
+        self._current: tuple[float, Frame] | None = None
 
     @property
     def empty(self) -> bool:
-        """Tell whether no frame was seen."""
-        return self._shown is None
+        """True if no frame was added."""
+        return self._current is None
 
     @property
     def complete(self) -> bool:
-        """Tell whether all instants have their frame."""
-        return len(self.taken) == len(self.target_times_s)
+        """True if every target time has its frame."""
+        return len(self.picked) == len(self.target_times_s)
 
     def add(self, now_s: float, frame: Frame) -> bool:
-        """Take in the next frame; tell whether all instants are served."""
-        if now_s >= self.stop_s and self._shown is not None:
+        """Add the next frame and return whether no further frame is needed."""
+        if now_s >= self.stop_s and self._current is not None:
             return True
-        if self._shown is not None:
-            if now_s <= self._shown[0]:  # a stamp that goes back shows nothing new
+        if self._current is not None:
+            if now_s <= self._current[0]:  # the time stamps must not go backwards
                 return False
-            self.gaps_s.append(now_s - self._shown[0])
-            until_s = takes_over_s(self._shown[0], now_s)
-            for instant in self.target_times_s[len(self.taken) :]:
-                if instant >= until_s:
+            self.gaps_s.append(now_s - self._current[0])
+            until_s = takes_over_s(self._current[0], now_s)
+            for target_s in self.target_times_s[len(self.picked) :]:
+                if target_s >= until_s:
                     break
-                self.taken.append(self._shown)
-        self._shown = (now_s, frame)
+                self.picked.append(self._current)
+        self._current = (now_s, frame)
         return self.complete
 
     def finish(self) -> tuple[list[Frame], Float64[np.ndarray, " frame"], int]:
-        """Give frames, their times, and how many repeat the last since the clip ended.
+        """Return the picked frames, their times, and the number of clamped ones.
+
+        A frame is clamped if it repeats the last frame for a target time after the
+        end of the clip.
 
         Raises:
-            ValueError: If no frame was seen.
+            ValueError: If no frame was added.
         """
-        if self._shown is None:
-            msg = "no frame was seen"
+        if self._current is None:
+            msg = "no frame was added"
             raise ValueError(msg)
-        left = self.target_times_s[len(self.taken) :]
-        end_s = min(self._shown[0] + self.gap_s, self.stop_s)
-        taken = self.taken + [self._shown] * len(left)
-        times_s = np.array([time_s for time_s, _ in taken])
-        over = (left >= end_s) & (left > self._shown[0])  # one frame has no length
-        return [f for _, f in taken], times_s, int(over.sum())
+        left = self.target_times_s[len(self.picked) :]
+        end_s = min(self._current[0] + self.gap_s, self.stop_s)
+        picked = self.picked + [self._current] * len(left)
+        times_s = np.array([time_s for time_s, _ in picked])
+        # A single frame has no duration.
+        clamped = (left >= end_s) & (left > self._current[0])
+        return [f for _, f in picked], times_s, int(clamped.sum())
 
     @property
     def gap_s(self) -> float:
-        """Median time from one frame to the next, 0 where there is only one."""
+        """Median time between two frames, 0 if there is only one frame."""
         return float(np.median(self.gaps_s)) if self.gaps_s else 0.0

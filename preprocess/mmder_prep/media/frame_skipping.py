@@ -1,8 +1,9 @@
-"""Which pictures need no decoding: nobody asks for them, and no other refers to them.
+"""Skip the decoding of frames that are neither needed nor referenced by other frames.
 
-Of the second the decoder knows, of the first it is told before each packet. Half of the
-pictures of a usual H.264 file are such, and are a third of the time of its decoding.
-What is decoded is decoded as ever, so nothing that is taken changes by a bit.
+The decoder knows which frames are referenced. This module decides, before each packet,
+which frames are needed. In a typical H.264 file half of the frames can be skipped,
+which saves a third of the decoding time. The remaining frames are decoded as usual, so
+skipping changes no decoded bit.
 """
 
 from bisect import bisect_left, insort
@@ -15,111 +16,119 @@ from av.video.stream import VideoStream
 from jaxtyping import Float64
 from numpy import ndarray
 
-from mmder_prep.media.container import seconds
+from mmder_prep.media.container import timestamp_s
 from mmder_prep.timeline import takes_over_s
 
 CODECS = frozenset({"h264"})
-"""Decoders that know it of every single picture."""
+"""Codecs whose decoder knows of every frame whether others refer to it."""
 LOOKAHEAD_PACKETS = 40
-"""Packets of pictures that are looked at before one is decoded. In H.264 at most 16
-pictures that are sent earlier are shown later, so the next one shown is among them."""
+"""Number of video packets that are read before one is decoded. In H.264 at most 16
+frames that are sent earlier are shown later, so the frame shown next is among them."""
 LOOKAHEAD_BYTES = 32 << 20
+"""Maximum size of the packets that are read ahead."""
 
 
 class SkippedFrameNeededError(Exception):
-    """A picture was left out that is wanted after all: the file is not as it says."""
+    """A skipped frame is needed after all, since the file contradicts its stamps."""
 
 
 class FrameSkipper:
-    """Tells a decoder which pictures to leave out, and remembers their times."""
+    """Configures a decoder to skip frames, and records the times of skipped frames."""
 
     def __init__(self, video: VideoStream, *, zero_s: float) -> None:
-        """Begin; `zero_s` is when the clip's clock begins, on that of the file."""
+        """Create a skipper for a video stream.
+
+        Args:
+            video: Stream to be decoded.
+            zero_s: Zero of the clip's clock, on the clock of the file.
+        """
         self._video, self._zero_s = video, zero_s
         self._known_s: list[float] = []
-        self._left_out_s: list[float] = []
-        self._sure = video.codec_context.name in CODECS
+        self._skipped_s: list[float] = []
+        self._enabled = video.codec_context.name in CODECS
         self.used = False
-        """Whether any picture was left out."""
+        """True if any frame was skipped."""
 
     def lookahead(self, packets: "Iterable[Packet[Any]]") -> "Iterator[Packet[Any]]":
-        """Pass packets on; the times of the pictures that follow are known by then."""
-        if not self._sure:
+        """Yield the packets with a delay, so that later frame times are known."""
+        if not self._enabled:
             yield from packets
             return
-        held: deque[Packet[Any]] = deque()
-        pictures = held_bytes = 0
+        queue: deque[Packet[Any]] = deque()
+        frames = queued_bytes = 0
         for packet in packets:
-            held.append(packet)
-            held_bytes += packet.size
+            queue.append(packet)
+            queued_bytes += packet.size
             if packet.stream is self._video:
-                pictures += 1
-                self._learn(packet)
-            while pictures > LOOKAHEAD_PACKETS or held_bytes > LOOKAHEAD_BYTES:
-                first = held.popleft()
-                held_bytes -= first.size
-                pictures -= first.stream is self._video
+                frames += 1
+                self._record_time(packet)
+            while frames > LOOKAHEAD_PACKETS or queued_bytes > LOOKAHEAD_BYTES:
+                first = queue.popleft()
+                queued_bytes -= first.size
+                frames -= first.stream is self._video
                 yield first
-        yield from held
+        yield from queue
 
-    def _learn(self, packet: "Packet[Any]") -> None:
-        if not packet.size:  # the end of the stream, a packet of nothing
+    def _record_time(self, packet: "Packet[Any]") -> None:
+        """Record the time of a packet; disable skipping if the times are unusable."""
+        if not packet.size:  # an empty packet marks the end of the stream
             return
-        at_s = seconds(packet)
-        if at_s is None:
-            self._sure = False
+        time_s = timestamp_s(packet)
+        if time_s is None:
+            self._enabled = False
             return
-        at_s -= self._zero_s
-        place = bisect_left(self._known_s, at_s)
-        if self._known_s[place : place + 1] == [at_s]:
-            self._sure = False
-        self._known_s.insert(place, at_s)
+        time_s -= self._zero_s
+        index = bisect_left(self._known_s, time_s)
+        if self._known_s[index : index + 1] == [time_s]:
+            self._enabled = False
+        self._known_s.insert(index, time_s)
 
     def configure(
         self,
         packet: "Packet[Any]",
-        wanted_s: Float64[ndarray, " frame"] | None,
+        target_times_s: Float64[ndarray, " frame"] | None,
         *,
         stop_s: float,
     ) -> None:
-        """Tell the decoder whether it may leave out the picture of a packet.
+        """Configure the decoder to decode or to skip the frame of a packet.
 
         Args:
-            packet: About to be decoded.
-            wanted_s: Instants at which pictures are taken; None while they are not
-                known, or no picture was seen yet.
-            stop_s: End of the clip: the last picture before it is repeated.
+            packet: Packet to be decoded next.
+            target_times_s: Times at which frames are picked; None if they are not yet
+                known, or if no frame was decoded yet.
+            stop_s: End of the clip; the last frame before it is repeated.
         """
-        context, at_s = self._video.codec_context, seconds(packet)
-        if not self._sure or wanted_s is None or at_s is None:
+        context, time_s = self._video.codec_context, timestamp_s(packet)
+        if not self._enabled or target_times_s is None or time_s is None:
             context.skip_frame = "DEFAULT"
             return
-        at_s -= self._zero_s
-        needless = self._is_skippable(at_s, wanted_s, stop_s)
-        context.skip_frame = "NONREF" if needless else "DEFAULT"
-        if needless:
+        time_s -= self._zero_s
+        skippable = self._is_skippable(time_s, target_times_s, stop_s)
+        context.skip_frame = "NONREF" if skippable else "DEFAULT"
+        if skippable:
             self.used = True
-            insort(self._left_out_s, at_s)
+            insort(self._skipped_s, time_s)
 
     def _is_skippable(
-        self, at_s: float, wanted_s: Float64[ndarray, " frame"], stop_s: float
+        self, time_s: float, target_times_s: Float64[ndarray, " frame"], stop_s: float
     ) -> bool:
-        place = bisect_left(self._known_s, at_s)
-        around = self._known_s[max(0, place - 1) : place + 2]
-        if len(around) < 3 or around[1] != at_s or around[2] >= stop_s:
+        """Return whether no target time falls on the frame at a time."""
+        index = bisect_left(self._known_s, time_s)
+        around = self._known_s[max(0, index - 1) : index + 2]
+        if len(around) < 3 or around[1] != time_s or around[2] >= stop_s:
             return False
         first_s, past_s = takes_over_s(*around[:2]), takes_over_s(*around[1:])
-        first, past = wanted_s.searchsorted([first_s, past_s])
+        first, past = target_times_s.searchsorted([first_s, past_s])
         return bool(first == past)
 
     def skipped_before(self, before_s: float) -> list[float]:
-        """Give the times of pictures left out before another, each once.
+        """Return the times of frames skipped before a time, each of them once.
 
-        One that others refer to was decoded all the same: it is not given when it is
-        that other one.
+        A frame that other frames refer to was decoded despite the setting. If it is
+        the frame at `before_s` itself, its time is not returned.
         """
-        count = bisect_left(self._left_out_s, before_s)
-        found = self._left_out_s[:count]
-        count += self._left_out_s[count : count + 1] == [before_s]
-        del self._left_out_s[:count]
-        return found
+        count = bisect_left(self._skipped_s, before_s)
+        skipped_s = self._skipped_s[:count]
+        count += self._skipped_s[count : count + 1] == [before_s]
+        del self._skipped_s[:count]
+        return skipped_s

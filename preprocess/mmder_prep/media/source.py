@@ -1,7 +1,7 @@
-"""Where the bytes of a clip are: a file, or a member of a zip still in its archive.
+"""Locate and read the bytes of a clip: a file, or a member of a zip archive.
 
-A path that runs through a zip file (``Video_Speech_Actor_01.zip/Actor_01/x.mp4``)
-names a member of it. Nothing is unpacked to disk.
+A path through a zip file (``Video_Speech_Actor_01.zip/Actor_01/x.mp4``)
+refers to a member of it. Nothing is unpacked to disk.
 """
 
 import hashlib
@@ -26,28 +26,30 @@ UNREADABLE = (
     zlib.error,
     lzma.LZMAError,
 )
-"""What a file or an archive that is missing, damaged or locked ends in."""
+"""Exceptions raised for a missing, damaged or locked file or archive."""
 POINTER = b"version https://git-lfs"
-"""How a file begins that git-lfs has left in the place of the real one."""
+"""First bytes of a git-lfs pointer file, which replaces the real file."""
 POINTER_BYTES = 1024
+"""Size above which a file is not a git-lfs pointer."""
 MAX_MEMBER_BYTES = 2 << 30
-"""A zip member is read into memory; no clip of a known corpus is near this size."""
+"""Maximum size of a zip member, which is read into memory. No clip of a known corpus
+comes near it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """The media of a clip."""
+    """A media file, or a member of a zip archive."""
 
     path: Path
-    """The file, or the zip archive."""
+    """Path of the file or of the zip archive."""
     member: str | None = None
-    """Name inside the archive."""
+    """Name of the member in the archive; None for a plain file."""
 
     def input(self) -> str | io.BytesIO:
-        """Give what a decoder opens: the path of a file, or a member in memory.
+        """Return the input of a decoder: the path of a file, or a member in memory.
 
         Raises:
-            MediaError: If it is not there or cannot be read.
+            MediaError: If it does not exist or cannot be read.
         """
         try:
             if self.member is None:
@@ -59,17 +61,18 @@ class Source:
                     msg = f"{size} bytes in the archive, at most {MAX_MEMBER_BYTES}"
                     raise MediaError(msg)
                 with archive.open(self.member) as file:
-                    # The header may lie about the size: never read more than it says.
+                    # The size in the header may be wrong: never read more than that.
                     return io.BytesIO(file.read(size))
         except UNREADABLE as error:
             msg = f"cannot be read ({getattr(error, 'strerror', None) or error})"
             raise MediaError(msg) from error
 
     def read(self, most_bytes: int) -> bytes:
-        """Give the bytes of a small file.
+        """Return the bytes of a small file.
 
         Raises:
-            MediaError: If it is not there, cannot be read, or is larger than said.
+            MediaError: If it does not exist, cannot be read, or is larger than
+                `most_bytes`.
         """
         size = self.size_bytes()
         if size > most_bytes:
@@ -82,10 +85,10 @@ class Source:
         return opened.read()
 
     def size_bytes(self) -> int:
-        """Give the size, unpacked.
+        """Return the uncompressed size.
 
         Raises:
-            MediaError: If it is not there.
+            MediaError: If it does not exist.
         """
         try:
             stat = self.path.stat()
@@ -97,7 +100,7 @@ class Source:
             raise MediaError(msg) from error
 
     def flaw(self) -> str:
-        """Say what is plainly wrong with a media file, undecoded; else nothing."""
+        """Return an obvious defect of the file, or an empty string; decode nothing."""
         try:
             size = self.size_bytes()
             if size == 0:
@@ -109,10 +112,10 @@ class Source:
         return ""
 
     def stamp(self) -> str:
-        """Give size and time of the file, which change when its bytes do.
+        """Return the size and modification time, which change when the bytes change.
 
         Raises:
-            MediaError: If it is not there.
+            MediaError: If it does not exist.
         """
         try:
             stat = self.path.stat()
@@ -122,20 +125,21 @@ class Source:
         return f"{stat.st_size} {stat.st_mtime_ns} {self.member or ''}"
 
     def sha256(self) -> str:
-        """Hash the bytes; many clips of one recording cost one hash."""
+        """Return the SHA-256 of the bytes, computed once per recording."""
         return _sha256(self, self.stamp())
 
 
 @lru_cache(maxsize=64)
 def _members(path: Path, time_ns: int) -> dict[str, int]:
-    """List the members of an archive with their sizes, once an archive."""
-    del time_ns  # in the arguments, so that an archive that changed is read again
+    """Return the members of an archive with their sizes, cached per archive."""
+    del time_ns  # part of the cache key: a changed archive is read again
     with zipfile.ZipFile(path) as archive:
         return {info.filename: info.file_size for info in archive.infolist()}
 
 
 @lru_cache(maxsize=64)
 def _sha256(source: Source, stamp: str) -> str:
+    """Return the SHA-256 of a source, cached per source and stamp."""
     opened = source.input()
     if isinstance(opened, str):
         with Path(opened).open("rb") as file:
@@ -144,9 +148,9 @@ def _sha256(source: Source, stamp: str) -> str:
 
 
 def locate(root: Path, path: str) -> Source:
-    """Find a path of a manifest under its root, also inside a zip on the way.
+    """Return the source of a manifest path under its root, also inside a zip archive.
 
-    Symbolic links below the root are the user's own and are followed.
+    Symbolic links below the root belong to the user and are followed.
 
     Raises:
         ManifestError: If the path leads out of the root.
@@ -155,7 +159,7 @@ def locate(root: Path, path: str) -> Source:
     if not whole.is_relative_to(os.path.normpath(root.absolute())):
         msg = (
             f"path {path!r} leads out of {root}; write paths relative to that folder, "
-            "or name the folder that holds the media with --root"
+            "or pass the folder that contains the media with --root"
         )
         raise ManifestError(msg)
     for parent in (whole, *whole.parents):

@@ -1,1 +1,1 @@
-"""From a corpus to a sealed store: plan, prepare shards, seal."""
+"""From a corpus to a sealed store: plan the shards, prepare them, seal the store."""

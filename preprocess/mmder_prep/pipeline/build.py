@@ -1,4 +1,4 @@
-"""A corpus to a sealed store: plan, run, seal. The only file that knows the order."""
+"""Build of a store: plan the shards, prepare them on workers, seal the store."""
 
 import math
 import os
@@ -23,17 +23,19 @@ from mmder_store import ledger
 from mmder_store.errors import SettingsError, StoreError, StoreIncompleteError
 from mmder_store.schema import SHARD_CLIPS, STATUSES, arrays_of, shape_of
 from mmder_store.settings import PrepSettings
-from mmder_store.store import Store, create, is_store, seal
+from mmder_store.store import Store
 from mmder_store.store_spec import StoreSpec
+from mmder_store.writer import create, seal
+from mmder_store.zarr_group import is_store
 
 if TYPE_CHECKING:
     from mmder_prep.pipeline.cluster import Cluster
 
 MIN_SIZE_FRACTION = 0.4
-"""Share of a store's plain size below which compression has not been seen to go."""
+"""Fraction of its uncompressed size that a store has at least, as measured."""
 MANIFEST_COLUMNS = ("clip_id", "speaker", "emotion", *RATED, "note")
-"""Columns of the store that the manifest tells."""
-MADE_BY = (
+"""Columns of the store that come from the manifest."""
+RECORDED_PACKAGES = (
     "mmder",
     "av",
     "facenet-pytorch",
@@ -43,33 +45,41 @@ MADE_BY = (
     "torch",
     "zarr",
 )
+"""Packages whose versions are recorded in the store."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildOptions:
-    """How to run; none of it changes a byte of the store."""
+    """Options of a build that do not change the arrays of the store."""
 
     workers: int
+    """Number of worker processes."""
     scheduler: str | None = None
+    """Address of a running Dask scheduler; None starts workers on this machine."""
     device: str = "cpu"
+    """Torch device of face detection, or `auto`."""
     overwrite: bool = False
+    """True to remove an existing store first."""
     shard_clips: int = SHARD_CLIPS
+    """Number of clips per shard."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BuildSummary:
-    """What a run did."""
+    """Result of a build."""
 
     statuses: Mapping[str, int]
-    """Clips of each status in the store."""
+    """Number of clips per status in the store."""
     shards: int
+    """Number of shards in the store."""
     kept: int
-    """Shards that were there already."""
+    """Number of shards that were up to date."""
     sha256: str
+    """Hash of the store."""
 
     @property
     def unusable(self) -> int:
-        """Count the clips that lack picture or sound, or failed."""
+        """Number of clips that lack video or audio, or failed."""
         return sum(
             self.statuses.get(s, 0) for s in STATUSES if s not in ("ok", "no_face")
         )
@@ -82,10 +92,10 @@ def build(
     options: BuildOptions,
     console: Console,
 ) -> BuildSummary:
-    """Make the store, or what of it is not there yet, and seal it.
+    """Build and seal a store. Shards that are up to date are kept.
 
     Raises:
-        MmderError: If something stops the run as a whole; what is done stays done.
+        MmderError: If the run as a whole fails. Finished shards are kept.
     """
     clips = manifest.clips()
     spec = StoreSpec(
@@ -97,16 +107,16 @@ def build(
         manifest_sha256=manifest.sha256,
         shard_clips=options.shard_clips,
     )
-    check_device(options.device)
+    device = resolve_device(options.device)
     if options.overwrite:
-        remove(out)
-    check_room(out, spec)
+        remove_store(out)
+    check_disk_space(out, spec)
     jobs = shard_jobs(
         clips,
         store=str(out.absolute()),
         shard_clips=spec.shard_clips,
         settings=settings,
-        device=options.device,
+        device=device,
         run=uuid4().hex,
     )
     rows = [
@@ -115,7 +125,7 @@ def build(
     ]
     with ledger.write_lock(out):
         records = {job.shard: unchanged(job) for job in jobs}
-        sha256 = _sealed_as(out, spec) if all(records.values()) else None
+        sha256 = _hash_if_sealed(out, spec) if all(records.values()) else None
         shards = [
             summarize_shard(record, kept=True) for record in records.values() if record
         ]
@@ -123,7 +133,8 @@ def build(
             create(out, spec)
             todo = [job for job in jobs if records[job.shard] is None]
             shards += _run(todo, options, console) if todo else []
-            sha256 = seal(out, rows, {name: version(name) for name in MADE_BY})
+            versions = {name: version(name) for name in RECORDED_PACKAGES}
+            sha256 = seal(out, rows, versions)
     statuses = {s: sum(d.statuses.get(s, 0) for d in shards) for s in STATUSES}
     return BuildSummary(
         statuses={s: n for s, n in statuses.items() if n},
@@ -133,8 +144,8 @@ def build(
     )
 
 
-def _sealed_as(out: Path, spec: StoreSpec) -> str | None:
-    """Give the hash of a store that is sealed and about the very same, else None."""
+def _hash_if_sealed(out: Path, spec: StoreSpec) -> str | None:
+    """Return the hash of a sealed store with the same specification, else None."""
     try:
         store = Store(out)
     except StoreError:
@@ -145,10 +156,10 @@ def _sealed_as(out: Path, spec: StoreSpec) -> str | None:
 def _run(
     jobs: list[ShardJob], options: BuildOptions, console: Console
 ) -> list[ShardSummary]:
-    """Do the jobs, here or on a cluster."""
+    """Run the jobs on local workers or on a cluster."""
     if options.scheduler is None:
         worker_template.start(worker_template.required_modules(jobs[0].settings))
-    # Dask takes a second to load: not where there is nothing to do.
+    # Importing Dask takes a second; a run without jobs does not need it.
     from mmder_prep.pipeline.cluster import open_cluster
 
     total = sum(len(job.clips) for job in jobs)
@@ -166,67 +177,77 @@ def _run(
 def _collect(
     cluster: "Cluster", jobs: list[ShardJob], progress: ClipProgress
 ) -> list[ShardSummary]:
-    made: list[ShardSummary] = []
+    """Return the summaries of the jobs.
+
+    Raises:
+        StoreIncompleteError: If workers crashed repeatedly in a shard.
+    """
+    summaries: list[ShardSummary] = []
     lost: list[int] = []
     for job, alive in cluster.run_jobs(make_shard, jobs, tick=progress.tick):
         record = ledger.read(Path(job.store), job.shard)
         if alive and record is not None:
-            made.append(summarize_shard(record, kept=False))
+            summaries.append(summarize_shard(record, kept=False))
         else:
             lost.append(job.shard)
     if lost:
         msg = (
-            f"shards {', '.join(map(str, sorted(lost)))}: their worker died again and "
-            "again, most often for want of memory. Run the same command with fewer "
-            "--workers; what is done is kept"
+            f"shards {', '.join(map(str, sorted(lost)))}: their workers crashed "
+            "repeatedly, most likely out of memory. Rerun the same command with fewer "
+            "--workers to resume; finished shards are kept"
         )
         raise StoreIncompleteError(msg)
-    return made
+    return summaries
 
 
-def check_device(device: str) -> None:
-    """Refuse a device that is not there, before the first worker starts.
+def resolve_device(name: str) -> str:
+    """Return the Torch device of face detection; `auto` is a GPU if there is one.
+
+    It is checked before the first worker starts.
 
     Raises:
-        SettingsError: With what there is.
+        SettingsError: If the device is not usable.
     """
-    if device == "cpu":
-        return
+    if name == "cpu":
+        return name
     import torch
 
+    if name == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
     try:
-        torch.zeros(1, device=device)
+        torch.zeros(1, device=name)
     except (RuntimeError, AssertionError) as error:
-        first = str(error).splitlines()[0]
-        msg = f"--device {device}: not usable here ({first}); 'cpu' always is"
+        reason = str(error).splitlines()[0]
+        msg = f"--device {name}: not usable here ({reason}); 'cpu' always is"
         raise SettingsError(msg) from error
+    return name
 
 
-def check_room(out: Path, spec: StoreSpec) -> None:
-    """Refuse to begin where the disk cannot hold what is still to be written.
+def check_disk_space(out: Path, spec: StoreSpec) -> None:
+    """Check that the disk has space for the shards that are not written yet.
 
     Raises:
-        StoreError: With what is needed and what is free.
+        StoreError: If it has not, with the free and the required space.
     """
-    plain = sum(
+    clip_bytes = sum(
         np.dtype(a.dtype).itemsize * math.prod(shape_of(a, spec.settings))
         for a in arrays_of(spec.settings)
     )
-    there = sum(ledger.exists(out, shard) for shard in range(spec.shards))
-    left = max(0, spec.clips - there * spec.shard_clips)
-    need = int(left * plain * MIN_SIZE_FRACTION)
+    written = sum(ledger.exists(out, shard) for shard in range(spec.shards))
+    clips = max(0, spec.clips - written * spec.shard_clips)
+    required = int(clips * clip_bytes * MIN_SIZE_FRACTION)
     folder = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
     free = shutil.disk_usage(folder).free
-    if free < need:
+    if free < required:
         msg = (
-            f"store {out}: {free / 1e9:.1f} GB are free, at least {need / 1e9:.1f} GB "
-            f"are needed for {left} clips; choose another --out or free some"
+            f"store {out}: {free / 1e9:.1f} GB of disk space are free, {clips} clips "
+            f"need at least {required / 1e9:.1f} GB; free some, or choose another --out"
         )
         raise StoreError(msg)
 
 
-def remove(out: Path) -> None:
-    """Remove a store, and nothing that is not one.
+def remove_store(out: Path) -> None:
+    """Remove a store; a folder that does not exist or is empty is left as it is.
 
     Raises:
         StoreError: If the folder holds something else.
@@ -234,10 +255,10 @@ def remove(out: Path) -> None:
     if not out.exists() or not any(out.iterdir()):
         return
     if not is_store(out):
-        msg = f"--overwrite: {out} is no store of mmder-prep; remove it by hand"
+        msg = f"--overwrite: {out} is not a store of mmder-prep; remove it by hand"
         raise StoreError(msg)
-    aside = out.with_name(f".{out.name}.removed-{os.getpid()}")
+    removed = out.with_name(f".{out.name}.removed-{os.getpid()}")
     with ledger.write_lock(out):
-        # Renamed first: a removal cut short leaves no half store under the name.
-        out.rename(aside)
-    shutil.rmtree(aside)
+        # Renamed first: an interrupted removal leaves no partial store at `out`.
+        out.rename(removed)
+    shutil.rmtree(removed)

@@ -1,4 +1,7 @@
-"""Has a shard changed? The hash of a clip's bytes, the part asked for, the settings."""
+"""Content hashes of clips, to find the shards that have changed.
+
+The key of a clip is a hash of the bytes of its files, its segment and the settings.
+"""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,47 +16,59 @@ from mmder_store.settings import PrepSettings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipHash:
-    """The bytes of a clip's files, known by hash; or why they cannot be."""
+    """Hashes of a clip and its files."""
 
     key: str
+    """Hash of everything that determines the arrays of the clip."""
     stamp: str = ""
+    """Sizes and modification times of the files."""
     sha256: str = ""
+    """Hash of the media file."""
     sound_sha256: str = ""
+    """Hash of the separate audio file; empty if there is none."""
     problem: str = ""
+    """Reason why the media file could not be hashed; empty if it was."""
 
 
 def file_stamp(clip: Clip) -> str:
-    """Give size and time of a clip's files.
+    """Return the sizes and modification times of the files of a clip.
 
     Raises:
-        MediaError: If the media file is not there.
+        MediaError: If the media file does not exist.
     """
     media = clip.source.stamp()
     if clip.audio is None:
         return media
     try:
         return f"{media} + {clip.audio.stamp()}"
-    except MediaError as error:  # the clip then has a picture and no sound
+    except MediaError as error:  # the clip then has video and no audio
         return f"{media} + {error}"
 
 
 def hash_clip(clip: Clip, known: ClipRecord | None, settings: PrepSettings) -> ClipHash:
-    """Hash a clip's files, unless their sizes and times say that they are known."""
+    """Return the hashes of a clip.
+
+    Args:
+        clip: The clip.
+        known: Record of the clip from an earlier run. If its stamp is that of the
+            files, its hashes are used and the files are not read.
+        settings: Settings of the run.
+    """
     part = (clip.segment.start_s, clip.segment.stop_s, clip.crop, clip.audio_start_s)
     try:
-        now = file_stamp(clip)
-        if known is not None and known.source_stamp == now and known.source_sha256:
+        stamp = file_stamp(clip)
+        if known is not None and known.source_stamp == stamp and known.source_sha256:
             sha256, sound_sha256 = known.source_sha256, known.sound_sha256
         else:
-            sha256, sound_sha256 = clip.source.sha256(), _sound_sha256(clip)
+            sha256, sound_sha256 = clip.source.sha256(), _audio_sha256(clip)
     except MediaError as error:
         key = ledger.clip_key(str(error), part, settings)
         return ClipHash(key=key, problem=str(error))
     key = ledger.clip_key(sha256 + sound_sha256, part, settings)
-    return ClipHash(key=key, stamp=now, sha256=sha256, sound_sha256=sound_sha256)
+    return ClipHash(key=key, stamp=stamp, sha256=sha256, sound_sha256=sound_sha256)
 
 
-def _sound_sha256(clip: Clip) -> str:
+def _audio_sha256(clip: Clip) -> str:
     try:
         return clip.audio.sha256() if clip.audio else ""
     except MediaError:
@@ -61,22 +76,25 @@ def _sound_sha256(clip: Clip) -> str:
 
 
 def hash_shard(job: ShardJob) -> tuple[list[ClipHash], ShardRecord | None]:
-    """Hash a shard's clips; also give its record, where that still holds."""
-    before = ledger.read(Path(job.store), job.shard)
-    known = {} if before is None else {c.clip_id: c for c in before.clips}
-    hashed = [hash_clip(c, known.get(c.clip_id), job.settings) for c in job.clips]
-    same = before is not None and [(c.clip_id, c.key) for c in before.clips] == [
-        (c.clip_id, h.key) for c, h in zip(job.clips, hashed, strict=True)
+    """Return the hashes of the clips of a shard, and its record if it is current."""
+    record = ledger.read(Path(job.store), job.shard)
+    known = {} if record is None else {c.clip_id: c for c in record.clips}
+    hashes = [hash_clip(c, known.get(c.clip_id), job.settings) for c in job.clips]
+    current = record is not None and [(c.clip_id, c.key) for c in record.clips] == [
+        (c.clip_id, h.key) for c, h in zip(job.clips, hashes, strict=True)
     ]
-    return hashed, before if same else None
+    return hashes, record if current else None
 
 
 def unchanged(job: ShardJob) -> ShardRecord | None:
-    """Give the record of a shard all of whose files have the size and time they had."""
-    before = ledger.read(Path(job.store), job.shard)
-    if before is None:
+    """Return the record of a shard if it is current, and None otherwise.
+
+    A shard is not hashed if a file has another size or modification time than recorded.
+    """
+    record = ledger.read(Path(job.store), job.shard)
+    if record is None:
         return None
-    stamps = {c.clip_id: c.source_stamp for c in before.clips}
+    stamps = {c.clip_id: c.source_stamp for c in record.clips}
     for clip in job.clips:
         try:
             if file_stamp(clip) != stamps.get(clip.clip_id):

@@ -1,4 +1,4 @@
-"""One clip to the arrays of one row of the store."""
+"""Preparation of one clip: decode it, crop the face, compute the spectrograms."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,62 +13,77 @@ from mmder_prep.faces import cropping, tracking
 from mmder_prep.faces.search import find_track
 from mmder_prep.media.audio_buffer import level
 from mmder_prep.media.clip import Clip
-from mmder_prep.media.decoder import DecodedClip, read_clip
-from mmder_prep.media.picture import CropResizer, VideoPicture
+from mmder_prep.media.decoded_frame import CropResizer, DecodedFrame
+from mmder_prep.media.decoder import read_clip
+from mmder_prep.media.types import DecodedClip
 from mmder_store.errors import MediaError
 from mmder_store.schema import STATUSES, arrays_of, shape_of
-from mmder_store.settings import FRAME_PX, FRAMES_8, FRAMES_16, PrepSettings
+from mmder_store.settings import FRAME_PX, FRAMES_16, PrepSettings
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
+"""Arrays of one clip, by the names of the store's schema."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClipRow:
-    """What one clip becomes."""
+    """A prepared clip: one row of the store."""
 
     arrays: Arrays
     status: str
     reason: str
+    """Reason of the status, or a description of what was unusual; may be empty."""
     facts: Mapping[str, float | int]
+    """Values of the numeric columns of the store."""
 
 
 def prepare_clip(clip: Clip, settings: PrepSettings, *, device: str) -> ClipRow:
     """Decode, crop and transform one clip.
 
-    A clip that cannot be prepared keeps its row, with a status and the reason.
+    A clip that cannot be prepared becomes a row with a status and a reason; no
+    MediaError is raised.
+
+    Args:
+        clip: The clip.
+        settings: Preprocessing settings.
+        device: Torch device of face detection.
     """
     arrays = empty_row(settings)
     try:
-        take = read_clip(clip, settings)
+        decoded = read_clip(clip, settings)
     except MediaError as error:
         return ClipRow(arrays=arrays, status="failed", reason=str(error), facts={})
     reasons = []
     statuses = {"ok"}
-    facts = dict(take.facts)
-    arrays |= _audio_arrays(take, settings)
-    facts["sound_rms_db"], facts["silence"] = level(take.audio, settings.sample_rate_hz)
-    if take.problem:
-        reasons.append(take.problem)
-    if not len(take.audio):
+    facts = dict(decoded.facts)
+    arrays |= _audio_arrays(decoded, settings)
+    facts["sound_rms_db"], facts["silence"] = level(
+        decoded.audio, settings.sample_rate_hz
+    )
+    if decoded.problem:
+        reasons.append(decoded.problem)
+    if not len(decoded.audio):
         statuses.add("no_audio")
-    if not len(take.audio) and not take.problem:
-        late = "sound_rate_hz" in facts
-        reasons.append("no sound in this part" if late else "no sound in the file")
-    if settings.modality == "av" and not take.frames:
+    if not len(decoded.audio) and not decoded.problem:
+        reasons.append(
+            "no sound in this part"
+            if "sound_rate_hz" in facts
+            else "no sound in the file"
+        )
+    if settings.modality == "av" and not decoded.frames:
         statuses.add("no_video")
-        if not take.problem:
+        if not decoded.problem:
             reasons.append("no picture in the file")
     elif settings.modality == "av":
         try:
-            made, found = _video_arrays(take, clip, settings, device)
-        except MediaError as error:  # the crop column does not fit this picture
+            video_arrays, counts = _video_arrays(decoded, clip, settings, device)
+        except MediaError as error:  # the crop column does not fit this video
             arrays = empty_row(settings)
             return ClipRow(
                 arrays=arrays, status="failed", reason=str(error), facts=facts
             )
-        arrays |= made
-        facts |= found
-        if settings.face_crop and not found["faces_found"]:
+        arrays |= video_arrays
+        facts |= counts
+        if settings.face_crop and not counts["faces_found"]:
             statuses.add("no_face")
             reasons.append("no face in any frame; the centre is taken")
     if {"no_audio", "no_video"} <= statuses:
@@ -80,7 +95,7 @@ def prepare_clip(clip: Clip, settings: PrepSettings, *, device: str) -> ClipRow:
 
 
 def empty_row(settings: PrepSettings) -> Arrays:
-    """Give a row of nothing: zeros, and NaN where a number is unknown."""
+    """Return a row without data: zeros, and NaN for times in float64."""
     return {
         a.name: np.full(
             shape_of(a, settings), np.nan if a.dtype == "float64" else 0, dtype=a.dtype
@@ -89,19 +104,17 @@ def empty_row(settings: PrepSettings) -> Arrays:
     }
 
 
-def _audio_arrays(take: DecodedClip, settings: PrepSettings) -> Arrays:
-    """Cut the windows around 16 and around 8 instants, and transform them."""
+def _audio_arrays(decoded: DecodedClip, settings: PrepSettings) -> Arrays:
+    """Compute the spectrograms of the windows around the 16 and the 8 frame times."""
     arrays: Arrays = {}
-    grid = timeline.spectra_grid(take.step_s, settings)
-    for count in (FRAMES_16, FRAMES_8):
-        every = FRAMES_16 // count
-        bounds_s = timeline.windows(take.target_times_s[::every], every * take.step_s)
+    grid = timeline.spectra_grid(decoded.schedule.step_s, settings)
+    for count, bounds_s in decoded.schedule.window_bounds_s.items():
         arrays[f"window_{count}_s"] = bounds_s
-        if not len(take.audio):
+        if not len(decoded.audio):
             continue
         windows = spectrogram.cut(
-            take.audio,
-            first_s=take.audio_start_s,
+            decoded.audio,
+            first_s=decoded.audio_start_s,
             bounds_s=bounds_s,
             sample_rate_hz=settings.sample_rate_hz,
         )
@@ -111,50 +124,57 @@ def _audio_arrays(take: DecodedClip, settings: PrepSettings) -> Arrays:
 
 
 def _video_arrays(
-    take: DecodedClip, clip: Clip, settings: PrepSettings, device: str
+    decoded: DecodedClip, clip: Clip, settings: PrepSettings, device: str
 ) -> tuple[Arrays, dict[str, int]]:
-    """Crop the pictures; also tell in how many the face was looked for and found."""
-    region_px = parse_crop(clip.crop, take.frames[0].size_px)
+    """Crop the frames; also count those in which a face was searched and found."""
+    region_px = parse_crop(clip.crop, decoded.frames[0].size_px)
     track, searched = None, 0
     if settings.face_crop:
         track, searched = find_track(
-            take.frames, take.target_times_s, region_px, device
+            decoded.frames, decoded.schedule.target_times_s, region_px, device
         )
     if track is None:
         squares = cropping.center_square(region_px, FRAMES_16)
         scores = np.full(FRAMES_16, np.nan)
     else:
-        boxes_px = tracking.smooth_track(track.boxes_px, take.target_times_s)
+        boxes_px = tracking.smooth_track(
+            track.boxes_px, decoded.schedule.target_times_s
+        )
         squares = cropping.square_boxes(
             boxes_px, margin=settings.face_margin, region_px=region_px
         )
         scores = track.scores
-    frames = np.empty((FRAMES_16, FRAME_PX, FRAME_PX, 3), dtype=np.uint8)
-    lens: CropResizer | None = None
-    shown: VideoPicture | None = None
-    for place, (picture, square) in enumerate(zip(take.frames, squares, strict=True)):
+    crops = np.empty((FRAMES_16, FRAME_PX, FRAME_PX, 3), dtype=np.uint8)
+    resizer: CropResizer | None = None
+    previous: DecodedFrame | None = None
+    for index, (frame, square) in enumerate(zip(decoded.frames, squares, strict=True)):
         left, top, right, bottom = (int(edge) for edge in square)
-        same = lens is not None and lens.rectangle_px == (left, top, right, bottom)
-        if lens is None or not same:
-            lens = CropResizer((left, top, right, bottom), (FRAME_PX, FRAME_PX))
-        repeated = picture is shown and same
-        frames[place] = frames[place - 1] if repeated else lens.view(picture)
-        shown = picture
+        rectangle_px = (left, top, right, bottom)
+        same = resizer is not None and resizer.rectangle_px == rectangle_px
+        if resizer is None or not same:
+            resizer = CropResizer(rectangle_px, (FRAME_PX, FRAME_PX))
+        repeated = frame is previous and same
+        crops[index] = crops[index - 1] if repeated else resizer.view(frame)
+        previous = frame
     arrays: Arrays = {
-        "frames": frames,
-        "frame_time_s": take.times_s,
+        "frames": crops,
+        "frame_time_s": decoded.times_s,
         "face_box_px": squares.astype(np.float32),
         "face_score": scores.astype(np.float32),
     }
-    found = int(np.isfinite(scores).sum())
-    return arrays, {"faces_found": found, "faces_searched": searched}
+    detected = int(np.isfinite(scores).sum())
+    return arrays, {"faces_found": detected, "faces_searched": searched}
 
 
 def parse_crop(crop: str, size_px: tuple[int, int]) -> tuple[int, int, int, int]:
-    """Read the crop column: the part of the displayed picture the person is in.
+    """Return the rectangle of the crop column: left, top, right, bottom in pixels.
+
+    Args:
+        crop: `left` or `right` half, four numbers, or empty for the whole frame.
+        size_px: Width and height of the displayed frame.
 
     Raises:
-        MediaError: If it lies outside the picture.
+        MediaError: If the rectangle is empty or not inside the frame.
     """
     width, height = size_px
     if crop in ("left", "right"):
@@ -172,7 +192,7 @@ def parse_crop(crop: str, size_px: tuple[int, int]) -> tuple[int, int, int, int]
 
 
 def warm_up(settings: PrepSettings, device: str) -> None:
-    """Pay once a process what its first clip would: compiled code, loaded weights."""
+    """Warm up a worker: compile code and load weights before its first clip."""
     cv2.setNumThreads(1)
     windows: Float32[np.ndarray, "window sample"] = np.zeros(
         (1, 3200), dtype=np.float32

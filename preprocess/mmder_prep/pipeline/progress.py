@@ -1,46 +1,27 @@
-"""How far a run is: a bar on a terminal, a line now and then in a log file."""
+"""Progress of a build: clips per second and remaining time."""
 
-import time
 from collections import Counter
 from types import TracebackType
 
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TextColumn,
-    TimeElapsedColumn,
-    TimeRemainingColumn,
-)
 
-LOG_EVERY_S = 10.0
+from mmder_store.console_progress import LogTimer, create_bar
 
 
 class ClipProgress:
-    """Counts clips as they become ready."""
+    """Progress display of a number of clips."""
 
     def __init__(self, total: int, console: Console) -> None:
-        """Begin at none of `total`."""
+        """Create a display for `total` clips."""
         self.total, self.console = total, console
         self.statuses: Counter[str] = Counter()
-        self._begun = self._logged = time.monotonic()
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TextColumn("{task.fields[rate]}"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("clips", total=total, rate="")
+        self._timer = LogTimer()
+        self._bar = create_bar(console)
+        self._task = self._bar.add_task("clips", total=total, info="")
 
     def __enter__(self) -> "ClipProgress":
-        """Show the bar; workers are ready by now, or were all along."""
-        self._begun = self._logged = time.monotonic()
+        """Show the bar and start the clock. The workers are ready now."""
+        self._timer.start()
         self._bar.start()
         return self
 
@@ -50,23 +31,22 @@ class ClipProgress:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Leave the bar as it stands."""
+        """Stop the bar and leave it on the screen."""
         self._bar.stop()
 
     def tick(self, status: str) -> None:
-        """Count one clip."""
+        """Count one clip with its status."""
         self.statuses[status] += 1
-        now = time.monotonic()
-        # A shard whose worker died is begun again, and its clips are counted again.
+        # If a worker dies, its shard is started again and its clips count twice.
         done = min(self.statuses.total(), self.total)
-        rate = done / max(now - self._begun, 1e-3)
-        self._bar.update(self._task, advance=1, rate=f"{rate:.1f} clips/s")
-        due = now - self._logged >= LOG_EVERY_S or done == self.total
-        if not self.console.is_terminal and due:
-            self._logged = now
-            left = round((self.total - done) / rate)
+        rate = done / max(self._timer.elapsed_s(), 1e-3)
+        self._bar.update(self._task, advance=1, info=f"{rate:.1f} clips/s")
+        if self.console.is_terminal:
+            return
+        if self._timer.is_due(force=done == self.total):
+            left_s = round((self.total - done) / rate)
             self.console.print(
                 f"{done}/{self.total} clips, {rate:.1f} clips/s, "
-                f"{left // 60}:{left % 60:02d} left",
+                f"{left_s // 60}:{left_s % 60:02d} left",
                 highlight=False,
             )

@@ -1,8 +1,8 @@
-"""One job: a shard's clips in, its arrays and its ledger record on disk.
+"""Job of a worker: prepare the clips of one shard, and write its arrays and its record.
 
-Runs in a worker. Returns a small record, never arrays. Done twice, it does nothing
-the second time; killed in the middle, it is done again. Torch and the decoder are
-imported when the first clip needs them: the program that gives the jobs never does.
+A job returns a small summary; its arrays go to disk. If the shard is up to date, the
+job does nothing. If it is interrupted, the next run repeats it. Torch and the decoder
+are imported for the first clip only, so the main program never imports them.
 """
 
 import ctypes
@@ -25,41 +25,43 @@ from mmder_store.errors import MmderError
 from mmder_store.ledger import ClipRecord, ShardRecord
 from mmder_store.schema import arrays_of, shape_of
 from mmder_store.settings import PrepSettings
-from mmder_store.store import write_shard
+from mmder_store.writer import write_shard
 
 if TYPE_CHECKING:
     from mmder_prep.pipeline.prepare_clip import ClipRow
 
 MAX_CRASHES = 2
-"""Times a worker may die in a clip before the clip is given up."""
+"""Number of worker crashes in a clip after which the clip is skipped."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardSummary:
-    """What a job tells the one who gave it."""
+    """Result of a job."""
 
     shard: int
+    """Index of the shard."""
     kept: bool
-    """Nothing had changed, nothing was done."""
+    """True if the shard was up to date."""
     statuses: dict[str, int]
+    """Number of clips per status."""
 
 
 def make_shard(job: ShardJob, tick: Callable[[str], None]) -> ShardSummary:
-    """Prepare a shard's clips and write them, unless that was done before.
+    """Prepare the clips of a shard and write them, unless the shard is up to date.
 
     Args:
         job: The clips and the settings.
-        tick: Called with the status of each clip as it is ready.
+        tick: Called with the status of each clip when it is ready.
 
     Raises:
         MmderError: If the store cannot be written.
     """
     store = Path(job.store)
-    hashed, before = hash_shard(job)
-    if before is not None:
-        for record in before.clips:
+    hashes, current = hash_shard(job)
+    if current is not None:
+        for record in current.clips:
             tick(record.status)
-        return summarize_shard(before, kept=True)
+        return summarize_shard(current, kept=True)
     ledger.drop(store, job.shard)
     _warm_up_once(job.settings, job.device)
     arrays = {
@@ -67,68 +69,70 @@ def make_shard(job: ShardJob, tick: Callable[[str], None]) -> ShardSummary:
         for a in arrays_of(job.settings)
     }
     records = []
-    with CrashLog(store, job) as deaths:
-        for place, (clip, source) in enumerate(zip(job.clips, hashed, strict=True)):
-            row = _prepare_or_record(clip, source, job, deaths)
+    with CrashLog(store, job) as crashes:
+        for index, (clip, clip_hash) in enumerate(zip(job.clips, hashes, strict=True)):
+            row = _prepare_or_record(clip, clip_hash, job, crashes)
             for name, block in arrays.items():
-                block[place] = row.arrays[name]
-            records.append(_record(clip, source, row))
+                block[index] = row.arrays[name]
+            records.append(_record(clip, clip_hash, row))
             tick(row.status)
             del row
         checksums = write_shard(store, job.shard, arrays)
-        made = ShardRecord(shard=job.shard, clips=tuple(records), checksums=checksums)
-        ledger.write(store, made)
+        written = ShardRecord(
+            shard=job.shard, clips=tuple(records), checksums=checksums
+        )
+        ledger.write(store, written)
     del arrays
     _trim_memory()
-    return summarize_shard(made, kept=False)
+    return summarize_shard(written, kept=False)
 
 
 def _trim_memory() -> None:
-    """Return freed pages to the system, where the C library can (glibc).
+    """Return freed memory to the system, if the C library can (glibc).
 
-    Else a worker keeps the holes between what it still uses, and grows for an hour.
-    Once a shard: what a clip frees the next one takes, and pages that come back from
-    the system each cost as much as a third of their decoding.
+    Otherwise a worker keeps the gaps between blocks in use, and grows for an hour. Once
+    per shard is enough: the next clip uses the memory that the last one freed, and
+    fetching pages from the system again would cost a third of the decoding time.
     """
     with suppress(AttributeError, OSError):
         ctypes.CDLL(None).malloc_trim(0)
 
 
 def summarize_shard(record: ShardRecord, *, kept: bool) -> ShardSummary:
-    """Sum a shard's record up."""
+    """Return the summary of a shard from its record."""
     statuses = dict(Counter(clip.status for clip in record.clips))
     return ShardSummary(shard=record.shard, kept=kept, statuses=statuses)
 
 
-def _record(clip: Clip, source: ClipHash, row: "ClipRow") -> ClipRecord:
+def _record(clip: Clip, clip_hash: ClipHash, row: "ClipRow") -> ClipRecord:
     return ClipRecord(
         clip_id=clip.clip_id,
-        key=source.key,
+        key=clip_hash.key,
         status=row.status,
         reason=row.reason,
-        source_sha256=source.sha256,
-        sound_sha256=source.sound_sha256,
-        source_stamp=source.stamp,
+        source_sha256=clip_hash.sha256,
+        sound_sha256=clip_hash.sound_sha256,
+        source_stamp=clip_hash.stamp,
         facts=dict(row.facts),
     )
 
 
 def _prepare_or_record(
-    clip: Clip, source: ClipHash, job: ShardJob, deaths: "CrashLog"
+    clip: Clip, clip_hash: ClipHash, job: ShardJob, crashes: "CrashLog"
 ) -> "ClipRow":
-    """Prepare a clip; whatever goes wrong with it becomes its status and reason."""
+    """Prepare a clip; any error becomes its status and reason."""
     from mmder_prep.pipeline.prepare_clip import ClipRow, empty_row, prepare_clip
 
-    reason = source.problem
-    if deaths.of(clip.clip_id) >= MAX_CRASHES:
+    reason = clip_hash.problem
+    if crashes.count(clip.clip_id) >= MAX_CRASHES:
         reason = f"its decoder ended the process {MAX_CRASHES} times"
     if not reason:
-        deaths.enter(clip.clip_id)
+        crashes.start_clip(clip.clip_id)
         try:
             return prepare_clip(clip, job.settings, device=job.device)
         except MmderError as error:
             reason = str(error)
-        except Exception as error:  # one clip, however odd, never stops a run
+        except Exception as error:  # a single clip never stops a run
             reason = f"unexpected {type(error).__name__}: {error}"
     return ClipRow(
         arrays=empty_row(job.settings), status="failed", reason=reason, facts={}
@@ -136,43 +140,47 @@ def _prepare_or_record(
 
 
 class CrashLog:
-    """Remembers in which clip a worker was when it died.
+    """Number of worker crashes per clip of a shard, in the current run.
 
-    A decoder that crashes takes its process with it. The scheduler gives the shard to
-    the next worker, which finds the file that this one left and counts.
+    A decoder that crashes ends its process. The log is a file that names the clip in
+    progress. If a worker finds the file of an earlier attempt, that attempt crashed in
+    this clip.
     """
 
     def __init__(self, store: Path, job: ShardJob) -> None:
+        """Read the log of an earlier attempt at the shard, if there is one."""
         self._file = store / ledger.FOLDER / f".at-{job.shard:06d}"
         self._run = job.run
         self._counts: Counter[str] = Counter()
         try:
-            left = json.loads(self._file.read_text())
+            previous = json.loads(self._file.read_text())
         except (FileNotFoundError, ValueError):
             return
-        if left["run"] == job.run:
-            self._counts = Counter(left["deaths"])
-            self._counts[left["clip"]] += 1
+        if previous["run"] == job.run:
+            self._counts = Counter(previous["deaths"])
+            self._counts[previous["clip"]] += 1
 
     def __enter__(self) -> "CrashLog":
+        """Return the log."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Delete the file: this process has not crashed."""
         self._file.unlink(missing_ok=True)
 
-    def of(self, clip_id: str) -> int:
-        """Count the deaths in a clip during this run."""
+    def count(self, clip_id: str) -> int:
+        """Return the number of crashes in a clip during this run."""
         return self._counts[clip_id]
 
-    def enter(self, clip_id: str) -> None:
-        """Say which clip is begun."""
-        at = {"run": self._run, "clip": clip_id, "deaths": self._counts}
-        self._file.write_text(json.dumps(at))
+    def start_clip(self, clip_id: str) -> None:
+        """Record that a clip is in progress."""
+        entry = {"run": self._run, "clip": clip_id, "deaths": self._counts}
+        self._file.write_text(json.dumps(entry))
 
 
 @cache
 def _warm_up_once(settings: PrepSettings, device: str) -> None:
-    """Load once what every clip needs; the first clip would wait for it."""
+    """Warm up this process, so that its first clip takes no longer than the others."""
     from mmder_prep.pipeline.prepare_clip import warm_up
 
     warm_up(settings, device)

@@ -1,7 +1,7 @@
-"""From the clips of a corpus to jobs, one a shard. Nothing here touches a disk.
+"""Division of the clips of a corpus into jobs of one shard each.
 
-Jobs are disjoint, cover every clip in its order, and each is one whole shard: two
-jobs never write to one file.
+Each job is one whole shard, and every clip is in exactly one job, so two jobs never
+write to the same file.
 """
 
 from collections.abc import Sequence
@@ -13,16 +13,18 @@ from mmder_store.settings import PrepSettings
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardJob:
-    """All that a worker needs to make one shard."""
+    """Everything that a worker needs to prepare one shard."""
 
     store: str
-    """Folder of the store, as the worker sees it."""
+    """Folder of the store, as seen by the worker."""
     shard: int
+    """Index of the shard."""
     clips: tuple[Clip, ...]
     settings: PrepSettings
     device: str
+    """Device of face detection."""
     run: str
-    """Names this run, so that a worker's death in another run counts for nothing."""
+    """Id of the run. Crashes of other runs are ignored."""
 
 
 def shard_jobs(
@@ -34,7 +36,7 @@ def shard_jobs(
     device: str,
     run: str,
 ) -> list[ShardJob]:
-    """Cut the clips into jobs of one shard each."""
+    """Return one job per shard of `shard_clips` clips, in the order of the clips."""
     return [
         ShardJob(
             store=store,

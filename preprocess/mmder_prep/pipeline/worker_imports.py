@@ -1,6 +1,7 @@
-"""Imported by the template alone: loads the modules that `template.start` names.
+"""Preload module of the worker template: imports the modules named by `start`.
 
-What cannot be loaded is left to the worker, which can say why.
+The environment variable MODULES_VARIABLE names them. A module that cannot be imported
+is skipped; the worker that needs it reports the error.
 """
 
 import ctypes
@@ -10,16 +11,17 @@ import signal
 from contextlib import suppress
 from importlib import import_module
 
-NAMED_IN = "MMDER_PREP_LOADS"
-"""The variable of the environment that names them."""
+MODULES_VARIABLE = "MMDER_PREP_LOADS"
+"""Environment variable with the names of the modules, separated by spaces."""
 PR_SET_PDEATHSIG = 1
 
-_names = os.environ.get(NAMED_IN, "").split()
+_names = os.environ.get(MODULES_VARIABLE, "").split()
 if _names:
-    # When the program is stopped, also while we load, this process ends with it.
+    # This process ends with the program that started it, even during the imports.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-# A million objects are made here, and none is to be thrown away: looking for some takes
-# a sixth of the time, and of the copies it would copy the memory.
+# The imports make a million objects that are never freed. Without garbage collection
+# they take a sixth less time. Frozen objects are ignored by later collections, which
+# would otherwise copy their memory pages in every worker.
 gc.disable()
 for _name in _names:
     with suppress(Exception):

@@ -1,8 +1,8 @@
-"""Would a result on this store be honest? What one side of a fold knows of the other.
+"""Leaks between training and test in a store, and other threats to a fair result.
 
-What is the same under two speakers is seen in training and met again in the test: a
-leak. The same under two names of one speaker stays on one side of every fold; it
-counts twice, or has two labels: a warning.
+The same recording under two speakers is seen in training and again in the test: a
+leak. The same recording under two names of one speaker stays on one side of every
+fold. It counts twice, or has two labels, so it is a warning.
 """
 
 from collections import defaultdict
@@ -21,44 +21,44 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 USABLE = ("ok", "no_face")
-"""Statuses of clips that have both picture and sound."""
+"""Statuses of clips that have both video and audio."""
 MAX_NAMES = 6
-"""Names shown of a longer list."""
+"""Maximum number of names to print."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Finding:
-    """One thing that a result on this store should not rest on."""
+    """A property of the store that makes results on it questionable."""
 
-    kind: Literal["speakers", "copies", "labels", "classes", "emotions"]
+    kind: Literal["speakers", "duplicates", "labels", "classes", "emotions"]
     leak: bool
-    """One side of a fold knows of the other; else a warning."""
+    """True if training and test of a fold share data; False for a warning."""
     line: str
-    """What it is, with the names of the clips."""
+    """Description in one line, with the names of the clips."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Balance:
-    """How many clips of each class are in each fold of a protocol."""
+    """Number of clips per class in each part of a protocol."""
 
     protocol: str
-    """Empty where the store names none; all clips are then in one line."""
+    """Name of the protocol. Empty if the store has none; then there is one part."""
     classes: tuple[str, ...]
     counts: Mapping[str, tuple[int, ...]]
-    """Fold, or the side that is never tested, to clips of each class."""
+    """Number of clips per class, by fold or part that is never tested."""
 
 
 def findings(store: Store) -> list[Finding]:
-    """Find all of it, leaks first.
+    """Return all findings, leaks first.
 
     Raises:
         StoreError: If an array cannot be read.
     """
-    takes, sounds = find_duplicates(store)
+    duplicates, same_audio = find_duplicates(store)
     found = [
         *_speakers(store),
-        *(_copy(store, take) for take in takes),
-        *_labels(store, sounds),
+        *(_duplicate(store, group) for group in duplicates),
+        *_labels(store, same_audio),
         *_classes(store),
         *_emotions(store),
     ]
@@ -66,130 +66,137 @@ def findings(store: Store) -> list[Finding]:
 
 
 def balances(store: Store) -> list[Balance]:
-    """Count the usable clips by the classes of the first label set."""
+    """Count the usable clips per class of the first label set, for each protocol."""
     labels = store.spec.label_sets[0]
     usable = np.isin(store.columns["status"].astype(str), USABLE)
     label = np.array([labels.label(e) for e in store.columns[labels.column]])
     speakers = store.columns["speaker"]
-    named = [(p.name, _places(p)) for p in store.spec.protocols]
+    protocols = [(p.name, _parts(p)) for p in store.spec.protocols]
     return [
         Balance(
             protocol=name,
             classes=labels.classes,
             counts={
-                place: _count(
-                    label[usable & [place in place_of.get(s, ()) for s in speakers]],
+                part: _count(
+                    label[usable & [part in parts_of.get(s, ()) for s in speakers]],
                     len(labels.classes),
                 )
-                for place in sorted(
-                    set().union(*place_of.values()), key=lambda p: (len(p), p)
+                for part in sorted(
+                    set().union(*parts_of.values()), key=lambda p: (len(p), p)
                 )
             },
         )
-        for name, place_of in named or [("", {s: {"all"} for s in speakers})]
+        for name, parts_of in protocols or [("", {s: {"all"} for s in speakers})]
     ]
 
 
 def _count(label: Int64[np.ndarray, " clip"], classes: int) -> tuple[int, ...]:
+    """Count the clips per class; clips without a class have label -1."""
     return tuple(np.bincount(label[label >= 0], minlength=classes).tolist())
 
 
 def table(balance: Balance) -> "Table":
-    """Lay a balance out, for a person to read."""
+    """Return a balance as a table to print."""
     from rich.table import Table
 
-    laid = Table(title=balance.protocol or "all clips")
+    rich_table = Table(title=balance.protocol or "all clips")
     for name in ("", *balance.classes, "all"):
-        laid.add_column(name, justify="right" if name else "left")
-    for place, counts in balance.counts.items():
-        laid.add_row(place, *map(str, counts), str(sum(counts)))
-    return laid
+        rich_table.add_column(name, justify="right" if name else "left")
+    for part, counts in balance.counts.items():
+        rich_table.add_row(part, *map(str, counts), str(sum(counts)))
+    return rich_table
 
 
-def _places(protocol: FoldProtocol) -> dict[str, set[str]]:
-    """Give every speaker's folds in a protocol, and the sides that are not tested."""
-    found: dict[str, set[str]] = defaultdict(set)
+def _parts(protocol: FoldProtocol) -> dict[str, set[str]]:
+    """Return the parts of a protocol that each speaker is in.
+
+    Parts are the test folds, and the sets of speakers that are never tested.
+    """
+    parts: dict[str, set[str]] = defaultdict(set)
     for speaker, fold in protocol.fold_of.items():
-        found[speaker].add(f"fold {fold}")
+        parts[speaker].add(f"fold {fold}")
     for speaker in protocol.only_trained:
-        found[speaker].add("only trained")
+        parts[speaker].add("training only")
     for speaker in protocol.held_out:
-        found[speaker].add("held out")
-    return dict(found)
+        parts[speaker].add("held out")
+    return dict(parts)
 
 
 def _speakers(store: Store) -> Iterator[Finding]:
-    """Look for speakers in two places of a protocol, or in none."""
-    here = sorted(set(store.columns["speaker"]))
+    """Find speakers in several parts of a protocol or in none, and similar names."""
+    speakers = sorted(set(store.columns["speaker"]))
     for protocol in store.spec.protocols:
-        place_of = _places(protocol)
-        for speaker in here:
-            if len(places := place_of.get(speaker, set())) > 1:
-                line = f"{protocol.name}: speaker {speaker} in {_listed(places)}"
+        parts_of = _parts(protocol)
+        for speaker in speakers:
+            if len(parts := parts_of.get(speaker, set())) > 1:
+                line = f"{protocol.name}: speaker {speaker} is in {_join(parts)}"
                 yield Finding(kind="speakers", leak=True, line=line)
-        if stray := [s for s in here if s not in place_of]:
-            line = f"{protocol.name}: no place for speakers {_listed(stray)}"
+        if missing := [s for s in speakers if s not in parts_of]:
+            line = f"{protocol.name}: speakers without a fold: {_join(missing)}"
             yield Finding(kind="speakers", leak=False, line=line)
-    spelt: dict[str, list[str]] = defaultdict(list)
-    for speaker in here:
-        spelt[speaker.casefold().lstrip("0")].append(speaker)
-    for names in spelt.values():
+    similar: dict[str, list[str]] = defaultdict(list)
+    for speaker in speakers:
+        similar[speaker.casefold().lstrip("0")].append(speaker)
+    for names in similar.values():
         if len(names) > 1:
-            line = f"speakers {_listed(names)}: apart by zeros or capitals only"
+            line = f"speakers {_join(names)}: differ only in leading zeros or case"
             yield Finding(kind="speakers", leak=False, line=line)
 
 
-def _copy(store: Store, take: DuplicateGroup) -> Finding:
-    """Tell of clips that are one; a leak where they are of two speakers."""
-    speakers = sorted({store.columns["speaker"][row] for row in take.rows})
-    who = f"all of speaker {speakers[0]}"
+def _duplicate(store: Store, group: DuplicateGroup) -> Finding:
+    """Describe a group of duplicates; it is a leak if the speakers differ."""
+    speakers = sorted({store.columns["speaker"][row] for row in group.rows})
+    owners = f"all of speaker {speakers[0]}"
     if len(speakers) > 1:
-        who = f"of speakers {_listed(speakers)}"
-    apart = []
+        owners = f"of speakers {_join(speakers)}"
+    separated = []
     for protocol in store.spec.protocols:
-        place_of = _places(protocol)
-        places = set().union(*(place_of.get(s, set()) for s in speakers))
-        if len(places) > 1:
-            apart.append(f"{protocol.name} has them in {_listed(places)}")
-    how = ", ".join(MATCH_KINDS[way] for way in take.match_kinds)
-    line = "; ".join([f"{_clips(store, take)}: {how}, {who}", *apart])
-    return Finding(kind="copies", leak=len(speakers) > 1, line=line)
+        parts_of = _parts(protocol)
+        parts = set().union(*(parts_of.get(s, set()) for s in speakers))
+        if len(parts) > 1:
+            separated.append(f"{protocol.name} has them in {_join(parts)}")
+    matches = ", ".join(MATCH_KINDS[kind] for kind in group.match_kinds)
+    line = "; ".join([f"{_clips(store, group)}: {matches}, {owners}", *separated])
+    return Finding(kind="duplicates", leak=len(speakers) > 1, line=line)
 
 
-def _labels(store: Store, sounds: Iterable[DuplicateGroup]) -> Iterator[Finding]:
-    """Look for one sound with two emotions."""
-    for take in sounds:
-        emotions = {store.columns["emotion"][row] for row in take.rows} - {""}
+def _labels(store: Store, same_audio: Iterable[DuplicateGroup]) -> Iterator[Finding]:
+    """Find clips with the same audio and different emotions."""
+    for group in same_audio:
+        emotions = {store.columns["emotion"][row] for row in group.rows} - {""}
         if len(emotions) > 1:
-            line = f"{_clips(store, take)}: one sound, labelled {_listed(emotions)}"
+            line = f"{_clips(store, group)}: same audio, labeled {_join(emotions)}"
             yield Finding(kind="labels", leak=False, line=line)
 
 
 def _classes(store: Store) -> Iterator[Finding]:
-    """Look for folds without a class."""
+    """Find parts of a protocol that lack a class."""
     for balance in balances(store):
-        for place, counts in balance.counts.items():
-            lacks = [c for c, n in zip(balance.classes, counts, strict=True) if not n]
-            if lacks:
-                what = "no clip at all" if not any(counts) else "no " + _listed(lacks)
-                line = f"{balance.protocol or 'all clips'}, {place}: {what}"
+        for part, counts in balance.counts.items():
+            absent = [c for c, n in zip(balance.classes, counts, strict=True) if not n]
+            if absent:
+                what = f"no clips of {_join(absent)}" if any(counts) else "no clips"
+                line = f"{balance.protocol or 'all clips'}, {part}: {what}"
                 yield Finding(kind="classes", leak=False, line=line)
 
 
 def _emotions(store: Store) -> Iterator[Finding]:
-    """Look for clips without an emotion."""
-    bare = store.columns["clip_id"][store.columns["emotion"] == ""]
-    if len(bare):
-        line = f"without an emotion, {len(bare)} of {len(store)}: {_listed(bare)}"
+    """Find clips without an emotion."""
+    unlabeled = store.columns["clip_id"][store.columns["emotion"] == ""]
+    if len(unlabeled):
+        number = f"{len(unlabeled)} of {len(store)} clips"
+        line = f"{number} have no emotion: {_join(unlabeled)}"
         yield Finding(kind="emotions", leak=False, line=line)
 
 
-def _clips(store: Store, take: DuplicateGroup) -> str:
-    return _listed(store.columns["clip_id"][list(take.rows)])
+def _clips(store: Store, group: DuplicateGroup) -> str:
+    """Return the names of the clips in a group."""
+    return _join(store.columns["clip_id"][list(group.rows)])
 
 
-def _listed(names: Iterable[str]) -> str:
-    """Join names in their order, the first of many."""
+def _join(names: Iterable[str]) -> str:
+    """Join sorted names, and count those beyond `MAX_NAMES`."""
     all_names = sorted(names)
-    more = len(all_names) - MAX_NAMES
-    return ", ".join(all_names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
+    hidden = len(all_names) - MAX_NAMES
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return ", ".join(all_names[:MAX_NAMES]) + more

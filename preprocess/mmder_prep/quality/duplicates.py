@@ -1,4 +1,4 @@
-"""Which clips of a store are one and the same take: by their files, by content."""
+"""Duplicate clips of a store, found by their source files and by their content."""
 
 import hashlib
 from collections import defaultdict
@@ -23,128 +23,134 @@ from mmder_store.store import Store
 
 Pair = tuple[int, int]
 MATCH_KINDS = {
-    "file": "cut from one file at one time",
-    "sound file": "with the sound of one file",
-    "picture": "with the same pictures",
-    "sound": "with the same sound",
-    "picture again": "with the same pictures, encoded anew",
-    "sound again": "with the same sound, encoded anew",
+    "file": "same time in the same file",
+    "audio file": "same time in the same audio file",
+    "frames": "same frames",
+    "audio": "same audio",
+    "frames re-encoded": "same frames re-encoded",
+    "audio re-encoded": "same audio re-encoded",
 }
-"""How clips may be one, in words."""
-SAME_AUDIO_CORRELATION = frozenset(("file", "sound file", "sound", "sound again"))
-SAME_S = 0.1
-"""Clips of one file that start this near are one: the same sound may stand beside
-pictures whose first one or two are cut off."""
+"""Properties that two duplicate clips can share, with their descriptions."""
+AUDIO_MATCH_KINDS = frozenset(("file", "audio file", "audio", "audio re-encoded"))
+"""Kinds of match that imply the same audio."""
+MAX_START_DIFFERENCE_S = 0.1
+"""Clips of one file are duplicates if they start this close together: copies of the
+same audio can have video whose first one or two frames are cut off."""
 VIDEO_STATUSES = ("ok", "no_face", "no_audio")
-"""Statuses of clips whose pictures are there."""
+"""Statuses of clips that have video."""
 AUDIO_STATUSES = ("ok", "no_face", "no_video")
-"""Statuses of clips whose sound is there."""
+"""Statuses of clips that have audio."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DuplicateGroup:
-    """Clips that are one."""
+    """A group of duplicate clips."""
 
     rows: tuple[int, ...]
-    """Their places in the store, ascending; at least two."""
+    """Indices in the store, ascending; at least two."""
     match_kinds: tuple[str, ...]
-    """Keys of `WAYS`: in which ways some two of them are one."""
+    """Keys of `MATCH_KINDS` that hold for at least one pair of the group."""
 
 
 def find_duplicates(store: Store) -> tuple[list[DuplicateGroup], list[DuplicateGroup]]:
-    """Find them, in one reading of the store.
+    """Find duplicate clips in one pass over the store.
 
-    Clips that failed, and silent or blank ones, are no copies of each other.
+    Failed clips, and silent or blank clips, are never duplicates of each other.
 
     Returns:
-        Those that are one in any way; and those that sound as one.
+        Groups that match in any way, and groups that have the same audio.
 
     Raises:
         StoreError: If an array cannot be read.
     """
-    ways: dict[Pair, set[str]] = defaultdict(set)
-    hears = partial(audio_fingerprint, settings=store.spec.settings)
-    for way, pairs in chain(
+    kinds_of: dict[Pair, set[str]] = defaultdict(set)
+    fingerprint = partial(audio_fingerprint, settings=store.spec.settings)
+    for kind, pairs in chain(
         _by_file(store),
         _by_content(
             store,
-            "picture",
+            "frames",
             "frames",
             VIDEO_STATUSES,
             video_fingerprint,
             VIDEO_CORRELATION,
         ),
         _by_content(
-            store, "sound", "stft_16", AUDIO_STATUSES, hears, AUDIO_CORRELATION
+            store, "audio", "stft_16", AUDIO_STATUSES, fingerprint, AUDIO_CORRELATION
         ),
     ):
         for pair in pairs:
-            ways[pair].add(way)
-    heard = {
-        p: w & SAME_AUDIO_CORRELATION
-        for p, w in ways.items()
-        if w & SAME_AUDIO_CORRELATION
+            kinds_of[pair].add(kind)
+    same_audio = {
+        pair: kinds & AUDIO_MATCH_KINDS
+        for pair, kinds in kinds_of.items()
+        if kinds & AUDIO_MATCH_KINDS
     }
-    return _grouped(ways), _grouped(heard)
+    return _group(kinds_of), _group(same_audio)
 
 
 def _by_file(store: Store) -> Iterator[tuple[str, Iterable[Pair]]]:
+    """Yield the pairs of clips that start at the same time of the same file."""
     columns = store.columns
-    good = columns["status"] != "failed"
-    heard = good & (columns["silence"] < 1)
-    sound_file = columns["sound_sha256"]
-    # Two turns of one recording may begin at once; each then has a sound of its own.
-    both = columns["source_sha256"] + sound_file
-    for way, name, kept in (
-        ("file", both, good & (columns["source_sha256"] != "")),
-        ("sound file", sound_file, heard & (sound_file != "")),
+    usable = columns["status"] != "failed"
+    audible = usable & (columns["silence"] < 1)
+    audio_file = columns["sound_sha256"]
+    # Two turns of one recording can start at once; each then has its own audio file.
+    both_files = columns["source_sha256"] + audio_file
+    for kind, file_of, rows in (
+        ("file", both_files, usable & (columns["source_sha256"] != "")),
+        ("audio file", audio_file, audible & (audio_file != "")),
     ):
-        of_file: dict[str, list[int]] = defaultdict(list)
-        for row in np.flatnonzero(kept):
-            of_file[name[row]].append(int(row))
-        yield way, _near(of_file.values(), columns["start_s"])
+        by_file: dict[str, list[int]] = defaultdict(list)
+        for row in np.flatnonzero(rows):
+            by_file[file_of[row]].append(int(row))
+        yield kind, _near_pairs(by_file.values(), columns["start_s"])
 
 
-def _near(
-    files: Iterable[Sequence[int]],
+def _near_pairs(
+    groups: Iterable[Sequence[int]],
     start_s: np.ndarray[tuple[int], np.dtype[np.float64]],
 ) -> Iterator[Pair]:
-    for rows in files:
+    """Yield neighbors in time within each group that start close together."""
+    for rows in groups:
         in_time = sorted(rows, key=lambda row: float(start_s[row]))
         for one, other in pairwise(in_time):
-            if start_s[other] - start_s[one] <= SAME_S:
+            if start_s[other] - start_s[one] <= MAX_START_DIFFERENCE_S:
                 yield min(one, other), max(one, other)
 
 
 def _by_content(
     store: Store,
-    way: str,
-    name: str,
-    there: Sequence[str],
-    printed: Callable[[NDArray[Any]], Fingerprint | None],
+    kind: str,
+    array_name: str,
+    statuses: Sequence[str],
+    fingerprint: Callable[[NDArray[Any]], Fingerprint | None],
     threshold: float,
 ) -> Iterator[tuple[str, Iterable[Pair]]]:
-    """Read an array once, and compare a hash of the whole and a print of each clip."""
-    prints: list[Fingerprint | None] = [None] * len(store)
+    """Yield pairs with equal arrays, and pairs with correlated fingerprints.
+
+    The array of each clip is read once.
+    """
+    fingerprints: list[Fingerprint | None] = [None] * len(store)
     hashes = [b""] * len(store)
     for row, status in enumerate(store.columns["status"]):
-        if name not in store or status not in there:
+        if array_name not in store or status not in statuses:
             continue
-        array = store.read(name, row)
-        if array.min() == array.max():  # black, or without a sound
+        array = store.read(array_name, row)
+        if array.min() == array.max():  # blank or silent
             continue
         hashes[row] = hashlib.sha256(array.tobytes()).digest()
-        prints[row] = printed(array)
-    of_hash: dict[bytes, list[int]] = defaultdict(list)
-    for row, found in enumerate(hashes):
-        of_hash[found or str(row).encode()].append(row)
-    yield way, [pair for rows in of_hash.values() for pair in pairwise(rows)]
-    near = correlated_pairs(prints, threshold)
-    yield f"{way} again", [(i, j) for i, j in near if hashes[i] != hashes[j]]
+        fingerprints[row] = fingerprint(array)
+    by_hash: dict[bytes, list[int]] = defaultdict(list)
+    for row, digest in enumerate(hashes):
+        by_hash[digest or str(row).encode()].append(row)
+    yield kind, [pair for rows in by_hash.values() for pair in pairwise(rows)]
+    near = correlated_pairs(fingerprints, threshold)
+    yield f"{kind} re-encoded", [(i, j) for i, j in near if hashes[i] != hashes[j]]
 
 
-def _grouped(ways: Mapping[Pair, set[str]]) -> list[DuplicateGroup]:
-    """Join pairs that share a clip."""
+def _group(kinds_of: Mapping[Pair, set[str]]) -> list[DuplicateGroup]:
+    """Join pairs that share a clip into groups."""
     root: dict[int, int] = {}
 
     def find(row: int) -> int:
@@ -152,18 +158,18 @@ def _grouped(ways: Mapping[Pair, set[str]]) -> list[DuplicateGroup]:
             row = root[row]
         return row
 
-    for one, other in sorted(ways):
+    for one, other in sorted(kinds_of):
         root[max(find(one), find(other))] = min(find(one), find(other))
     rows: dict[int, list[int]] = defaultdict(list)
-    how: dict[int, set[str]] = defaultdict(set)
+    match_kinds: dict[int, set[str]] = defaultdict(set)
     for row in sorted(root):
         rows[find(row)].append(row)
-    for (one, _), found in ways.items():
-        how[find(one)] |= found
+    for (one, _), kinds in kinds_of.items():
+        match_kinds[find(one)] |= kinds
     return [
         DuplicateGroup(
             rows=tuple(rows[r]),
-            match_kinds=tuple(w for w in MATCH_KINDS if w in how[r]),
+            match_kinds=tuple(k for k in MATCH_KINDS if k in match_kinds[r]),
         )
         for r in sorted(rows)
     ]

@@ -1,4 +1,4 @@
-"""What is in a store, for a person to read."""
+"""Printed overview of a store."""
 
 from collections import Counter
 
@@ -8,9 +8,12 @@ from rich.table import Table
 from mmder_store.schema import COLUMNS, STATUSES, arrays_of, shape_of
 from mmder_store.store import Store
 
+MAX_FAULTY_CLIPS = 20
+"""Maximum number of clips to print that are not ok."""
+
 
 def show(store: Store, console: Console) -> None:
-    """Print contents, settings, counts and sizes."""
+    """Print contents, settings, counts and sizes of a store."""
     spec, columns = store.spec, store.columns
     console.print(
         f"[bold]{store.path.name}[/]: {spec.corpus}, {len(store)} clips of "
@@ -35,7 +38,7 @@ def show(store: Store, console: Console) -> None:
         console.print(f"folds    {protocol.name}: {folds}, {protocol.source}")
     console.print(_emotions(store))
     console.print(_sizes(store))
-    for row in (columns["status"] != "ok").nonzero()[0][:20]:
+    for row in (columns["status"] != "ok").nonzero()[0][:MAX_FAULTY_CLIPS]:
         console.print(
             f"{columns['clip_id'][row]}: {columns['status'][row]}, "
             f"{columns['reason'][row]}",
@@ -44,7 +47,7 @@ def show(store: Store, console: Console) -> None:
 
 
 def _emotions(store: Store) -> Table:
-    """Count the clips of every emotion."""
+    """Return a table of the number of clips per emotion."""
     table = Table("emotion", "clips", "ok", title="emotions")
     emotions, ok = store.columns["emotion"], store.columns["status"] == "ok"
     for emotion, count in sorted(Counter(emotions).items()):
@@ -54,8 +57,8 @@ def _emotions(store: Store) -> Table:
 
 
 def _sizes(store: Store) -> Table:
-    """List the arrays with their shapes and bytes on disk."""
-    table = Table("array", "shape of a clip", "dtype", "MB on disk", title="arrays")
+    """Return a table of the arrays with their shapes and sizes on disk."""
+    table = Table("array", "shape per clip", "dtype", "MB on disk", title="arrays")
     sizes = store.size_bytes()
     for array in arrays_of(store.spec.settings):
         shape = " x ".join(map(str, shape_of(array, store.spec.settings)))

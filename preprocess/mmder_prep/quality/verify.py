@@ -1,4 +1,4 @@
-"""Is a store what its settings say? Bytes against the ledger, times recomputed."""
+"""Check of a store: bytes against the ledger, times against the settings."""
 
 from collections.abc import Iterator
 
@@ -7,11 +7,12 @@ import numpy as np
 from mmder_prep.timeline import EARLY_S, instants, windows
 from mmder_store.settings import FRAMES_8, FRAMES_16
 from mmder_store.store import Store
+from mmder_store.verify import verify_store
 
 
 def problems(store: Store) -> Iterator[str]:
-    """Read everything and yield a line for each thing that is wrong."""
-    yield from store.problems()
+    """Read the whole store and yield one line per problem."""
+    yield from verify_store(store)
     for row in range(len(store)):
         if store.columns["status"][row] != "failed":
             for problem in _time_problems(store, row):
@@ -19,22 +20,22 @@ def problems(store: Store) -> Iterator[str]:
 
 
 def _time_problems(store: Store, row: int) -> Iterator[str]:
-    """Compare the stored times of a clip with those its settings give."""
+    """Compare the stored times of a clip with those computed from the settings."""
     start_s = float(store.columns["start_s"][row])
     step_s = float(store.columns["step_s"][row])
-    stated_s = store.spec.settings.step_s
-    if stated_s is not None and step_s != stated_s:
-        yield f"step {step_s} s, the settings say {stated_s} s"
-    wanted_s = instants(start_s, step_s, FRAMES_16)
+    expected_step_s = store.spec.settings.step_s
+    if expected_step_s is not None and step_s != expected_step_s:
+        yield f"step {step_s} s, the settings have {expected_step_s} s"
+    target_s = instants(start_s, step_s, FRAMES_16)
     for count in (FRAMES_16, FRAMES_8):
         every = FRAMES_16 // count
-        want = windows(wanted_s[::every], every * step_s)
-        if not np.array_equal(store.read(f"window_{count}_s", row), want):
-            yield f"window_{count}_s is not around its instants"
+        expected = windows(target_s[::every], every * step_s)
+        if not np.array_equal(store.read(f"window_{count}_s", row), expected):
+            yield f"window_{count}_s is not centered on the instants"
     if "frame_time_s" not in store or store.columns["status"][row] == "no_video":
         return
     times_s = store.read("frame_time_s", row)
     if (np.diff(times_s) < 0).any():
-        yield "frame_time_s goes backwards"
-    if (times_s[1:] > wanted_s[1:] + EARLY_S).any() and times_s[0] <= start_s:
+        yield "frame_time_s decreases"
+    if (times_s[1:] > target_s[1:] + EARLY_S).any() and times_s[0] <= start_s:
         yield "a frame was taken before it was on screen"

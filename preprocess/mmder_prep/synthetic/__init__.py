@@ -1,1 +1,1 @@
-"""The generated sample corpus."""
+"""The synthetic corpus of generated talking heads."""

@@ -1,6 +1,7 @@
-"""One clip of the sample corpus: from its seed to its bytes.
+"""Synthesis of one clip of the synthetic corpus, from its seed to its bytes.
 
-The workers of the pool load this module and no more, so it stays clear of the store.
+The worker processes import only this module, so it must not import the store or other
+heavy libraries.
 """
 
 from collections.abc import Iterator
@@ -15,33 +16,39 @@ from jaxtyping import Float
 from mmder_prep.synthetic.appearance import (
     HEIGHT_PX,
     WIDTH_PX,
+    Appearance,
     FaceTraits,
-    Look,
+    draw_appearance,
     draw_face,
-    draw_look,
 )
-from mmder_prep.synthetic.face_motion import film
-from mmder_prep.synthetic.voice import RATE_HZ, draw_throat, draw_voice, loudness, speak
+from mmder_prep.synthetic.face_motion import render_frames
+from mmder_prep.synthetic.voice import (
+    SAMPLE_RATE_HZ,
+    draw_vocal_tract,
+    draw_voice,
+    loudness,
+    synthesize_speech,
+)
 from mmder_store.atomic_files import atomic_write
 
 FPS = Fraction(30000, 1001)
 FRAMES = (93, 107)  # 3.10 to 3.57 s
-SPREAD = 0.35  # of a clip about its state; the states are 1 apart
-# The same input gives the same bytes; a fixed quantiser leaves still blocks alone.
+STATE_STD = 0.35  # of the clips around their state; the states are 1 apart
+# Equal input yields equal bytes; a fixed quantizer does not change static blocks.
 H264 = {"preset": "ultrafast", "qp": "24", "threads": "1", "flags": "+bitexact"}
 AAC = {"b": "128k", "aac_coder": "fast", "flags": "+bitexact"}
-AAC_SAMPLES = 1024  # a frame
+AAC_SAMPLES = 1024  # per AAC frame
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Emotion:
-    """One emotion of RAVDESS, as this corpus shows it.
+    """One emotion of RAVDESS and its states in this corpus.
 
     Attributes:
-        name: As in RAVDESS.
-        code: The third part of a RAVDESS file name.
-        face: -1 down, 0 mid, 1 up.
-        voice: -1 low, 0 mid, 1 high.
+        name: Name, as in RAVDESS.
+        code: Third part of a RAVDESS file name.
+        face: Face state: -1 down, 0 neutral, 1 up.
+        voice: Voice state: -1 low, 0 medium, 1 high.
     """
 
     name: str
@@ -64,7 +71,7 @@ EMOTIONS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Clip:
-    """All that a clip is made from; the same clip gives the same bytes."""
+    """Input of a clip; equal input yields equal bytes."""
 
     seed: int
     actor: int
@@ -72,73 +79,84 @@ class Clip:
 
     @property
     def path(self) -> Path:
-        """The file below the root of the corpus."""
+        """Path relative to the root of the corpus."""
         code, actor = self.emotion.code, self.actor
         return Path(f"Actor_{actor:02}", f"01-01-{code:02}-01-01-01-{actor:02}.mp4")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Script:
-    """A clip before it is filmed: the sound, and the mouth that goes with it."""
+class ClipContent:
+    """Content of a clip before rendering."""
 
-    look: Look
+    appearance: Appearance
     face: FaceTraits
-    sound: Float[np.ndarray, " time"]
+    audio: Float[np.ndarray, " time"]
     openness: Float[np.ndarray, " frame"]
+    """Opening of the mouth in each frame, 0 to 1."""
 
 
-def write_script(clip: Clip) -> Script:
-    """Draw a clip and synthesise its sound."""
-    actor = np.random.default_rng([clip.seed, clip.actor, 0])  # no emotion's code
-    look = draw_look(actor, actor=clip.actor)
-    throat = draw_throat(actor, male=clip.actor % 2 == 1)
+def draw_content(clip: Clip) -> ClipContent:
+    """Draw the content of a clip and synthesize its audio."""
+    # The actor is drawn without the code of the emotion.
+    actor_rng = np.random.default_rng([clip.seed, clip.actor, 0])
+    appearance = draw_appearance(actor_rng, actor=clip.actor)
+    vocal_tract = draw_vocal_tract(actor_rng, male=clip.actor % 2 == 1)
     rng = np.random.default_rng([clip.seed, clip.actor, clip.emotion.code])
-    face = draw_face(rng, state=clip.emotion.face, spread=SPREAD)
-    voice = draw_voice(rng, state=clip.emotion.voice, spread=SPREAD)
+    face = draw_face(rng, state=clip.emotion.face, std=STATE_STD)
+    voice = draw_voice(rng, state=clip.emotion.voice, std=STATE_STD)
     n_frames = int(rng.integers(FRAMES[0], FRAMES[1] + 1))
-    n_samples = round(n_frames * RATE_HZ / FPS)
-    sound = speak(throat, voice, n_samples=n_samples, rng=rng)
-    envelope = loudness(sound)
-    at = np.round(np.arange(n_frames) * float(RATE_HZ / FPS)).astype(int)
-    openness = envelope[at] / envelope.max()
-    return Script(look=look, face=face, sound=sound, openness=openness)
+    n_samples = round(n_frames * SAMPLE_RATE_HZ / FPS)
+    audio = synthesize_speech(vocal_tract, voice, n_samples=n_samples, rng=rng)
+    envelope = loudness(audio)
+    samples = np.round(np.arange(n_frames) * float(SAMPLE_RATE_HZ / FPS)).astype(int)
+    openness = envelope[samples] / envelope.max()
+    return ClipContent(appearance=appearance, face=face, audio=audio, openness=openness)
 
 
 def write_clip(out: Path, clip: Clip) -> None:
-    """Film one clip into its file; the final name only ever holds a whole clip."""
-    script = write_script(clip)
+    """Write one clip to its file; the final name never holds a partial clip."""
+    content = draw_content(clip)
     path = out / clip.path
     path.parent.mkdir(exist_ok=True)
-    # A stream of its own, so that the head's movement is free of the voice's draws.
+    # A generator of its own, so that the head does not depend on draws of the voice.
     rng = np.random.default_rng([clip.seed, clip.actor, clip.emotion.code, 1])
-    pictures = film(
-        script.look, script.face, openness=script.openness, fps=float(FPS), rng=rng
+    frames = render_frames(
+        content.appearance,
+        content.face,
+        openness=content.openness,
+        fps=float(FPS),
+        rng=rng,
     )
     with atomic_write(path) as part:
-        _encode(part, pictures, script.sound)
+        _encode(part, frames, content.audio)
 
 
 def _encode(
-    path: Path, pictures: Iterator[np.ndarray], sound: Float[np.ndarray, " time"]
+    path: Path, frames: Iterator[np.ndarray], audio: Float[np.ndarray, " time"]
 ) -> None:
-    """Write I420 pictures as H.264, and the sound twice as stereo AAC."""
+    """Write I420 frames as H.264, and mono audio as stereo AAC."""
     with av.open(
         str(path), "w", format="mp4", options={"fflags": "+bitexact"}
     ) as container:
-        video = container.add_stream("libx264", rate=FPS, options=H264)
-        video.width, video.height, video.pix_fmt = WIDTH_PX, HEIGHT_PX, "yuv420p"
-        audio = container.add_stream("aac", rate=RATE_HZ, layout="stereo", options=AAC)
-        for pts, planes in enumerate(pictures):
-            # The encoder copies the buffer at once.
+        video_stream = container.add_stream("libx264", rate=FPS, options=H264)
+        video_stream.width, video_stream.height = WIDTH_PX, HEIGHT_PX
+        video_stream.pix_fmt = "yuv420p"
+        audio_stream = container.add_stream(
+            "aac", rate=SAMPLE_RATE_HZ, layout="stereo", options=AAC
+        )
+        for pts, planes in enumerate(frames):
+            # The encoder copies the buffer immediately.
             frame = av.VideoFrame.from_numpy_buffer(planes, format="yuv420p")
             frame.pts, frame.time_base = pts, 1 / FPS
-            container.mux(video.encode(frame))
-        container.mux(video.encode(None))
-        stereo = np.tile(sound.astype(np.float32), (2, 1))
+            container.mux(video_stream.encode(frame))
+        container.mux(video_stream.encode(None))
+        stereo = np.tile(audio.astype(np.float32), (2, 1))
         for start in range(0, stereo.shape[1], AAC_SAMPLES):
-            piece = np.ascontiguousarray(stereo[:, start : start + AAC_SAMPLES])
-            heard = av.AudioFrame.from_ndarray(piece, format="fltp", layout="stereo")
-            heard.sample_rate, heard.pts = RATE_HZ, start
-            heard.time_base = Fraction(1, RATE_HZ)
-            container.mux(audio.encode(heard))
-        container.mux(audio.encode(None))
+            block = np.ascontiguousarray(stereo[:, start : start + AAC_SAMPLES])
+            audio_frame = av.AudioFrame.from_ndarray(
+                block, format="fltp", layout="stereo"
+            )
+            audio_frame.sample_rate, audio_frame.pts = SAMPLE_RATE_HZ, start
+            audio_frame.time_base = Fraction(1, SAMPLE_RATE_HZ)
+            container.mux(audio_stream.encode(audio_frame))
+        container.mux(audio_stream.encode(None))

@@ -1,7 +1,7 @@
-"""A corpus to try the programs with: generated talking heads, RAVDESS names.
+"""Synthetic corpus of talking heads with the file names of RAVDESS, for trying mmder.
 
-Each emotion is a pair of a face state and a voice state, so that neither picture
-nor sound tells all of them apart; the states overlap from clip to clip.
+Each emotion is a pair of a face state and a voice state, so that neither video nor
+audio is enough to distinguish all of them. The states of different clips overlap.
 """
 
 import multiprocessing
@@ -18,18 +18,22 @@ from mmder_prep.synthetic.clip import EMOTIONS, Clip, write_clip
 from mmder_store.atomic_files import atomic_write
 from mmder_store.errors import SettingsError
 
-VERSION = 2  # of the generator: raise it when the same seed gives other clips
+VERSION = 2  # of the generator: increment it if equal seeds yield other clips
 NOTE = "SAMPLE.txt"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleSummary:
-    """What a run did: clips in the corpus, newly written, found finished."""
+    """Result of writing a corpus."""
 
     clips: int
+    """Number of clips in the corpus."""
     written: int
+    """Number of clips that this run wrote."""
     kept: int
+    """Number of clips that existed before."""
     root: Path
+    """Folder of the corpus."""
 
 
 def write_sample(
@@ -40,20 +44,21 @@ def write_sample(
     workers: int = 2,
     progress: Callable[[int, int], None] | None = None,
 ) -> SampleSummary:
-    """Write the sample corpus, or what is missing of it.
+    """Write the synthetic corpus, or its missing clips.
 
     Args:
-        out: The root of the corpus; a new or empty folder, or one begun before.
-        actors: How many actors, 1 to 24.
-        seed: Another seed gives other actors and other clips.
-        workers: Processes; 1 stays in this one. The bytes are the same.
-        progress: Called with the clips done so far and all clips.
+        out: Root of the corpus: a new or empty folder, or an unfinished corpus.
+        actors: Number of actors, 1 to 24.
+        seed: Seed of the actors and the clips.
+        workers: Number of processes; with 1, no process is started. The bytes do not
+            depend on it.
+        progress: Function that is called with the number of clips done and in total.
 
     Returns:
-        What was done.
+        The numbers of clips.
 
     Raises:
-        SettingsError: If `out` holds something else, or another sample.
+        SettingsError: If `out` has other files or a corpus with other settings.
     """
     if not 1 <= actors <= 24 or seed < 0 or workers < 1:
         msg = (
@@ -70,14 +75,16 @@ def write_sample(
     ]
     missing = [clip for clip in clips if not (out / clip.path).exists()]
     kept = len(clips) - len(missing)
-    for done, _ in enumerate(_written(out, missing, workers=workers), start=kept + 1):
+    for done, _ in enumerate(
+        _write_clips(out, missing, workers=workers), start=kept + 1
+    ):
         if progress is not None:
             progress(done, len(clips))
     return SampleSummary(clips=len(clips), written=len(missing), kept=kept, root=out)
 
 
-def _written(out: Path, clips: list[Clip], *, workers: int) -> Iterator[None]:
-    """Write clips, in any order; yield after each."""
+def _write_clips(out: Path, clips: list[Clip], *, workers: int) -> Iterator[None]:
+    """Write clips in any order, and yield after each one."""
     if workers == 1 or len(clips) < 2:
         for clip in clips:
             write_clip(out, clip)
@@ -87,24 +94,24 @@ def _written(out: Path, clips: list[Clip], *, workers: int) -> Iterator[None]:
         min(workers, len(clips)),
         mp_context=multiprocessing.get_context("spawn"),
         initializer=cv2.setNumThreads,
-        initargs=(1,),  # a worker is one core's worth
+        initargs=(1,),  # one thread per worker
     )
-    # Ctrl-C reaches the whole group. The workers start in here and inherit the mask:
-    # the clips in hand are finished, the rest dropped.
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    # Ctrl-C reaches all processes of the group. The workers start while the signal is
+    # blocked and inherit the mask, so they finish their clips; the others are canceled.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         futures = [pool.submit(write_clip, out, clip) for clip in clips]
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         for future in as_completed(futures):
             future.result()
             yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         pool.shutdown(cancel_futures=True)
 
 
 def _note(*, actors: int, seed: int) -> str:
-    """Return what SAMPLE.txt says about the corpus beside it."""
+    """Return the text of SAMPLE.txt, which describes the corpus in its folder."""
     return (
         "These clips are generated. Nobody speaks, and nobody feels anything.\n"
         f"portrait: {PORTRAIT}\n"
@@ -115,7 +122,7 @@ def _note(*, actors: int, seed: int) -> str:
 
 
 def _claim(out: Path, *, note: str) -> None:
-    """Make `out` the folder of this sample, or refuse it."""
+    """Reserve `out` for this corpus, or raise an error if it is in use."""
     path = out / NOTE
     way_out = "choose another --out, or delete the folder"
     if path.is_file():
@@ -127,7 +134,7 @@ def _claim(out: Path, *, note: str) -> None:
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         msg = (
             f"{out}: found other files and no {NOTE}; "
-            f"expected a new folder, or a sample begun before; {way_out}"
+            f"expected a new folder, or an unfinished sample; {way_out}"
         )
         raise SettingsError(msg)
     out.mkdir(parents=True, exist_ok=True)
@@ -136,5 +143,5 @@ def _claim(out: Path, *, note: str) -> None:
 
 
 def _facts(note: str) -> str:
-    """Return the settings a note speaks of, on one line."""
+    """Return the settings in a note, on one line."""
     return ", ".join(note.splitlines()[2:]) or "an empty note"

@@ -1,1 +1,1 @@
-"""Baselines that a trained encoder is compared with."""
+"""Baselines to compare a trained encoder with."""

@@ -1,27 +1,33 @@
-"""A simple baseline on the same clips and folds: a classifier of statistics of sound.
+"""Audio baseline: a simple classifier on the same clips and folds as an encoder.
 
-What an encoder must beat before it has shown anything.
+A trained encoder is only useful if it scores better.
 """
 
 import platform
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from jaxtyping import Float64, Int64
 
 from mmder_store import LabelSet, Store
 from mmder_store.atomic_files import atomic_write
 from mmder_store.errors import SettingsError
 from mmder_store.settings import digest
-from mmder_train.baselines.audio_statistics import AUDIBLE_DB, BANDS, statistics
+from mmder_train.baselines.audio_statistics import AUDIBLE_DB, BANDS, clip_statistics
+from mmder_train.baselines.classifiers import (
+    CLASSIFIERS,
+    Classifier,
+    Statistics,
+    fit_and_predict,
+)
 from mmder_train.data import folds
 from mmder_train.data.selection import ClipSelection, excluded_text, select_clips
 from mmder_train.evaluation import confusion_plot, metrics, summary
+from mmder_train.evaluation.build_results import fold_confusion
 from mmder_train.evaluation.run_directory import (
     RESULTS_VERSION,
     FoldResult,
@@ -30,74 +36,40 @@ from mmder_train.evaluation.run_directory import (
 from mmder_train.fusion.strategies import STRATEGIES
 
 PACKAGES = ("mmder", "numpy", "scikit-learn", "zarr")
-Sample = Float64[np.ndarray, "clip statistic"]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Classifier:
-    """A classifier of scikit-learn and the numbers it is made with.
-
-    They were chosen once on RAVDESS, by WAR among the speakers 05 to 20 that fold 1
-    trains on (four groups of speakers in turn), and are the same for every fold and
-    corpus. On folds 2 to 5 of RAVDESS the choice is therefore not blind: those speakers
-    were among the ones it was made by.
-    """
-
-    title: str
-    settings: Mapping[str, float]
-    make: Callable[[Mapping[str, float], int], Any]
-    """Take the settings and the number of statistics."""
-
-
-def _logistic(settings: Mapping[str, float], statistics: int) -> Any:  # noqa: ANN401
-    from sklearn.linear_model import LogisticRegression
-
-    return LogisticRegression(C=settings["c"], max_iter=1000)
-
-
-def _svm(settings: Mapping[str, float], statistics: int) -> Any:  # noqa: ANN401
-    from sklearn.svm import SVC
-
-    return SVC(C=settings["c"], gamma=settings["gamma_scaled"] / statistics)
-
-
-CLASSIFIERS = {
-    "logistic": Classifier(
-        title="logistic regression", settings={"c": 0.003}, make=_logistic
-    ),
-    "svm": Classifier(
-        title="SVM, radial kernel",
-        settings={"c": 30.0, "gamma_scaled": 0.03},
-        make=_svm,
-    ),
-}
+"""Packages whose versions are recorded in the results."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Baseline:
-    """A baseline whose settings and store fit each other. Nothing in it is drawn."""
+    """A baseline whose settings were checked against its store.
+
+    It is deterministic: no random numbers are used.
+    """
 
     model: Literal["logistic", "svm"]
     store: Store
     labels: LabelSet
     protocol: str
+    """Name of the fold protocol."""
     fold: int | None
+    """Number of the only fold to test, None for all."""
     clips: ClipSelection
     split: tuple[folds.Fold, ...]
-    notes: list[str]
+    """Folds to test."""
+    warnings: list[str]
 
     @property
     def name(self) -> str:
-        """What results call it, where a run names a strategy."""
+        """Name of the baseline in results, in place of a strategy name."""
         return f"baseline-{self.model}"
 
     @property
     def classifier(self) -> Classifier:
-        """Its row of the table."""
+        """Classifier and its settings."""
         return CLASSIFIERS[self.model]
 
     def identity(self) -> dict[str, Any]:
-        """Give all that determines the numbers."""
+        """Return the settings and the store that determine the results."""
         return {
             "config": {
                 "strategies": [self.name],
@@ -116,10 +88,10 @@ class Baseline:
         }
 
     def default_run_dir(self) -> Path:
-        """Name a folder after the store and all that determines the numbers."""
-        found = self.identity()
-        name = f"{Path(found['store']['name']).stem}-{self.name}"
-        return Path("runs") / f"{name}-{digest(found)[:8]}"
+        """Return a folder named after the store and a hash of the identity."""
+        identity = self.identity()
+        name = f"{Path(identity['store']['name']).stem}-{self.name}"
+        return Path("runs") / f"{name}-{digest(identity)[:8]}"
 
 
 def setup_baseline(
@@ -130,95 +102,96 @@ def setup_baseline(
     protocol: str,
     fold: int | None,
 ) -> Baseline:
-    """Check that the store can serve the settings.
+    """Check the settings against the store, and select clips and folds.
 
     Clips, labels and folds are those of ``--strategy audio``.
 
     Args:
         store: A sealed store.
-        model: Which classifier.
-        labels: Label set of the store; empty for its first.
-        protocol: How speakers are cut into folds; empty for the store's first.
-        fold: The one fold that is tested, None for all.
+        model: Name of the classifier.
+        labels: Name of a label set of the store. Empty for its first one.
+        protocol: Name of the fold protocol. Empty for the first one of the store.
+        fold: Number of the only fold to test, None for all.
 
     Raises:
-        SettingsError: If it cannot.
+        SettingsError: If the store does not have the label set, the protocol or the
+            fold, or has no clips for it.
     """
-    sets = {s.name: s for s in store.spec.label_sets}
-    chosen = sets.get(labels or next(iter(sets), ""))
-    if chosen is None:
-        msg = f"--labels {labels}: this store has {', '.join(sets) or 'none'}"
+    label_sets = {s.name: s for s in store.spec.label_sets}
+    label_set = label_sets.get(labels or next(iter(label_sets), ""))
+    if label_set is None:
+        msg = f"--labels {labels}: this store has {', '.join(label_sets) or 'none'}"
         raise SettingsError(msg)
     speakers = [str(s) for s in store.columns["speaker"]]
-    cut = folds.choose_protocol(protocol, store.spec.protocols, speakers)
-    clips = select_clips(store, strategy=STRATEGIES["audio"], labels=chosen)
-    split = folds.split(clips.speaker, cut)
-    notes = folds.fold_warnings(split, cut, clips.label, chosen.classes)
+    chosen = folds.choose_protocol(protocol, store.spec.protocols, speakers)
+    clips = select_clips(store, strategy=STRATEGIES["audio"], labels=label_set)
+    split = folds.split(clips.speaker, chosen)
+    warnings = folds.fold_warnings(split, chosen, clips.label, label_set.classes)
     if clips.excluded:
-        notes.insert(0, excluded_text(clips.excluded))
-    tested = folds.select_folds(split, fold, cut)
-    for one in tested:
-        if len(np.unique(clips.label[one.train])) < 2:
+        warnings.insert(0, excluded_text(clips.excluded))
+    tested = folds.select_folds(split, fold, chosen)
+    for one_fold in tested:
+        if len(np.unique(clips.label[one_fold.train])) < 2:
             msg = (
-                f"fold {one.number}: all clips to train on are of one class; a "
-                "classifier needs two"
+                f"fold {one_fold.number}: all training clips are of one class; "
+                "expected at least two classes"
             )
             raise SettingsError(msg)
     return Baseline(
         model=model,
         store=store,
-        labels=chosen,
-        protocol=cut.name,
+        labels=label_set,
+        protocol=chosen.name,
         fold=fold,
         clips=clips,
         split=tested,
-        notes=notes,
+        warnings=warnings,
     )
 
 
 def evaluate_baseline(
-    baseline: Baseline, folder: RunDirectory, *, say: Callable[[str], None]
+    baseline: Baseline, run_dir: RunDirectory, *, log: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Train and test every fold; give the results, in the form that a run has.
+    """Train and test every fold, and return results in the format of a run.
 
     Args:
-        baseline: From `prepare`.
-        folder: Where results go; what is finished there is not done again.
-        say: Takes a line for the user.
+        baseline: Baseline from `setup_baseline`.
+        run_dir: Folder for the results. If it contains them already, they are returned.
+        log: Function that is called with each line for the user.
     """
-    folder.open(baseline.identity())
-    recorded = folder.results()
-    if recorded is not None:
-        return recorded
-    for note in baseline.notes:
-        say(f"{baseline.name}: {note}")
+    run_dir.open(baseline.identity())
+    finished = run_dir.results()
+    if finished is not None:
+        return finished
+    for warning in baseline.warnings:
+        log(f"{baseline.name}: {warning}")
     started = time.monotonic()
-    sample = load_statistics(baseline)
-    say(
-        f"{baseline.name}: {sample.shape[1]} statistics of {len(sample)} clips, "
-        f"{time.monotonic() - started:.1f} s"
+    statistics = load_statistics(baseline)
+    log(
+        f"{baseline.name}: {statistics.shape[1]} statistics of {len(statistics)} "
+        f"clips, {time.monotonic() - started:.1f} s"
     )
-    records = []
-    for record, line in _tested(baseline, sample):
-        folder.finish_fold(record)
-        records.append(record)
-        say(line)
+    fold_results = []
+    for fold_result, line in _test_folds(baseline, statistics):
+        run_dir.finish_fold(fold_result)
+        fold_results.append(fold_result)
+        log(line)
     classes = baseline.labels.classes
-    results = _results(baseline, sample.shape[1], records)
-    folder.write_predictions(baseline.name, records, classes)
-    found = results["strategies"][baseline.name]
-    with atomic_write(folder.confusion(baseline.name)) as draft:
-        confusion_plot.draw_confusion(draft, baseline.name, found, classes)
-    folder.finish(results)
+    results = _results(baseline, statistics.shape[1], fold_results)
+    run_dir.write_predictions(baseline.name, fold_results, classes)
+    scores = results["strategies"][baseline.name]
+    with atomic_write(run_dir.confusion(baseline.name)) as draft:
+        confusion_plot.draw_confusion(draft, baseline.name, scores, classes)
+    run_dir.finish(results)
     return results
 
 
-def load_statistics(baseline: Baseline) -> Sample:
-    """Give the statistics of every clip, read one after the other."""
+def load_statistics(baseline: Baseline) -> Statistics:
+    """Compute the statistics of every clip, one clip at a time."""
     store = baseline.store
     return np.stack(
         [
-            statistics(
+            clip_statistics(
                 store.read("mfcc_16", int(row)),
                 store.read("stft_16", int(row)),
                 store.spec.settings,
@@ -228,52 +201,18 @@ def load_statistics(baseline: Baseline) -> Sample:
     )
 
 
-def shares(
-    classifier: Classifier,
-    sample: Sample,
-    labels: Int64[np.ndarray, " clip"],
-    train: Int64[np.ndarray, " train"],
-    *,
-    classes: int,
-) -> Float64[np.ndarray, "clip class"]:
-    """Fit on the train side, scaling included; give every clip's share of each class.
-
-    Shares are the softmax of the classifier's scores: probabilities of a logistic
-    regression; of an SVM they keep the order and no more.
-
-    Args:
-        classifier: Row of the table.
-        sample: Statistics of every clip.
-        labels: Classes of every clip; those of clips that are not trained on are not
-            looked at.
-        train: Positions of the clips trained on.
-        classes: How many there are; what nobody trained on shows gets nothing.
-    """
-    from sklearn.preprocessing import StandardScaler
-
-    scaler = StandardScaler().fit(sample[train])
-    model = classifier.make(classifier.settings, sample.shape[1])
-    model.fit(scaler.transform(sample[train]), labels[train])
-    found = model.decision_function(scaler.transform(sample))
-    if found.ndim == 1:
-        # Of two classes scikit-learn gives the second one's lead.
-        found = np.stack([np.zeros(len(found)), found], axis=1)
-    scores = np.full((len(sample), classes), -np.inf)
-    scores[:, model.classes_] = found
-    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return np.asarray(raised / raised.sum(axis=1, keepdims=True))
-
-
-def _tested(baseline: Baseline, sample: Sample) -> Iterator[tuple[FoldResult, str]]:
-    """Give each fold's record, and a line about it."""
+def _test_folds(
+    baseline: Baseline, statistics: Statistics
+) -> Iterator[tuple[FoldResult, str]]:
+    """Yield the result of each fold, and a log line about it."""
     clips, classes = baseline.clips, len(baseline.labels.classes)
     for fold in baseline.split:
         started = time.monotonic()
-        share = shares(
-            baseline.classifier, sample, clips.label, fold.train, classes=classes
+        probabilities = fit_and_predict(
+            baseline.classifier, statistics, clips.label, fold.train, classes=classes
         )
-        loss = -np.log(share[fold.train, clips.label[fold.train]]).mean()
-        record = FoldResult(
+        loss = -np.log(probabilities[fold.train, clips.label[fold.train]]).mean()
+        result = FoldResult(
             strategy=baseline.name,
             fold=fold.number,
             speakers=fold.speakers,
@@ -283,36 +222,29 @@ def _tested(baseline: Baseline, sample: Sample) -> Iterator[tuple[FoldResult, st
             clip_id=tuple(clips.clip_id[i] for i in fold.test),
             speaker=tuple(clips.speaker[i] for i in fold.test),
             label=tuple(clips.label[fold.test].tolist()),
-            probability=tuple(map(tuple, share[fold.test].tolist())),
+            probability=tuple(map(tuple, probabilities[fold.test].tolist())),
         )
-        counts = _counts(record, classes=classes)
+        counts = fold_confusion(result, classes=classes)
         yield (
-            record,
+            result,
             f"{baseline.name} fold {fold.number}: WAR {metrics.war(counts):.1%}, UAR "
             f"{metrics.uar(counts):.1%}, trained on {len(fold.train)} clips, tested "
             f"on {len(fold.test)}, {time.monotonic() - started:.1f} s",
         )
 
 
-def _counts(
-    record: FoldResult, *, classes: int
-) -> Int64[np.ndarray, "{classes} {classes}"]:
-    label = np.array(record.label, dtype=np.int64)
-    return metrics.confusion(label, record.predicted(), classes=classes)
-
-
 def _results(
-    baseline: Baseline, statistics: int, records: list[FoldResult]
+    baseline: Baseline, statistics: int, fold_results: list[FoldResult]
 ) -> dict[str, Any]:
     identity, store = baseline.identity(), baseline.store
     classes = len(baseline.labels.classes)
-    more = {
+    details = {
         r.fold: {
             "speakers": list(r.speakers),
             "train_clips": r.train_clips,
             "train_loss": r.history[0]["loss"],
         }
-        for r in records
+        for r in fold_results
     }
     return {
         "format": RESULTS_VERSION,
@@ -331,12 +263,13 @@ def _results(
         "strategies": {
             baseline.name: {
                 "equation": f"{baseline.classifier.title}, "
-                f"{statistics} statistics of the sound",
+                f"{statistics} statistics of the audio",
                 "clips": len(baseline.clips.row),
-                "left_out": baseline.clips.excluded,
-                "notes": baseline.notes,
-                **summary.summary(
-                    {r.fold: _counts(r, classes=classes) for r in records}, more
+                "excluded": baseline.clips.excluded,
+                "warnings": baseline.warnings,
+                **summary.summarize_folds(
+                    {r.fold: fold_confusion(r, classes=classes) for r in fold_results},
+                    details,
                 ),
             }
         },

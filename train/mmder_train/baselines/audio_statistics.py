@@ -1,8 +1,9 @@
-"""Simple statistics of a clip's sound, from the windows that a store keeps.
+"""Statistics over time of a clip's audio, from the spectrogram windows of a store.
 
-Nothing here opens a file. Windows overlap by half, and the first and the last column
-of each is half made of the zeros beyond its bounds. `track` undoes both, so that every
-instant counts once and none is tainted.
+Pure functions on arrays; no files are opened. Windows overlap by half, and half of the
+first and of the last column of each window comes from the zeros beyond its bounds.
+`join_windows` undoes both, so that each instant counts once and none is affected by
+the zeros.
 """
 
 import numpy as np
@@ -11,21 +12,22 @@ from jaxtyping import Bool, Float, Float64, Int64
 from mmder_store import PrepSettings
 
 BANDS = 26
-"""Mel bands at most, made from the STFT."""
+"""Maximum number of mel bands, computed from the STFT."""
 AUDIBLE_DB = 60.0
-"""A column this far below the loudest of its clip counts as silence. Measured among
-speakers that are trained on, it served logistic regression better than 30 or 45, and
-better than leaving out digital silence alone."""
+"""A column this far below the loudest column of its clip counts as silence. Among
+training speakers, logistic regression scored better with 60 than with 30 or 45, and
+better than with only digital silence excluded."""
 PERCENTILES = (10, 25, 50, 75, 90)
+"""Percentiles over time, in percent."""
 
 
-def track(
+def join_windows(
     windows: Float[np.ndarray, "window band time"],
 ) -> Float64[np.ndarray, "band instant"]:
-    """Lay windows end to end: the middle half of each, and the rest of the last.
+    """Concatenate the middle half of each window, and the rest of the last one.
 
-    >>> halves = np.array([[[0, 1, 2, 3, 4]], [[2, 3, 4, 5, 6]]], dtype=np.float32)
-    >>> track(halves)
+    >>> windows = np.array([[[0, 1, 2, 3, 4]], [[2, 3, 4, 5, 6]]], dtype=np.float32)
+    >>> join_windows(windows)
     array([[1., 2., 3., 4., 5.]])
     """
     columns = windows.shape[-1]
@@ -36,11 +38,11 @@ def track(
     return np.concatenate([middle, rest], axis=-1).astype(np.float64)
 
 
-def mel_starts(settings: PrepSettings) -> Int64[np.ndarray, " band"]:
-    """Give the first frequency of each band: equal steps of mel, none of them empty.
+def mel_band_starts(settings: PrepSettings) -> Int64[np.ndarray, " band"]:
+    """Return the index of the first STFT frequency of each mel band.
 
-    Mel as 2595 log10(1 + f / 700 Hz). Low bands narrower than a frequency of the
-    transform are joined with the next.
+    Bands are equally wide in mel, 2595 log10(1 + f / 700 Hz). A low band that is
+    narrower than one STFT frequency is merged with the next, so that no band is empty.
     """
     frequency_hz = np.fft.rfftfreq(settings.fft_samples, 1 / settings.sample_rate_hz)
     mel = 2595 * np.log10(1 + frequency_hz / 700)
@@ -48,62 +50,63 @@ def mel_starts(settings: PrepSettings) -> Int64[np.ndarray, " band"]:
     return np.unique(np.searchsorted(mel, edges))
 
 
-def bands(
+def mel_band_levels(
     stft_db: Float64[np.ndarray, "frequency instant"], settings: PrepSettings
 ) -> Float64[np.ndarray, "band instant"]:
-    """Give the mean power of each mel band in dB."""
-    starts = mel_starts(settings)
+    """Return the mean power of each mel band in dB."""
+    starts = mel_band_starts(settings)
     width = np.diff(np.append(starts, len(stft_db)))
     power = np.add.reduceat(10 ** (stft_db / 10), starts, axis=0)
     return 10 * np.log10(power / width[:, None])
 
 
-def audible_windows(
+def audible_instants(
     stft_db: Float64[np.ndarray, "frequency instant"],
 ) -> Bool[np.ndarray, " instant"]:
-    """Tell which instants are within `HEARD_DB` of the loudest."""
+    """Return which instants are within `AUDIBLE_DB` of the loudest one."""
     level_db = 10 * np.log10(np.sum(10 ** (stft_db / 10), axis=0))
-    loud: Bool[np.ndarray, " instant"] = level_db >= level_db.max() - AUDIBLE_DB
-    return loud
+    audible: Bool[np.ndarray, " instant"] = level_db >= level_db.max() - AUDIBLE_DB
+    return audible
 
 
-def over_time(
+def statistics_over_time(
     values: Float64[np.ndarray, "band instant"],
-    counts: Bool[np.ndarray, " instant"],
+    audible: Bool[np.ndarray, " instant"],
 ) -> Float64[np.ndarray, " statistic"]:
-    """Give what each band does over the instants that count.
+    """Compute the statistics of each band over the audible instants.
 
-    Mean, spread, percentiles, and mean size and spread of the change from one instant
-    to the next (zero where no two neighbours count).
+    They are the mean, the standard deviation, the percentiles, and the mean absolute
+    value and standard deviation of the change from one instant to the next. The last
+    two are zero if no two neighboring instants are audible.
     """
-    kept = values[:, counts]
-    change = np.diff(values, axis=1)[:, counts[1:] & counts[:-1]]
+    selected = values[:, audible]
+    change = np.diff(values, axis=1)[:, audible[1:] & audible[:-1]]
     if not change.shape[1]:
         change = np.zeros((len(values), 1))
     return np.concatenate(
         [
-            kept.mean(axis=1),
-            kept.std(axis=1),
-            *np.percentile(kept, PERCENTILES, axis=1),
+            selected.mean(axis=1),
+            selected.std(axis=1),
+            *np.percentile(selected, PERCENTILES, axis=1),
             np.abs(change).mean(axis=1),
             change.std(axis=1),
         ]
     )
 
 
-def statistics(
+def clip_statistics(
     mfcc: Float[np.ndarray, "window coefficient time"],
     stft: Float[np.ndarray, "window frequency time"],
     settings: PrepSettings,
 ) -> Float64[np.ndarray, " statistic"]:
-    """Give the statistics over time of a clip's cepstrum and of its mel bands.
+    """Compute the statistics over time of a clip's MFCC and mel bands.
 
     Args:
-        mfcc: As stored.
-        stft: The same windows, in dB, as stored.
-        settings: Those of the store.
+        mfcc: MFCC windows of a store.
+        stft: STFT of the same windows in dB.
+        settings: Preprocessing settings of the store.
     """
-    spectrum = track(stft)
-    counts = audible_windows(spectrum)
-    parts = (track(mfcc), bands(spectrum, settings))
-    return np.concatenate([over_time(part, counts) for part in parts])
+    spectrum = join_windows(stft)
+    audible = audible_instants(spectrum)
+    parts = (join_windows(mfcc), mel_band_levels(spectrum, settings))
+    return np.concatenate([statistics_over_time(part, audible) for part in parts])

@@ -1,33 +1,37 @@
-"""TODO."""
+"""`mmder-train baseline`: a simple audio classifier on the same clips and folds."""
 
 from pathlib import Path
 
-import click
+import rich_click as click
+
+from mmder_train.cli.options import (
+    MODEL,
+    fold_option,
+    labels_option,
+    out_option,
+    protocol_option,
+    store_option,
+    verbose_option,
+)
 
 MODELS = ("logistic", "svm")
 
 
 @click.command()
-@click.argument("store", type=click.Path(path_type=Path))
+@store_option(required=True, text="Sealed store written by mmder-prep.")
+@labels_option
+@protocol_option
+@fold_option("Fold to train and test.")
 @click.option(
     "--model",
     type=click.Choice(MODELS),
     default="logistic",
-    help="Logistic regression, or an SVM with a radial kernel.",
+    show_default=True,
+    help="Logistic regression, or an SVM with an RBF kernel.",
+    panel=MODEL,
 )
-@click.option("--labels", help="Label set.  [default: the store's first]")
-@click.option(
-    "--protocol",
-    help="Folds named by the store, or speakers-5.  [default: the store's first]",
-)
-@click.option(
-    "--fold", type=click.IntRange(min=1), help="Fold that is tested.  [default: all]"
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Folder for the results.  [default: runs/STORE-baseline-MODEL-HASH]",
-)
+@out_option("Folder for the results.  [default: runs/STORE-baseline-MODEL-HASH]")
+@verbose_option
 def baseline(
     store: Path,
     model: str,
@@ -36,28 +40,28 @@ def baseline(
     fold: int | None,
     out: Path | None,
 ) -> None:
-    """Test a simple classifier on the same clips and folds.
+    """Train and test a simple classifier on the same clips and folds.
 
-    It sees means, spreads and percentiles over time of the stored sound: MFCC and mel
-    bands. Results have the form of a run, so that `report` sets them beside yours.
-    Nothing is drawn: the same store gives the same numbers.
+    Its inputs are the mean, standard deviation and percentiles over time of the stored
+    MFCC and mel bands. The results have the format of a run, so that 'mmder-train
+    compare' can rank them with yours. The baseline is deterministic.
     """
     from rich.console import Console
 
     from mmder_store import Store
     from mmder_train.baselines.audio_baseline import evaluate_baseline, setup_baseline
-    from mmder_train.evaluation import tables as scores
     from mmder_train.evaluation.run_directory import RunDirectory
+    from mmder_train.evaluation.tables import print_tables
 
-    found = setup_baseline(
+    ready = setup_baseline(
         Store(store),
         model=model,  # type: ignore[arg-type]
         labels=labels or "",
         protocol=protocol or "",
         fold=fold,
     )
-    folder = RunDirectory(path=out or found.default_run_dir())
+    run_dir = RunDirectory(path=out or ready.default_run_dir())
     results = evaluate_baseline(
-        found, folder, say=lambda line: click.echo(line, err=True)
+        ready, run_dir, log=lambda line: click.echo(line, err=True)
     )
-    scores.print_tables(results, folder, Console())
+    print_tables(results, run_dir, Console())

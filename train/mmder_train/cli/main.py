@@ -1,150 +1,147 @@
-"""`mmder-train`: options in, one line of error or a table out.
+"""The command group of `mmder-train` and its error handling.
 
-Torch and zarr take seconds to import, so nothing here imports them before an option
-was understood; names of choices are written out, and a test compares them.
+Torch and zarr take seconds to import, so they are imported only after the options were
+parsed.
 """
 
-import sys
 from pathlib import Path
 from typing import Any
 
-import click
+import rich_click as click
 from click.core import ParameterSource
 
-from mmder_train.cli import baseline, predict, report, weights
-from mmder_train.cli.options import RECIPES, training_options
+from mmder_cli.program import Program, print_error
+from mmder_train.cli.baseline import baseline
+from mmder_train.cli.compare import compare
+from mmder_train.cli.options import (
+    MODEL,
+    OPTIMIZATION,
+    OUTPUT,
+    RECIPES,
+    device_option,
+    out_option,
+    store_option,
+    training_options,
+    verbose_option,
+)
+from mmder_train.cli.predict import predict
+from mmder_train.cli.weights import weights
+
+RUNTIME_OPTIONS = (
+    *("store", "weights", "recipe", "resume", "out", "device", "workers"),
+    *("feature_cache", "save_every", "save_weights", "tensorboard"),
+)
+"""Parameters of the group that are not settings in `TrainConfig`."""
 
 
-class _Program(click.Group):
-    """A group whose commands end with one line where the user can act."""
+class TrainProgram(Program):
+    """The command group of `mmder-train`."""
 
-    def invoke(self, ctx: click.Context) -> object:
-        try:
-            return super().invoke(ctx)
-        except KeyboardInterrupt:
-            trains = ctx.invoked_subcommand is None
-            kept = "finished folds are kept" if trains else "nothing is half-written"
-            _say(f"mmder-train: interrupted; {kept}")
-            sys.exit(130)
-        except Exception as error:
-            text = _one_line(error)
-            if text is None or ctx.params.get("verbose"):
-                raise
-            stopped = getattr(error, "signal", None)
-            if stopped is not None:
-                _say(f"mmder-train: {text}")
-                sys.exit(128 + int(stopped))
-            _say(f"mmder-train: error: {text}")
-            sys.exit(1)
-
-
-def _one_line(error: Exception) -> str | None:
-    """Say what went wrong, or None where the user cannot act on it."""
-    from mmder_store.errors import MmderError
-
-    if isinstance(error, MmderError):
-        return " ".join(str(error).split())
-    if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
-        return f"{error.filename or 'a file'}: {error.strerror or error}"
-    return None
-
-
-def _say(line: str) -> None:
-    click.echo(line, err=True)
+    def interrupted(self, subcommand: str | None) -> None:
+        """Print what is kept after Ctrl-C."""
+        kept = "no file is half-written" if subcommand else "finished folds are kept"
+        print_error(f"mmder-train: interrupted; {kept}")
 
 
 @click.group(
-    cls=_Program,
+    "mmder-train",
+    cls=TrainProgram,
     invoke_without_command=True,
     context_settings={"show_default": True, "help_option_names": ["-h", "--help"]},
 )
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    help="Sealed store of mmder-prep; all that is needed.",
-)
+@store_option(required=False, text="Sealed store written by mmder-prep; required.")
 @click.option(
     "--weights",
     default="none",
     metavar="none|FILE|FOLDER|hf:OWNER/MODEL[/FILE]|timm:NAME[@FILE]",
-    help="First weights of the encoder; none for random ones.",
+    help="Initial weights of the encoder; none initializes at random.",
+    panel=MODEL,
 )
+@training_options
 @click.option(
     "--recipe",
     type=click.Choice(RECIPES),
-    help="Preset for what is not named here; the README lists them.",
+    help="Preset for every setting that is not named on the command line.",
+    panel=OPTIMIZATION,
 )
-@training_options
+@out_option("Folder for the results.  [default: runs/STORE-HASH]")
 @click.option(
     "--resume",
     type=click.Path(path_type=Path),
     metavar="RUN",
-    help="Go on with the run in this folder, with its settings.",
+    help="Resume the run in this folder with its own settings.",
+    panel=OUTPUT,
 )
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="Folder for the results.  [default: runs/STORE-HASH]",
-)
-@click.option(
-    "--device",
-    type=click.Choice(("auto", "cpu", "cuda")),
-    default="auto",
-    help="Where the encoder computes.",
-)
+@device_option("Device of the encoder.")
 @click.option(
     "--workers",
     type=click.IntRange(min=0),
-    help="Processes that read the store.  [default: 0 on a CPU, up to 8 with a GPU]",
+    help="Number of processes that read the store.  "
+    "[default: 0 on a CPU, up to 8 with a GPU]",
+    panel=OUTPUT,
 )
 @click.option(
     "--feature-cache",
     metavar="DIR|none",
-    help="Folder where --method linear-probe keeps features.  [default: STORE.features]",
+    help="Folder in which --method linear-probe caches features.  "
+    "[default: STORE.features]",
+    panel=OUTPUT,
 )
-@click.option("--save-weights", is_flag=True, help="Keep each fold's weights.")
+@click.option(
+    "--save-weights",
+    is_flag=True,
+    help="Save the weights of each fold; 'mmder-train predict' needs them.",
+    panel=OUTPUT,
+)
 @click.option(
     "--save-every",
     type=click.FloatRange(min=0),
     default=5.0,
     metavar="MINUTES",
-    help="How often a fold that is being tuned is saved.",
+    help="Interval between checkpoints of --method finetune.",
+    panel=OUTPUT,
 )
-@click.option("--tensorboard", is_flag=True, help="Write scalars for TensorBoard.")
-@click.option("-v", "--verbose", is_flag=True, help="Show where an error came from.")
+@click.option(
+    "--tensorboard", is_flag=True, help="Write scalars for TensorBoard.", panel=OUTPUT
+)
+@verbose_option
 @click.version_option(package_name="mmder", prog_name="mmder-train")
 @click.pass_context
 def cli(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
-    """Tune a VideoMAE encoder on a store, and test it on speakers it never saw.
+    """Train an encoder on a store and test it on speakers it never saw.
 
-    Prints WAR and UAR of every fold. The same command gives the same numbers; said
-    again, it goes on where it stopped, and does nothing when all is done.
+    Prints WAR and UAR of every fold. The same command produces the same numbers. Rerun an
+    interrupted command to resume it; a finished run is only printed.
     """
-    if ctx.invoked_subcommand is None:
-        if options["store"] is None:
-            msg = "Missing option '--store'."
-            raise click.UsageError(msg)
-        source = ctx.get_parameter_source
-        named = {
-            name for name in options if source(name) is not ParameterSource.DEFAULT
-        }
-        aside = {
-            name: options.pop(name)
-            for name in (
-                *("store", "weights", "recipe", "resume", "out", "device", "workers"),
-                *("features", "save_every", "save_weights", "tensorboard", "verbose"),
-            )
-        }
-        given = {name: value for name, value in options.items() if name in named}
-        from mmder_train.cli.train import train
+    source = ctx.get_parameter_source
+    named = [n for n in options if source(n) is not ParameterSource.DEFAULT]
+    if ctx.invoked_subcommand is not None:
+        _refuse_misplaced(ctx, named)
+        return
+    if options["store"] is None:
+        msg = "Missing option '--store'."
+        raise click.UsageError(msg)
+    from mmder_train.cli.train import train
 
-        train(given, **aside)
+    runtime = {name: options.pop(name) for name in RUNTIME_OPTIONS}
+    train({name: options[name] for name in named if name in options}, **runtime)
 
 
-cli.add_command(baseline.baseline)
-cli.add_command(predict.predict)
-cli.add_command(report.report)
-cli.add_command(weights.weights)
+def _refuse_misplaced(ctx: click.Context, named: list[str]) -> None:
+    """Raise a usage error if options of training precede a subcommand."""
+    if not named:
+        return
+    spelled = {p.name: p.opts[0] for p in ctx.command.params}
+    options = ", ".join(spelled[name] for name in named)
+    msg = (
+        f"{options} before '{ctx.invoked_subcommand}' would be ignored: options of "
+        f"training. Put options of '{ctx.invoked_subcommand}' after its name."
+    )
+    raise click.UsageError(msg)
+
+
+for command in (baseline, compare, predict, weights):
+    cli.add_command(command)
 
 
 def main() -> None:

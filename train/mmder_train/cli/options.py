@@ -1,29 +1,43 @@
-"""The options of `mmder-train` that determine the numbers of a run.
+"""Options of `mmder-train`: shared ones, and those that determine a run's numbers.
 
-Nothing heavy is imported here: names of choices are written out, and a test compares
-them and the defaults with the tables and `TrainConfig`.
+Nothing heavy is imported here. Choices are written out, and a test compares them and
+the defaults with the tables and with `TrainConfig`.
 """
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-import click
+import rich_click as click
+
+from mmder_cli.program import verbose_option as _verbose_option
 
 STRATEGIES = ("cfas", "sfas", "ffls", "fslf", "ofos", "rfas", "video", "audio")
 ENCODERS = ("tiny", "tiny-56", "small", "base", "large", "huge", "giant", "mae-dfer")
 RECIPES = ("paper", "release", "videomae", "scratch")
 IMAGE_NORMS = ("imagenet", "half", "none", "release")
+DEVICES = ("auto", "cpu", "cuda")
+
+Decorator = Callable[[Any], Any]
+
+DATA = "Data"
+MODEL = "Model"
+SPECTROGRAMS = "Spectrograms"
+OPTIMIZATION = "Optimization"
+REGULARIZATION = "Regularization"
+EVALUATION = "Evaluation"
+OUTPUT = "Output and machine"
 
 
-class Strategies(click.ParamType[Any]):
-    """Names between commas; ``all`` stands for each."""
+class StrategyNames(click.ParamType[Any]):
+    """Strategy names separated by commas; ``all`` means every one."""
 
     name = "NAME[,NAME...]|all"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
-        """Give the names, each one that is known."""
+        """Return the names; fail on an unknown one."""
         if isinstance(value, tuple):
             return value
         names = tuple(n.strip() for n in str(value).split(","))
@@ -32,34 +46,34 @@ class Strategies(click.ParamType[Any]):
         for name in names:
             if name not in STRATEGIES:
                 self.fail(
-                    f"{name!r} is none of {', '.join(STRATEGIES)}, all.", param, ctx
+                    f"{name!r} is not one of {', '.join(STRATEGIES)}, all.", param, ctx
                 )
         return names
 
 
-class Parts(click.ParamType[Any]):
-    """Names between commas."""
+class PartNames(click.ParamType[Any]):
+    """Names of encoder parts separated by commas."""
 
     name = "PART[,PART...]"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
-        """Give the names that are not empty."""
+        """Return the names that are not empty."""
         if isinstance(value, tuple):
             return value
         return tuple(n.strip() for n in str(value).split(",") if n.strip())
 
 
-class Fold(click.ParamType[Any]):
-    """A number from 1, or ``all``, which is None."""
+class FoldNumber(click.ParamType[Any]):
+    """A fold number from 1, or ``all``, which is returned as None."""
 
     name = "K|all"
 
     def convert(
         self, value: object, param: click.Parameter | None, ctx: click.Context | None
     ) -> int | None:
-        """Give the number, or None for all."""
+        """Return the number, or None for all folds."""
         if value == "all":
             return None
         try:
@@ -71,145 +85,271 @@ class Fold(click.ParamType[Any]):
         return number
 
 
-def _number(name: str, default: float, text: str) -> Callable[[Any], Any]:
-    kind = int if isinstance(default, int) else float
-    return click.option(name, type=kind, default=default, help=text)
+def store_option(*, required: bool, text: str) -> Decorator:
+    """Return the option ``--store``."""
+    return click.option(
+        "--store",
+        required=required,
+        type=click.Path(path_type=Path),
+        help=text,
+        panel=DATA,
+    )
 
 
-def _choice(name: str, choices: tuple[str, ...], text: str) -> Callable[[Any], Any]:
-    return click.option(name, type=click.Choice(choices), default=choices[0], help=text)
+def out_option(text: str, **more: Any) -> Decorator:  # noqa: ANN401
+    """Return the option ``--out``."""
+    return click.option(
+        "--out", type=click.Path(path_type=Path), help=text, panel=OUTPUT, **more
+    )
 
 
+def device_option(text: str) -> Decorator:
+    """Return the option ``--device``."""
+    return click.option(
+        "--device",
+        type=click.Choice(DEVICES),
+        default="auto",
+        show_default=True,
+        help=text,
+        panel=OUTPUT,
+    )
+
+
+def fold_option(text: str) -> Decorator:
+    """Return the option ``--fold``."""
+    return click.option(
+        "--fold",
+        type=FoldNumber(),
+        default="all",
+        show_default=True,
+        help=text,
+        panel=DATA,
+    )
+
+
+verbose_option = _verbose_option(OUTPUT)
+labels_option = click.option(
+    "--labels", help="Label set.  [default: the store's first]", panel=DATA
+)
+protocol_option = click.option(
+    "--protocol",
+    help="Folds named in the store, or speakers-5.  [default: the store's first]",
+    panel=DATA,
+)
 allow_missing_option = click.option(
     "--allow-missing",
-    type=Parts(),
+    type=PartNames(),
     default=(),
-    help="Parts of the encoder that may start at random.",
+    help="Parts of the encoder that may be missing from the weights; they are "
+    "initialized at random.",
+    panel=MODEL,
 )
 
-_SETTINGS = (
+
+def _number(name: str, default: float, text: str, panel: str) -> Decorator:
+    kind = int if isinstance(default, int) else float
+    return click.option(name, type=kind, default=default, help=text, panel=panel)
+
+
+def _choice(name: str, choices: tuple[str, ...], text: str, panel: str) -> Decorator:
+    return click.option(
+        name, type=click.Choice(choices), default=choices[0], help=text, panel=panel
+    )
+
+
+TRAINING_OPTIONS: tuple[Decorator, ...] = (
+    labels_option,
+    protocol_option,
+    fold_option("Fold to train and test."),
     click.option(
         "--strategy",
         "strategies",
-        type=Strategies(),
+        type=StrategyNames(),
         multiple=True,
         default=("cfas",),
-        help=f"What the encoder sees: {', '.join(STRATEGIES)}; may be repeated.",
-    ),
-    _choice(
-        "--spectrogram",
-        ("mfcc", "stft", "mel"),
-        "Spectrogram that stands for the sound.",
-    ),
-    _choice("--colormap", ("viridis", "gray"), "What spectrograms are painted with."),
-    _choice(
-        "--spectrogram-norm",
-        ("window", "clip", "fixed"),
-        "Over what a spectrogram is stretched to all colours.",
+        help=f"Fusion strategy: {', '.join(STRATEGIES)}; can be repeated.",
+        panel=MODEL,
     ),
     click.option(
         "--encoder",
         type=click.Choice(ENCODERS),
-        help="VideoMAE by size, or MAE-DFER's.  [default: what the weights fit, or "
-        "tiny]",
+        help="Size of VideoMAE, or MAE-DFER.  [default: the one that the weights fit, "
+        "else tiny]",
+        panel=MODEL,
     ),
     allow_missing_option,
     click.option(
         "--norm-eps",
         type=float,
-        help="Of the encoder's LayerNorms.  [default: what the weights expect]",
+        help="LayerNorm epsilon of the encoder.  [default: from the weights]",
+        panel=MODEL,
     ),
     click.option(
         "--pool",
         type=click.Choice(("mean", "region")),
-        help="Tokens that are averaged.  [default: what the weights expect]",
+        help="Tokens that are averaged.  [default: from the weights]",
+        panel=MODEL,
     ),
     click.option(
         "--pos-embed/--no-pos-embed",
         default=None,
-        help="Add fixed positions.  [default: what the weights expect]",
+        help="Add fixed sine-cosine position embeddings.  [default: from the weights]",
+        panel=MODEL,
     ),
     click.option(
         "--image-norm",
         type=click.Choice(IMAGE_NORMS),
-        help="Normalisation of pictures.  [default: what the weights expect]",
+        help="Mean and standard deviation of images.  [default: from the weights]",
+        panel=MODEL,
+    ),
+    _choice(
+        "--spectrogram",
+        ("mfcc", "stft", "mel"),
+        "Spectrogram that represents the audio.",
+        SPECTROGRAMS,
+    ),
+    _choice(
+        "--colormap", ("viridis", "gray"), "Colormap of spectrograms.", SPECTROGRAMS
+    ),
+    _choice(
+        "--spectrogram-norm",
+        ("window", "clip", "fixed"),
+        "Range mapped to the colormap: of each window, of each clip, or fixed.",
+        SPECTROGRAMS,
     ),
     _choice(
         "--method",
         ("linear-probe", "finetune"),
-        "Train a head on the frozen encoder (the paper), or everything.",
+        "Train a linear head on the frozen encoder (the paper), or train everything.",
+        OPTIMIZATION,
     ),
-    click.option("--labels", help="Label set.  [default: the store's first]"),
     click.option(
-        "--protocol",
-        help="Folds named by the store, or speakers-5.  [default: the store's first]",
-    ),
-    click.option("--fold", type=Fold(), default="all", help="Fold that is tested."),
-    click.option(
-        "--epochs", type=int, help="Passes.  [default: linear-probe 100, finetune 30]"
+        "--epochs",
+        type=int,
+        help="Number of training epochs.  [default: linear-probe 100, finetune 30]",
+        panel=OPTIMIZATION,
     ),
     click.option(
         "--batch-size",
         type=int,
-        help="Clips a step.  [default: linear-probe 16, finetune 8]",
+        help="Number of clips per optimizer step, over all processes.  "
+        "[default: linear-probe 16, finetune 8]",
+        panel=OPTIMIZATION,
     ),
     _number(
-        "--grad-accum-steps", 1, "Parts that a step's clips pass in, for less memory."
+        "--grad-accum-steps",
+        1,
+        "Number of micro-batches per optimizer step; more need less memory.",
+        OPTIMIZATION,
     ),
     click.option(
         "--lr",
         type=float,
-        help="Rate of AdamW.  [default: linear-probe 1e-2, finetune 1e-3]",
+        help="Peak learning rate of AdamW.  "
+        "[default: linear-probe 1e-2, finetune 1e-3]",
+        panel=OPTIMIZATION,
     ),
-    _number("--weight-decay", 0.05, "Weight decay of AdamW."),
-    _number("--warmup", 0.1, "Share of the steps in which the rate climbs."),
-    _number("--layer-decay", 1.0, "Share of the rate of the layer above."),
+    _number("--weight-decay", 0.05, "Weight decay of AdamW.", OPTIMIZATION),
     _number(
-        "--patch-lr-scale", 1.0, "Share of the rate for the projection of patches."
+        "--warmup", 0.1, "Fraction of the steps with linear warm-up.", OPTIMIZATION
+    ),
+    _number(
+        "--layer-decay",
+        1.0,
+        "Learning rate of each layer relative to the layer above.",
+        OPTIMIZATION,
+    ),
+    _number(
+        "--patch-lr-scale",
+        1.0,
+        "Learning rate of the patch embedding relative to the rest.",
+        OPTIMIZATION,
+    ),
+    _number(
+        "--clip-grad", 0.0, "Maximum gradient norm; 0 disables clipping.", OPTIMIZATION
+    ),
+    _number(
+        "--ema-decay",
+        0.0,
+        "EMA decay; the EMA weights are evaluated. 0 disables it.",
+        OPTIMIZATION,
+    ),
+    _number(
+        "--seed",
+        0,
+        "Seed of initial weights, batch order, augmentation and the RFAS order.",
+        OPTIMIZATION,
     ),
     _choice(
         "--augment",
         ("none", "audio", "video", "all"),
-        "Vary loudness and pitch, or light and place of the faces, at every step.",
+        "Random loudness and pitch (audio); flip, crop and color of faces (video).",
+        REGULARIZATION,
     ),
-    _number("--mask", 0.0, "Share of a spectrogram that is masked, each way."),
-    _number("--mixup", 0.0, "Alpha of Mixup; VideoMAE takes 0.8."),
-    _number("--cutmix", 0.0, "Alpha of CutMix; VideoMAE takes 1."),
-    _number("--label-smoothing", 0.0, "Share of a target spread over all classes."),
-    _number("--drop-path", 0.0, "Share of clips that pass the last block by."),
+    _number(
+        "--mask",
+        0.0,
+        "Fraction of a spectrogram that is masked, in frequency and in time.",
+        REGULARIZATION,
+    ),
+    _number("--mixup", 0.0, "Alpha of Mixup; VideoMAE uses 0.8.", REGULARIZATION),
+    _number("--cutmix", 0.0, "Alpha of CutMix; VideoMAE uses 1.", REGULARIZATION),
+    _number("--label-smoothing", 0.0, "Label smoothing.", REGULARIZATION),
+    _number(
+        "--drop-path",
+        0.0,
+        "Stochastic-depth rate of the last block.",
+        REGULARIZATION,
+    ),
     _number(
         "--drop-tokens",
         0.0,
-        "Share of a clip's tokens that a training step leaves out.",
+        "Fraction of the tokens that each training step drops.",
+        REGULARIZATION,
     ),
-    _number("--clip-grad", 0.0, "Longest gradient; 0 for any."),
-    _number(
-        "--ema-decay", 0.0, "Decay of the mean of weights that is tested; 0 for none."
+    click.option(
+        "--rfas-resample",
+        is_flag=True,
+        help="Draw the RFAS frame order again in each epoch.",
+        panel=REGULARIZATION,
     ),
     _choice(
         "--val",
         ("none", "speakers"),
-        "Who chooses the tested epoch: nobody (the last), or speakers kept aside.",
+        "Epoch that is tested: the last one, or the best one on held-out speakers.",
+        EVALUATION,
     ),
-    _number("--patience", 0, "Epochs without gain in --val that end a fold."),
+    _number(
+        "--patience",
+        0,
+        "Number of epochs without gain in --val after which a fold stops; 0 disables "
+        "early stopping.",
+        EVALUATION,
+    ),
     click.option(
         "--report-best-test-epoch",
         is_flag=True,
-        help="Also tell the best test epoch, labelled so.",
+        help="Also report the best epoch on the test side, marked as not valid.",
+        panel=EVALUATION,
     ),
-    _number("--seed", 0, "Seed of all that is drawn."),
-    click.option("--rfas-resample", is_flag=True, help="Draw RFAS anew each epoch."),
-    click.option("--compile", is_flag=True, help="Compile the encoder's blocks."),
+    click.option(
+        "--compile",
+        is_flag=True,
+        help="Compile the encoder's blocks with torch.compile.",
+        panel=OUTPUT,
+    ),
     click.option(
         "--checkpoint-activations",
         is_flag=True,
-        help="Less memory for --method finetune, a third more time.",
+        help="Recompute activations in the backward pass of --method finetune: less "
+        "memory, about a third more time.",
+        panel=OUTPUT,
     ),
 )
 
 
 def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command all options that determine numbers."""
-    for option in reversed(_SETTINGS):
+    """Add every option that determines the numbers of a run."""
+    for option in reversed(TRAINING_OPTIONS):
         command = option(command)
     return command

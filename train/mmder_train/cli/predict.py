@@ -1,14 +1,22 @@
-"""The commands of `mmder-train` beside training: baseline, comparisons, predictions.
-
-Like `cli`, nothing here imports what is heavy before an option was understood.
-"""
+"""`mmder-train predict`: the emotion of new clips, from media files."""
 
 import sys
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
-import click
+import rich_click as click
+
+from mmder_train.cli.options import (
+    DATA,
+    MODEL,
+    OUTPUT,
+    device_option,
+    fold_option,
+    out_option,
+    store_option,
+    verbose_option,
+)
 
 DETAILS = ("coarse", "fine")
 
@@ -18,52 +26,42 @@ DETAILS = ("coarse", "fine")
     "clips", metavar="CLIP...", type=click.Path(path_type=Path), nargs=-1, required=True
 )
 @click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    help="Folder that paths in a CSV list are relative to.  [default: the list's]",
+    panel=DATA,
+)
+@store_option(
+    required=False,
+    text="Store of the run; only needed for weights without preparation settings.",
+)
+@fold_option("Fold whose model is used; all averages the models of all folds.")
+@click.option(
     "--run",
     required=True,
     type=click.Path(path_type=Path),
     help="Folder of a finished run made with --save-weights.",
+    panel=MODEL,
 )
-@click.option("--strategy", help="Which of the run's strategies, if it has several.")
-@click.option(
-    "--fold",
-    type=click.IntRange(min=1),
-    help="Model of one fold.  [default: mean of all folds' models]",
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    help="CSV file with every class's probability, instead of a table to read.",
-)
+@click.option("--strategy", help="Strategy to use if the run has several.", panel=MODEL)
+@out_option("CSV file for the probabilities of all classes, instead of a table.")
 @click.option(
     "--explain",
     metavar="DIR",
     type=click.Path(path_type=Path),
-    help="Folder for one PNG a clip: what the answer rests on. They show faces.",
+    help="Folder for one occlusion map (PNG) per clip. The images show faces.",
+    panel=OUTPUT,
 )
 @click.option(
     "--detail",
     type=click.Choice(DETAILS),
     default="coarse",
     show_default=True,
-    help="Of --explain: 64 blocks, or 512, of which each is hidden in turn.",
+    help="Number of blocks that --explain hides in turn: 64 (coarse) or 512 (fine).",
+    panel=OUTPUT,
 )
-@click.option(
-    "--root",
-    type=click.Path(path_type=Path),
-    help="Folder that paths of a CSV list are relative to.  [default: the list's]",
-)
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    help="Store of the run, where an older mmder made the run.",
-)
-@click.option(
-    "--device",
-    type=click.Choice(("auto", "cpu", "cuda")),
-    default="auto",
-    show_default=True,
-    help="Where the models compute; faces are looked for on the CPU.",
-)
+@device_option("Device of the models; faces are detected on the CPU.")
+@verbose_option
 def predict(
     clips: tuple[Path, ...],
     run: Path,
@@ -76,60 +74,68 @@ def predict(
     store: Path | None,
     device: str,
 ) -> None:
-    """Name the emotion of new clips, from raw media.
+    """Predict the emotion of new clips from media files.
 
-    CLIP is a media file, a folder of them, or a CSV list with the column path (and,
-    where wanted, those of 'mmder-prep manifest'). Clips are prepared as those of the
-    run were. Exit code 3 where a clip lacks face, picture or sound that the strategy
-    takes, or cannot be read; all others are predicted.
+    CLIP is a media file, a folder of media files, or a CSV list with the column path;
+    the other columns of 'mmder-prep manifest' are accepted too. Clips are prepared with
+    the settings of the run. The exit code is 3 if a clip cannot be read or lacks the
+    face, video or audio that the strategy needs; all others are predicted.
     """
     from mmder_train.inference.clip_list import find_clips
 
-    found = find_clips(clips, root=root)
+    # Wrong paths are reported before torch is loaded, which takes seconds.
+    clip_list = find_clips(clips, root=root)
 
     from rich.console import Console
 
     from mmder_train.inference import explain as occlusion_maps
-    from mmder_train.inference import output, preprocessing
-    from mmder_train.inference.predictor import overlap_warnings, predict_clips
+    from mmder_train.inference import output, predictor, preprocessing
     from mmder_train.inference.trained_run import load_trained_run
-    from mmder_train.runtime.device import choose_device
 
-    def say(line: str) -> None:
-        click.echo(line, err=True)
-
-    pictures = occlusion_maps.create_image_dir(explain) if explain else None
-    kept = load_trained_run(
-        run, strategy=strategy, fold=fold, store=store, device=choose_device(device)
+    image_dir = occlusion_maps.create_image_dir(explain) if explain else None
+    trained_run = load_trained_run(
+        run, strategy=strategy, fold=fold, store=store, device=device
     )
-    names = [clip.clip_id for clip in found.clips]
-    for note in (*found.warnings, *overlap_warnings(kept, names)):
-        say(note)
-    made = []
+    clip_ids = [clip.clip_id for clip in clip_list.clips]
+    for warning in clip_list.warnings:
+        click.echo(warning, err=True)
+    click.echo(predictor.describe_models(trained_run), err=True)
+    for warning in predictor.overlap_warnings(trained_run, clip_ids):
+        click.echo(warning, err=True)
+    predictions = []
     with ExitStack() as stack:
-        write = stack.enter_context(output.csv_file(out, kept.classes)) if out else None
-        bar = stack.enter_context(
-            preprocessing.progress(len(names), Console(stderr=True))
+        write = (
+            stack.enter_context(output.csv_writer(out, trained_run.classes))
+            if out
+            else None
         )
-        ready = preprocessing.prepare_clips(found.clips, kept.settings, tick=bar.tick)
-        for one in predict_clips(ready, kept):
+        bar = stack.enter_context(
+            preprocessing.clip_progress(len(clip_ids), Console(stderr=True))
+        )
+        for prediction in predictor.predict_files(
+            clip_list, trained_run, progress=bar.tick, keep_arrays=bool(image_dir)
+        ):
             if write:
-                write(one)
-            if pictures and one.probability:
-                told = occlusion_maps.draw_explanation(
-                    one.clip, kept, folder=pictures, detail=detail
+                write(prediction)
+            if image_dir and prediction.probabilities:
+                line = occlusion_maps.draw_explanation(
+                    prediction.clip, trained_run, folder=image_dir, detail=detail
                 )
-                bar.console.print(told, soft_wrap=True, markup=False, highlight=False)
-            made.append(one.without_arrays())
+                bar.console.print(line, soft_wrap=True, markup=False, highlight=False)
+            predictions.append(prediction.without_arrays())
     if out is None:
-        output.print_predictions(made, kept.classes, Console())
+        output.print_predictions(predictions, Console())
     else:
-        counts = Counter(one.emotion(kept.classes) or "no emotion" for one in made)
+        counts = Counter(p.emotion or "no emotion" for p in predictions)
         click.echo(", ".join(f"{name} {n}" for name, n in sorted(counts.items())))
         click.echo(f"predictions: {out}")
-    if pictures:
-        click.echo(f"pictures: {pictures}")
-    missed = sum(one.probability is None for one in made)
-    if missed:
-        say(f"{missed} of {len(made)} clips have no emotion: see their reasons")
+    if image_dir:
+        click.echo(f"images: {image_dir}")
+    failed = sum(p.probabilities is None for p in predictions)
+    if failed:
+        click.echo(
+            f"{failed} of {len(predictions)} clips could not be predicted; the reasons "
+            "are in the output",
+            err=True,
+        )
         sys.exit(3)

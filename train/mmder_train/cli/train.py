@@ -1,4 +1,4 @@
-"""TODO."""
+"""Training: from parsed options to a finished run and its tables."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -15,13 +15,31 @@ def train(
     out: Path | None,
     device: str,
     workers: int | None,
-    features: str | None,
+    feature_cache: str | None,
     save_every: float,
     save_weights: bool,
     tensorboard: bool,
-    verbose: bool,
 ) -> None:
-    """Train with the settings that were named; the others come from tables."""
+    """Train and test every fold, and print the tables.
+
+    Args:
+        given: Settings named on the command line; all others come from the recipe and
+            from the defaults of the method.
+        store: Path of the sealed store.
+        weights: Initial weights of the encoder, or ``none``.
+        recipe: Name of a preset.
+        resume: Folder of a run to resume with its own settings.
+        out: Folder for the results.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        workers: Number of processes that read the store.
+        feature_cache: Folder of cached features, or ``none``.
+        save_every: Minutes between checkpoints.
+        save_weights: Save the weights of each fold.
+        tensorboard: Write scalars for TensorBoard.
+
+    Raises:
+        MmderError: If the settings, the store and the weights do not fit each other.
+    """
     from rich.console import Console
 
     from mmder_store import Store
@@ -32,13 +50,12 @@ def train(
     from mmder_train.evaluation.run_directory import RunDirectory
     from mmder_train.experiment import setup
     from mmder_train.experiment.cross_validation import cross_validate, default_workers
-    from mmder_train.experiment.feature_cache import cache_dir as features_folder
+    from mmder_train.experiment.feature_cache import cache_dir
     from mmder_train.experiment.types import RuntimeContext
     from mmder_train.runtime import distributed
     from mmder_train.runtime.device import choose_device
     from mmder_train.runtime.progress import Progress, silent
 
-    del verbose  # for the group, which shows errors
     chosen = choose_device(device)
     if resume is None:
         if "strategies" in given:
@@ -56,29 +73,31 @@ def train(
         out = resume
         config = TrainConfig.from_json(RunDirectory(path=resume).config())
         config = replace(config, device=chosen, weights=weights)
-    with distributed.distributed_context() as group:
-        config = replace(config, world_size=group.world_size)
-        kept = features_folder(store, features, method=config.method)
-        run = setup.setup_experiment(Store(store), config, kept)
-        folder = RunDirectory(path=out or run.default_run_dir())
-        if group.is_primary:
-            folder.open(run.identity())
-        group.all_gather(None)
-        console = Console(stderr=True)
+    with distributed.distributed_context() as world:
+        config = replace(config, world_size=world.world_size)
+        features = cache_dir(store, feature_cache, method=config.method)
+        experiment = setup.setup_experiment(Store(store), config, features)
+        directory = RunDirectory(path=out or experiment.default_run_dir())
+        if world.is_primary:
+            directory.open(experiment.identity())
+        world.all_gather(None)
         progress = silent()
-        if group.is_primary:
-            board = folder.path / "tensorboard" if tensorboard else None
-            progress = Progress(console=console, log_file=folder.log, board=board)
+        if world.is_primary:
+            progress = Progress(
+                console=Console(stderr=True),
+                log_file=directory.log,
+                tensorboard_dir=directory.path / "tensorboard" if tensorboard else None,
+            )
         with progress:
-            means = RuntimeContext(
+            context = RuntimeContext(
                 progress=progress,
                 workers=default_workers(config) if workers is None else workers,
-                world=group,
-                checkpoints=folder.checkpoints,
+                world=world,
+                checkpoints=directory.checkpoints,
                 save_every_s=60 * save_every,
             )
             results = cross_validate(
-                run, folder, save_weights=save_weights, means=means
+                experiment, directory, save_weights=save_weights, context=context
             )
-        if group.is_primary:
-            tables.print_tables(results, folder, Console())
+        if world.is_primary:
+            tables.print_tables(results, directory, Console())

@@ -1,30 +1,39 @@
-"""TODO."""
+"""`mmder-train weights`: what a weights file contains and which encoder it fits."""
 
-import click
+import rich_click as click
 
-from mmder_train.cli.options import ENCODERS, allow_missing_option
+from mmder_train.cli.options import (
+    ENCODERS,
+    MODEL,
+    allow_missing_option,
+    verbose_option,
+)
 
 
-@click.command("weights")
+@click.command()
 @click.argument("source", metavar="FILE|FOLDER|hf:...|timm:...")
 @click.option(
     "--encoder",
     type=click.Choice(ENCODERS),
-    help="Compare with this one.  [default: the one that fits best]",
+    help="Encoder to compare with.  [default: the one that fits best]",
+    panel=MODEL,
 )
 @allow_missing_option
-def weights(source: str, *, encoder: str | None, new_parts: tuple[str, ...]) -> None:
-    """Tell what weights hold, and what of them an encoder takes.
+@verbose_option
+def weights(
+    source: str, *, encoder: str | None, allow_missing: tuple[str, ...]
+) -> None:
+    """Show what a weights file contains, and which of it an encoder loads.
 
-    Exit code 1 where they do not fit. Nothing is trained, nothing is written.
+    The exit code is 1 if they do not fit. Nothing is trained or written.
     """
     from rich.console import Console
 
-    from mmder_train import weights
-    from mmder_train.weights.summary import print_fit
+    from mmder_train.weights import build_meta_encoder, load_weights, match_weights
+    from mmder_train.weights.summary import print_match
 
-    found = weights.load_weights(source)
-    name = encoder or found.encoder or "tiny"
-    fit = weights.compare(weights.build_empty(name), found, new_parts)
-    print_fit(found, name, fit, Console())
-    fit.raise_if_incompatible(found.name)
+    loaded = load_weights(source)
+    name = encoder or loaded.encoder or "tiny"
+    match = match_weights(build_meta_encoder(name), loaded, allow_missing)
+    print_match(loaded, name, match, Console())
+    match.raise_if_incompatible(loaded.name)

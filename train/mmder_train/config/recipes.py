@@ -1,4 +1,4 @@
-"""Presets by name: settings that hold where the user names no other."""
+"""Recipes (named presets), and the defaults of each training method."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,21 +7,24 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """Settings by their name in `TrainConfig`, and where they are from."""
+    """A named preset of settings."""
 
     settings: Mapping[str, Any]
+    """Values by their field name in `TrainConfig`."""
     source: str
+    """Origin of the values."""
 
 
 METHODS: dict[str, Mapping[str, Any]] = {
-    # Paper: IV-B3, "base learning rate of 1e-2"; epochs and batch are open and are
-    # the release's. Constant, as in the release.
+    # Paper: IV-B3, "base learning rate of 1e-2". The paper leaves epochs and batch
+    # size open; they are the release's. Constant learning rate, as in the release.
     "linear-probe": {"epochs": 100, "batch_size": 16, "lr": 1e-2},
-    # Paper: nothing. For an encoder that starts from random weights; one that was
-    # trained before wants about a tenth of this rate.
+    # Paper: nothing. For an encoder with random initial weights. A pretrained encoder
+    # needs about a tenth of this learning rate.
     "finetune": {"epochs": 30, "batch_size": 8, "lr": 1e-3},
 }
-"""What a way of tuning takes where neither the user nor a recipe names it."""
+"""Defaults of each training method, used for settings that neither the user nor the
+recipe names."""
 
 RECIPES = {
     "paper": Recipe(
@@ -33,7 +36,7 @@ RECIPES = {
         },
     ),
     "release": Recipe(
-        source="the paper's release: its pictures are divided by one spread",
+        source="the paper's release: its images are divided by one standard deviation",
         settings={
             "method": "linear-probe",
             **METHODS["linear-probe"],
@@ -48,7 +51,7 @@ RECIPES = {
             "method": "finetune",
             "epochs": 50,
             "batch_size": 16,
-            # Theirs is 1e-3 for 256 clips a step, and falls with them.
+            # VideoMAE uses 1e-3 for 256 clips per step, scaled with that number.
             "lr": 1e-3 * 16 / 256,
             "weight_decay": 0.05,
             "warmup": 0.1,
@@ -61,7 +64,7 @@ RECIPES = {
         },
     ),
     "scratch": Recipe(
-        source="ours, for a thousand clips of sound and an encoder without weights",
+        source="ours, for a thousand clips of audio and an encoder without weights",
         settings={
             "method": "finetune",
             "encoder": "tiny-56",
@@ -81,14 +84,17 @@ RECIPES = {
 
 
 def resolve_settings(given: Mapping[str, Any], recipe: str | None) -> dict[str, Any]:
-    """Give settings: the user's, then the recipe's, then those of the way of tuning.
+    """Return the settings of a run.
+
+    The user's settings take precedence over the recipe's, and those over the defaults
+    of the training method.
 
     Args:
-        given: What the user named.
-        recipe: A row of `RECIPES`, or None.
+        given: Settings named by the user.
+        recipe: A key of `RECIPES`, or None.
     """
-    known = {"method": "linear-probe"} | dict(
+    settings = {"method": "linear-probe"} | dict(
         RECIPES[recipe].settings if recipe else {}
     )
-    known |= given
-    return {**METHODS[known["method"]], **known, "recipe": recipe or "none"}
+    settings |= given
+    return {**METHODS[settings["method"]], **settings, "recipe": recipe or "none"}

@@ -1,7 +1,7 @@
-"""Everything that determines the numbers of a run, saved beside them.
+"""Settings that determine the numbers of a run, saved with its results.
 
-How many processes read, where results go and how loud the program is are not in
-here: two runs with equal settings over equal stores give equal numbers.
+The number of reader processes, the output folder and the verbosity are not part of
+them: two runs with equal settings over equal stores have equal results.
 """
 
 import math
@@ -28,27 +28,27 @@ FINETUNE_ONLY = (
     "rfas_resample",
     "warmup",
 )
-"""Settings that a head on a frozen encoder has no use for."""
+"""Settings without effect on a linear probe."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Range:
-    """The values that a setting may have."""
+    """Accepted values of a setting."""
 
     low: float
     high: float = math.inf
     above: bool = False
-    """Whether the lowest one is left out."""
+    """True if `low` itself is excluded."""
     below: bool = False
-    """Whether the highest one is left out."""
+    """True if `high` itself is excluded."""
 
-    def holds(self, value: float) -> bool:
-        """Tell if a value is one of them; no number is in no range."""
+    def contains(self, value: float) -> bool:
+        """Return whether the value is in range. NaN never is."""
         over = value > self.low if self.above else value >= self.low
         return over and (value < self.high if self.below else value <= self.high)
 
     def __str__(self) -> str:
-        """Say what is expected."""
+        """Return the range in words, for messages."""
         if self.high == math.inf:
             return f"{self.low:g} or more"
         if self.above:
@@ -84,101 +84,103 @@ class TrainConfig:
     """Settings of a run."""
 
     recipe: str = "none"
-    """The preset whose settings hold where none was named; see `recipes.RECIPES`."""
+    """Preset of the settings that the user does not name; see `recipes.RECIPES`."""
     strategies: tuple[str, ...]
-    """What the encoder sees, one cross-validation each."""
+    """Fusion strategies. Each is cross-validated on its own."""
     spectrogram: Literal["mfcc", "stft", "mel"] = "mfcc"
-    """Which spectrogram stands for the sound."""
+    """Kind of spectrogram that represents the audio."""
     colormap: Literal["viridis", "gray"] = "viridis"
-    """What spectrograms are painted with."""
+    """Colormap of the spectrograms."""
     spectrogram_norm: Literal["window", "clip", "fixed"] = "window"
-    """Over what the values of a spectrogram are stretched to all colours."""
+    """Range mapped to the colormap: each window, each clip, or fixed."""
     encoder: str = "tiny"
-    """A row of `encoders.ENCODERS`; empty for the one that the weights fit."""
+    """Key of `registry.ENCODERS`. Empty for the encoder that the weights fit."""
     weights: str = "none"
-    """Name of the file with the encoder's first weights, or none."""
+    """File name of the encoder's initial weights, or ``none``."""
     weights_sha256: str = ""
-    """Hash of that file."""
+    """SHA-256 of that file."""
     weights_format: str = ""
-    """What was recognised in it."""
+    """Format detected in that file."""
     allow_missing: tuple[str, ...] = ()
-    """Parts of the encoder that may start at random beside those weights."""
+    """Parts of the encoder that may be missing in the weights and start at random."""
     norm_eps: float | None = None
-    """Of the encoder's LayerNorms; None for what the weights expect."""
+    """LayerNorm epsilon. None for the value that the weights expect."""
     pool: Literal["mean", "region"] | None = None
-    """Which tokens are averaged; None for what the weights expect."""
+    """Tokens that are averaged. None for those that the weights expect."""
     pos_embed: bool | None = None
-    """Whether fixed positions are added; None for what the weights expect."""
+    """True to add fixed position embeddings. None for what the weights expect."""
     image_norm: str | None = None
-    """What pictures are normalised with; None for what the weights expect."""
+    """Normalization of the images. None for the one that the weights expect."""
     compile: bool = False
-    """Compile the encoder's blocks; rounding differs."""
+    """True to compile the encoder's blocks. This changes the rounding."""
     checkpoint_activations: bool = False
-    """Compute the inside of blocks again for the gradients."""
+    """True to recompute activations for the gradients, which saves memory."""
     method: Literal["linear-probe", "finetune"] = "linear-probe"
-    """Whether the encoder stays as it is."""
+    """`linear-probe` freezes the encoder; `finetune` trains it as well."""
     labels: str
     """Label set of the store."""
     protocol: str
-    """How speakers are cut into folds."""
+    """Protocol that assigns speakers to folds."""
     fold: int | None = None
-    """The one fold that is tested, None for all."""
+    """Number of the only fold that is trained and tested. None for all folds."""
     epochs: int
-    """Passes over the training side; without `val` the last one is tested."""
+    """Number of training epochs. Without `val` the last epoch is tested."""
     batch_size: int
-    """Clips a step of the optimiser, in all processes."""
+    """Number of clips per optimizer step, in all processes."""
     grad_accum_steps: int = 1
-    """Parts that a step's clips pass in, their gradients summed."""
+    """Number of micro-batches per optimizer step. Their gradients are summed."""
     lr: float
-    """Learning rate of AdamW; its highest where it follows a cosine."""
+    """Learning rate of AdamW: constant in a linear probe, the highest otherwise."""
     warmup: float = 0.1
-    """Share of all steps of `full` in which the rate climbs."""
+    """Fraction of the fine-tuning steps in which the learning rate rises."""
     layer_decay: float = 1.0
-    """Share of the rate of the layer above that each layer takes in `full`."""
+    """Learning rate of a layer relative to the layer above it, in fine-tuning."""
     weight_decay: float = 0.05
-    """Weight decay of AdamW (paper IV-B3); none on biases and norms."""
+    """Weight decay of AdamW (paper IV-B3). Biases and norms are not decayed."""
     patch_lr_scale: float = 1.0
-    """Share of the rate that the projection of patches takes in `full`."""
+    """Factor on the learning rate of the patch projection, in fine-tuning."""
     augment: Literal["none", "audio", "video", "all"] = "none"
-    """What a training step of `full` varies in each clip."""
+    """Modalities of the clips that fine-tuning augments."""
     mask: float = 0.0
-    """Share of a spectrogram that is masked, in frequency and in time."""
+    """Fraction of a spectrogram that is masked, in frequency and in time."""
     mixup: float = 0.0
-    """Alpha of Mixup (arXiv 1710.09412); 0 for none."""
+    """Alpha of Mixup (arXiv 1710.09412). 0 disables it."""
     cutmix: float = 0.0
-    """Alpha of CutMix (arXiv 1905.04899); 0 for none."""
+    """Alpha of CutMix (arXiv 1905.04899). 0 disables it."""
     label_smoothing: float = 0.0
-    """Share of each target that is spread over all classes (0.1 in VideoMAE)."""
+    """Fraction of each target that is spread over all classes (0.1 in VideoMAE)."""
     drop_path: float = 0.0
-    """Share of clips that pass the last block by; it grows from 0 at the first."""
+    """Stochastic-depth rate of the last block. It rises linearly from 0 at the first
+    block."""
     drop_tokens: float = 0.0
-    """Share of a clip's tokens that a training step of `full` leaves out, drawn anew
-    each time (PatchDropout, arXiv 2208.07220); a test sees all."""
+    """Fraction of a clip's tokens that fine-tuning drops, drawn for each step
+    (PatchDropout, arXiv 2208.07220). Evaluation uses all tokens."""
     clip_grad: float = 0.0
-    """Longest gradient of `full`; 0 for any."""
+    """Maximum gradient norm in fine-tuning. 0 disables clipping."""
     ema_decay: float = 0.0
-    """Decay of the mean of weights that is tested in their place; 0 for none."""
+    """EMA decay; the EMA weights are evaluated. 0 disables it."""
     val: Literal["none", "speakers"] = "none"
-    """Who chooses the epoch that is tested: nobody, so the last, or a fifth of the
-    train side's speakers, who are not trained on."""
+    """Model selection: the last epoch, or the best epoch on held-out speakers, a fifth
+    of those of the train side. Held-out speakers are not trained on."""
     patience: int = 0
-    """Epochs without a better UAR in validation after which a fold ends; 0 for none."""
+    """Number of epochs without a better validation UAR after which a fold ends. 0
+    disables early stopping."""
     report_best_test_epoch: bool = False
-    """Score the test side after each epoch as well, as most papers do."""
+    """True to score the test side after each epoch as well, as most papers do."""
     world_size: int = 1
-    """That train together; the sum of their gradients is rounded differently."""
+    """Number of training processes. It changes the rounding of gradient sums."""
     seed: int = 0
-    """Draws first weights, the order of clips and the places of RFAS."""
+    """Seed of the initial weights, the order of clips and the frame order of RFAS."""
     rfas_resample: bool = False
-    """Draw the places of RFAS anew each epoch."""
+    """True to draw a new frame order of RFAS for each epoch."""
     device: str = "cpu"
-    """Kind of device; a GPU computes in bfloat16, so its numbers differ."""
+    """Kind of device. A GPU computes in bfloat16, so its results differ."""
 
     def __post_init__(self) -> None:
-        """Refuse values out of range, and combinations that cannot be."""
+        """Reject values out of range, and settings that contradict each other."""
         for name, allowed in RANGES.items():
             value = getattr(self, name)
-            if value is not None and not allowed.holds(value):
+            if value is not None and not allowed.contains(value):
                 msg = f"{_option(name)} {value:g}: expected {allowed}"
                 raise SettingsError(msg)
         if self.method == "linear-probe":
@@ -188,56 +190,60 @@ class TrainConfig:
             msg = f"--strategy {','.join(self.strategies)}: expected each strategy once"
             raise SettingsError(msg)
         if self.allow_missing and self.weights == "none":
-            msg = "--allow-missing: all parts are new without --weights. Leave it out."
+            msg = (
+                "--allow-missing: without --weights all parts start at random. "
+                "Leave it out."
+            )
             raise SettingsError(msg)
         if self.patience and self.val == "none":
-            msg = "--patience: needs --val speakers, or nothing tells when to stop"
+            msg = "--patience: needs --val speakers, whose scores end a fold early"
             raise SettingsError(msg)
         if self.rfas_resample and "rfas" not in self.strategies:
             msg = f"--rfas-resample: no rfas among {', '.join(self.strategies)}"
             raise SettingsError(msg)
 
     def _check_augmentation(self) -> None:
-        said = f"--augment {self.augment}"
+        augment = f"--augment {self.augment}"
         msg = ""
         if self.augment in ("audio", "all") and self.spectrogram == "mfcc":
             msg = (
-                f"{said}: varies an STFT. Say --spectrogram stft or --spectrogram mel."
+                f"{augment}: needs an STFT. Use --spectrogram stft or "
+                "--spectrogram mel."
             )
         elif self.augment == "audio" and self.strategies == ("video",):
-            msg = f"{said}: --strategy video has no sound"
+            msg = f"{augment}: --strategy video has no audio"
         elif self.augment == "video" and self.strategies == ("audio",):
-            msg = f"{said}: --strategy audio has no pictures"
+            msg = f"{augment}: --strategy audio has no video frames"
         elif self.mask and self.strategies == ("video",):
             msg = "--mask: --strategy video has no spectrogram"
         if msg:
             raise SettingsError(msg)
 
     def _check_finetune_only(self) -> None:
-        usual = {f.name: f.default for f in fields(self)}
+        defaults = {f.name: f.default for f in fields(self)}
         for name in FINETUNE_ONLY:
-            if getattr(self, name) != usual[name]:
+            if getattr(self, name) != defaults[name]:
                 msg = (
-                    f"{_option(name)}: --method linear-probe has none, its encoder is frozen. "
-                    "Say --method finetune, or leave it out."
+                    f"{_option(name)}: has no effect with --method linear-probe, which "
+                    "freezes the encoder. Use --method finetune, or leave it out."
                 )
                 raise SettingsError(msg)
 
     def to_json(self) -> dict[str, Any]:
-        """Give the form kept in results."""
+        """Return the settings as JSON values, the form saved in results."""
         lists = {"strategies": self.strategies, "allow_missing": self.allow_missing}
         return asdict(self) | {name: list(value) for name, value in lists.items()}
 
     @staticmethod
-    def from_json(found: Mapping[str, Any]) -> "TrainConfig":
-        """Give what `to_json` told.
+    def from_json(values: Mapping[str, Any]) -> "TrainConfig":
+        """Return the settings from the form written by `to_json`.
 
         Raises:
-            SettingsError: If it is of another version, or out of range.
+            SettingsError: If they are of another version, or out of range.
         """
-        lists = {k: tuple(v) for k, v in found.items() if isinstance(v, list)}
+        lists = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
         try:
-            return TrainConfig(**(dict(found) | lists))
+            return TrainConfig(**(dict(values) | lists))
         except TypeError as error:
             msg = f"settings of another version of mmder-train ({error})"
             raise SettingsError(msg) from error

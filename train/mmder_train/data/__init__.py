@@ -1,1 +1,1 @@
-"""Datasets, samplers, folds and augmentation."""
+"""Datasets, samplers, cross-validation folds and augmentation."""

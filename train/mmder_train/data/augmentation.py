@@ -1,8 +1,9 @@
-"""Clips varied at random in training, all frames and windows of a clip alike.
+"""Random augmentation of training clips.
 
-Pure, on tensors, on their device, from torch's generator of it. What is varied is what
-the store holds, before sound is painted: no spectrogram is ever flipped, cropped or
-given other colours, and time keeps its order.
+Pure functions on tensors, on the tensors' device, with random numbers from torch's
+generator of that device. All frames and windows of a clip are changed alike. Changes
+apply to the stored values, before spectrograms are rendered: no spectrogram is
+flipped, cropped or recolored, and time keeps its order.
 """
 
 from dataclasses import dataclass
@@ -18,60 +19,68 @@ from mmder_train.fusion.rendering import RenderSettings
 from mmder_train.fusion.types import Frames, Spectrograms
 
 GAIN_DB = 4.0
-"""Loudness goes up or down by at most this."""
+"""Maximum gain: loudness changes by at most this, up or down."""
 WARP = 0.12
-"""Frequencies are multiplied by 1 minus this to 1 plus this."""
+"""Maximum warp: frequencies are multiplied by a factor from 1 - WARP to 1 + WARP."""
 MASKS = 2
-"""Stretches of frequency, and of time, that are hidden of a clip."""
+"""Number of frequency masks, and of time masks, per clip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Augmentation:
-    """How far a clip may be varied; as it stands here, not at all."""
+    """Strength of each random change. The defaults change nothing."""
 
     gain_db: float = 0.0
-    """Loudness goes up or down by at most this."""
+    """Maximum change of loudness, up or down."""
     warp: float = 0.0
-    """Frequencies are multiplied by 1 minus this to 1 plus this."""
+    """Maximum change of the factor of all frequencies, around 1."""
     mask: float = 0.0
-    """Largest share of the frequencies, and of the clip's time, that one mask hides."""
+    """Maximum fraction of the frequencies, or of the clip's time, that a mask hides."""
     flip: float = 0.0
-    """Chance that left and right of the faces are exchanged."""
+    """Probability that the faces are mirrored left to right."""
     crop: float = 1.0
-    """Smallest share of a picture's area that is kept and enlarged."""
+    """Minimum fraction of an image's area that is kept and enlarged."""
     jitter: float = 0.0
-    """Brightness, contrast and saturation are multiplied by 1 minus to 1 plus this."""
+    """Maximum change of the factors of brightness, contrast and saturation, around 1.
+    """
 
-    def vary(
-        self, frames: Frames | None, sound: Spectrograms | None, *, look: RenderSettings
+    def apply(
+        self,
+        frames: Frames | None,
+        spectrograms: Spectrograms | None,
+        *,
+        settings: RenderSettings,
     ) -> tuple[Frames | None, Spectrograms | None]:
-        """Give stored clips varied, ready for `fusion.fused`.
+        """Return augmented clips, in the form that `fusion.fuse` takes.
 
         Args:
-            frames: Faces, as they are stored, and as they come back.
-            sound: Spectrograms; those of an mfcc have no `gain_db` and no `warp`.
-            look: How sound will be painted; masks are drawn on its scale.
+            frames: Stored faces. The result has the same type.
+            spectrograms: Stored spectrograms. `gain_db` and `warp` must be 0 if they
+                are MFCCs.
+            settings: Settings of the later rendering. Masks are drawn on its scale.
         """
-        if sound is not None and (self.gain_db or self.warp):
-            sound = augment(sound, gain_db=self.gain_db, warp=self.warp)
-        if sound is not None and self.mask:
-            sound = mask_spectrograms(sound, share=self.mask, look=look)
+        if spectrograms is not None and (self.gain_db or self.warp):
+            spectrograms = augment(spectrograms, gain_db=self.gain_db, warp=self.warp)
+        if spectrograms is not None and self.mask:
+            spectrograms = mask_spectrograms(
+                spectrograms, fraction=self.mask, settings=settings
+            )
         if frames is not None and self.flip:
-            frames = flip(frames, chance=self.flip)
+            frames = flip(frames, probability=self.flip)
         if frames is not None and self.crop < 1:
-            frames = crop(frames, least=self.crop)
+            frames = crop(frames, min_area=self.crop)
         if frames is not None and self.jitter:
-            frames = jitter(frames, by=self.jitter)
-        return frames, sound
+            frames = jitter(frames, strength=self.jitter)
+        return frames, spectrograms
 
 
-_SOUND = {"gain_db": GAIN_DB, "warp": WARP}
-_PICTURE = {"flip": 0.5, "crop": 0.7, "jitter": 0.2}
+_AUDIO = {"gain_db": GAIN_DB, "warp": WARP}
+_VIDEO = {"flip": 0.5, "crop": 0.7, "jitter": 0.2}
 AUGMENTATIONS = {
     "none": Augmentation(),
-    "audio": Augmentation(**_SOUND),
-    "video": Augmentation(**_PICTURE),
-    "all": Augmentation(**_SOUND, **_PICTURE),
+    "audio": Augmentation(**_AUDIO),
+    "video": Augmentation(**_VIDEO),
+    "all": Augmentation(**_AUDIO, **_VIDEO),
 }
 
 
@@ -81,71 +90,77 @@ def augment(
     gain_db: float = GAIN_DB,
     warp: float = WARP,
 ) -> Float[Tensor, "clip window bin time"]:
-    """Give each clip another loudness and another length of the vocal tract.
+    """Change the loudness and the vocal tract length of each clip at random.
 
-    The factor of its frequencies is drawn evenly (vocal tract length perturbation;
-    Jaitly and Hinton, 2013), and so is its gain in decibels.
+    The factor of a clip's frequencies is drawn uniformly (vocal tract length
+    perturbation; Jaitly and Hinton, 2013), and so is its gain in decibels.
     """
-    louder, longer = torch.rand(2, len(stft), device=stft.device).mul(2).sub(1)
-    gained = stft.float() + gain_db * louder[:, None, None, None]
-    return warp_frequencies(gained, factor=1 + warp * longer)
+    gain, shift = torch.rand(2, len(stft), device=stft.device).mul(2).sub(1)
+    amplified = stft.float() + gain_db * gain[:, None, None, None]
+    return warp_frequencies(amplified, factor=1 + warp * shift)
 
 
 def warp_frequencies(
     stft: Float[Tensor, "clip window bin time"], *, factor: Float[Tensor, " clip"]
 ) -> Float[Tensor, "clip window bin time"]:
-    """Multiply each clip's frequencies, linear between bins; the top bin fills up."""
+    """Multiply the frequencies of each clip by its factor.
+
+    Values between two bins are interpolated linearly. Bins above the last take its
+    value.
+    """
     top = stft.shape[2] - 1
     bins = torch.arange(top + 1, device=stft.device)
-    place = (bins / factor[:, None]).clamp(max=top)
-    below = place.long().clamp(max=top - 1)
-    share = (place - below)[:, :, None, None]
+    position = (bins / factor[:, None]).clamp(max=top)
+    below = position.long().clamp(max=top - 1)
+    weight = (position - below)[:, :, None, None]
     clip = torch.arange(len(stft), device=stft.device)[:, None]
-    # Indexed from both sides of the windows, so bins come before windows here.
-    found = stft[clip, :, below].lerp(stft[clip, :, below + 1], share)
-    return found.transpose(1, 2)
+    # Indexing on both sides of the window axis moves the bin axis before it.
+    warped = stft[clip, :, below].lerp(stft[clip, :, below + 1], weight)
+    return warped.transpose(1, 2)
 
 
 def mask_spectrograms(
-    sound: Spectrograms, *, share: float, look: RenderSettings
-) -> Float[Tensor, "*sound"]:
-    """Hide stretches of each clip's frequencies and of its time (SpecAugment, 2019).
+    spectrograms: Spectrograms, *, fraction: float, settings: RenderSettings
+) -> Float[Tensor, "*spectrograms"]:
+    """Mask ranges of each clip's frequencies and of its time (SpecAugment, 2019).
 
-    Frequencies are hidden in all windows. Time is the clip's own: windows overlap by
-    half, and an instant is hidden in both windows that show it. Hidden values become
-    their window's mean, which leaves the window's scale of colours as it was, or less
-    wide. The first row is not counted in it: the loudness in an mfcc is no colour.
+    Frequencies are masked in all windows. Time is that of the clip: windows overlap by
+    half, and an instant is masked in both windows that contain it. Masked values become
+    the mean of their window, so the window's range of colors stays the same or becomes
+    narrower. The mean leaves out the first row, because the loudness in an MFCC is not
+    rendered.
     """
-    clips, windows, rows, columns = sound.shape
+    clips, windows, rows, columns = spectrograms.shape
     step = (columns - 1) // 2
-    time = torch.linspace(0, 1, (windows - 1) * step + columns, device=sound.device)
-    hidden = (
-        _stretches(_frequency(rows, look).to(sound.device), clips, share)[
-            :, None, :, None
-        ]
-        | _stretches(time, clips, share).unfold(1, columns, step)[:, :, None]
+    time = torch.linspace(
+        0, 1, (windows - 1) * step + columns, device=spectrograms.device
     )
-    values = sound.float()
+    frequency = _row_heights(rows, settings).to(spectrograms.device)
+    masked = (
+        _draw_masks(frequency, clips, fraction)[:, None, :, None]
+        | _draw_masks(time, clips, fraction).unfold(1, columns, step)[:, :, None]
+    )
+    values = spectrograms.float()
     mean = values[:, :, 1:].mean((2, 3), keepdim=True)
-    return torch.where(hidden, mean, values)
+    return torch.where(masked, mean, values)
 
 
-def _stretches(
-    axis: Float[Tensor, " place"], clips: int, share: float
-) -> Bool[Tensor, "clip place"]:
-    """Draw stretches of [0, 1] for each clip; tell which places lie in one of them."""
+def _draw_masks(
+    axis: Float[Tensor, " position"], clips: int, fraction: float
+) -> Bool[Tensor, "clip position"]:
+    """Draw ranges of [0, 1] for each clip and return the positions inside them."""
     drawn = torch.rand(2, clips, MASKS, 1, device=axis.device)
-    length = drawn[0] * share
+    length = drawn[0] * fraction
     first = drawn[1] * (1 - length)
     return ((axis >= first) & (axis < first + length)).any(1)
 
 
-def _frequency(rows: int, look: RenderSettings) -> Float[Tensor, " row"]:
-    """Give the height in the picture, in [0, 1], of each stored row."""
-    place = torch.linspace(0, 1, rows)
-    if look.spectrogram != "mel":
-        return place
-    edge_hz = mel_edges_hz(look.sample_rate_hz)
+def _row_heights(rows: int, settings: RenderSettings) -> Float[Tensor, " row"]:
+    """Return the height in the image, in [0, 1], of each stored row."""
+    position = torch.linspace(0, 1, rows)
+    if settings.spectrogram != "mel":
+        return position
+    edge_hz = mel_edges_hz(settings.sample_rate_hz)
     height = np.linspace(0, 1, MELS + 2)
-    hz = place.double().numpy() * look.sample_rate_hz / 2
-    return torch.from_numpy(np.interp(hz, edge_hz, height)).to(place)
+    hz = position.double().numpy() * settings.sample_rate_hz / 2
+    return torch.from_numpy(np.interp(hz, edge_hz, height)).to(position)

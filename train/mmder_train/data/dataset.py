@@ -1,4 +1,4 @@
-"""Which clips of a store serve a strategy, and batches of them."""
+"""Dataset of stored clips, as the arrays that a strategy takes."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -14,83 +14,91 @@ from mmder_train.data.selection import ClipSelection
 from mmder_train.fusion.strategies import STORED_SPECTROGRAM, Strategy
 
 PRELOAD_BYTES = 1 << 30
-"""Clips that take less than this are held in memory where they are read often."""
+"""Maximum size of a data set that is held in memory if it is read repeatedly."""
 
 
 def load_arrays(
-    read: Callable[[str], NDArray[Any]], *, strategy: Strategy, audio: str
+    read: Callable[[str], NDArray[Any]], *, strategy: Strategy, spectrogram: str
 ) -> dict[str, Tensor]:
-    """Give what a strategy takes of clips: ``frames``, ``sound``, or both.
+    """Load the arrays of clips that a strategy takes: ``frames``, ``audio``, or both.
 
     Args:
-        read: Gives an array of the clips by its name in the store.
-        strategy: How the clips will be fused.
-        audio: Which spectrogram stands for the sound.
+        read: Function that returns an array of the clips by its name in the store.
+        strategy: Strategy with which the clips will be fused.
+        spectrogram: Type of spectrogram that represents the audio.
     """
-    found = {}
+    arrays = {}
     if strategy.frames:
-        # The 8-frame step is twice the 16-frame step: every second picture.
+        # The 8-frame step is twice the 16-frame step: every second frame.
         frames = read("frames")[:, :: 16 // strategy.frames]
-        found["frames"] = torch.from_numpy(np.ascontiguousarray(frames))
-    sound = spectrogram_array(strategy, audio)
-    if sound:
-        found["sound"] = torch.from_numpy(read(sound))
-    return found
+        arrays["frames"] = torch.from_numpy(np.ascontiguousarray(frames))
+    name = spectrogram_array(strategy, spectrogram)
+    if name:
+        arrays["audio"] = torch.from_numpy(read(name))
+    return arrays
 
 
-def spectrogram_array(strategy: Strategy, audio: str) -> str | None:
-    """Name the array of a store that a strategy's sound is painted from."""
-    return (
-        f"{STORED_SPECTROGRAM[audio]}_{strategy.windows}" if strategy.windows else None
-    )
+def spectrogram_array(strategy: Strategy, spectrogram: str) -> str | None:
+    """Return the name of the stored array with a strategy's audio.
+
+    None if the strategy takes no audio.
+    """
+    if not strategy.windows:
+        return None
+    return f"{STORED_SPECTROGRAM[spectrogram]}_{strategy.windows}"
 
 
 class ClipDataset(Dataset[dict[str, Tensor]]):
-    """Stored clips as they are: integers and half floats, nothing computed.
+    """Stored clips as they are: integers and half floats, without any computation.
 
     Only the arrays that the strategy takes are read, one whole chunk each. A worker
-    process gets the store's path and opens it itself.
+    process receives the path of the store and opens the store itself.
     """
 
     def __init__(
-        self, store: Store, *, clips: ClipSelection, strategy: Strategy, audio: str
+        self,
+        store: Store,
+        *,
+        clips: ClipSelection,
+        strategy: Strategy,
+        spectrogram: str,
     ) -> None:
-        """Say which clips and which arrays."""
+        """Initialize the dataset with the clips and arrays to read."""
         self.store = store
         self.rows = clips.row
         self.strategy = strategy
-        self.audio = audio
-        self._held: dict[str, Tensor] | None = None
+        self.spectrogram = spectrogram
+        self._preloaded: dict[str, Tensor] | None = None
 
     def __len__(self) -> int:
-        """Count the clips."""
+        """Return the number of clips."""
         return len(self.rows)
 
     def __getitem__(self, index: int) -> dict[str, Tensor]:
-        """Give ``clip`` (the position), and ``frames`` and ``sound`` where taken."""
+        """Return ``clip`` (its index), and those of ``frames`` and ``audio`` in use."""
         return {k: v[0] for k, v in self.__getitems__([index]).items()}
 
     def __getitems__(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """Give a batch at once: clips are read to where they lie in it."""
-        if self._held is not None:
-            return {k: v[list(index)] for k, v in self._held.items()}
+        """Return a batch; each clip is read straight to its position in the batch."""
+        if self._preloaded is not None:
+            return {k: v[list(index)] for k, v in self._preloaded.items()}
         rows = self.rows[list(index)].tolist()
-        found = load_arrays(
+        arrays = load_arrays(
             lambda name: self.store.read_batch(name, rows),
             strategy=self.strategy,
-            audio=self.audio,
+            spectrogram=self.spectrogram,
         )
-        return {"clip": torch.tensor(index), **found}
+        return {"clip": torch.tensor(index), **arrays}
 
     def preload(self) -> bool:
-        """Read all clips into memory if they are few enough; tell if they were."""
-        if self._held is None:
+        """Read all clips into memory if they fit, and return whether they did."""
+        if self._preloaded is None:
             first = self[0]
             if sum(t.nbytes for t in first.values()) * len(self) > PRELOAD_BYTES:
                 return False
-            held = {k: v.new_empty(len(self), *v.shape) for k, v in first.items()}
+            loaded = {k: v.new_empty(len(self), *v.shape) for k, v in first.items()}
             for index in range(len(self)):
                 for name, value in self[index].items():
-                    held[name][index] = value
-            self._held = held
+                    loaded[name][index] = value
+            self._preloaded = loaded
         return True

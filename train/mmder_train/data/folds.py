@@ -1,6 +1,7 @@
-"""Who is tested when. Speakers in, positions out; nothing here opens a file.
+"""Cross-validation folds by speaker.
 
-A fold tests some speakers and trains on all others: no speaker is ever on both sides.
+Pure functions from the clips' speakers to clip indices, without file access. A fold
+tests some speakers and trains on all others: no speaker is ever on both sides.
 """
 
 from collections import Counter
@@ -15,7 +16,7 @@ from mmder_store.protocols import FoldProtocol
 
 SPEAKER_FOLDS = 5
 SPEAKERS = f"speakers-{SPEAKER_FOLDS}"
-"""Name of the protocol that any store can serve."""
+"""Name of the protocol that works for any store."""
 
 
 def _no_clips() -> Int64[np.ndarray, "0"]:
@@ -24,40 +25,40 @@ def _no_clips() -> Int64[np.ndarray, "0"]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fold:
-    """One test side and its train side."""
+    """The test clips and the training clips of a fold."""
 
     number: int
-    """As in the protocol, from 1."""
+    """Number of the fold in the protocol, from 1."""
     speakers: tuple[str, ...]
-    """Who is tested."""
+    """Test speakers."""
     train: Int64[np.ndarray, " train"]
-    """Positions of the clips trained on, ascending."""
+    """Indices of the training clips, ascending."""
     test: Int64[np.ndarray, " test"]
-    """Positions of the clips tested, ascending."""
+    """Indices of the test clips, ascending."""
     val_speakers: tuple[str, ...] = ()
-    """Who of the train side is kept for choosing the epoch."""
+    """Training speakers held out to select the epoch."""
     val: Int64[np.ndarray, " val"] = field(default_factory=_no_clips)
-    """Positions of their clips, ascending; not trained on."""
+    """Indices of the clips of `val_speakers`, ascending; they are not trained on."""
 
 
 def contiguous(speakers: Sequence[str]) -> FoldProtocol:
-    """Cut the sorted speakers into at most five groups of neighbours."""
+    """Return a protocol of at most five contiguous groups of the sorted speakers."""
     names = sorted(set(speakers))
     parts = np.array_split(np.arange(len(names)), min(SPEAKER_FOLDS, len(names)))
     return FoldProtocol(
         name=SPEAKERS,
         fold_of={names[i]: k for k, part in enumerate(parts, start=1) for i in part},
-        source="speakers in the order of their names, cut into groups of neighbours",
+        source="speakers sorted by name, cut into contiguous groups",
     )
 
 
 def choose_protocol(
     name: str | None, protocols: Sequence[FoldProtocol], speakers: Sequence[str]
 ) -> FoldProtocol:
-    """Give the protocol of this name; without a name the store's first.
+    """Return the protocol of this name, or the store's first if the name is None.
 
     Raises:
-        SettingsError: If the store names no such protocol.
+        SettingsError: If the store has no protocol of this name.
     """
     known = {p.name: p for p in protocols}
     name = name or next(iter(known), SPEAKERS)
@@ -70,39 +71,39 @@ def choose_protocol(
 
 
 def split(speakers: Sequence[str], protocol: FoldProtocol) -> tuple[Fold, ...]:
-    """Give the folds that have a clip, in the order of their numbers.
+    """Return the folds that have test clips, in the order of their numbers.
 
     Args:
-        speakers: Speaker of every clip.
-        protocol: Who is tested in which fold, who in none.
+        speakers: Speaker of each clip.
+        protocol: Fold in which each speaker is tested, if any.
 
     Raises:
-        SettingsError: If a speaker has no place in the protocol, nobody is tested, or
-            nobody else is left to train on.
+        SettingsError: If the protocol does not list a speaker, if no clip is tested, or
+            if no speaker remains to train on.
     """
-    place = {
+    fold_of = {
         **dict.fromkeys(protocol.only_trained, 0),
         **dict.fromkeys(protocol.held_out, -1),
         **protocol.fold_of,
     }
-    stray = sorted(set(speakers) - set(place))
-    if stray:
+    unlisted = sorted(set(speakers) - set(fold_of))
+    if unlisted:
         msg = (
-            f"protocol {protocol.name}: no fold for speaker {stray[0]!r} "
-            f"({len(stray)} such). Say --protocol {SPEAKERS}."
+            f"protocol {protocol.name}: no fold for speaker {unlisted[0]!r} "
+            f"({len(unlisted)} such). Use --protocol {SPEAKERS}."
         )
         raise SettingsError(msg)
-    fold = np.array([place[s] for s in speakers], dtype=np.int64)
+    fold = np.array([fold_of[s] for s in speakers], dtype=np.int64)
     numbers = [k for k in np.unique(fold) if k > 0]
     if not numbers:
-        msg = f"protocol {protocol.name}: no clip of a speaker whom it tests"
+        msg = f"protocol {protocol.name}: this store has no clip of a test speaker"
         raise SettingsError(msg)
     if len(np.unique(fold[fold >= 0])) < 2:
-        who = sorted(set(speakers))
+        names = sorted(set(speakers))
+        source = f"speaker {names[0]!r}" if len(names) == 1 else "speakers of one fold"
         msg = (
-            f"protocol {protocol.name}: all clips are of "
-            f"{f'speaker {who[0]!r}' if len(who) == 1 else 'speakers of one fold'}, "
-            "so nobody else is left to train on. At least two speakers are needed."
+            f"protocol {protocol.name}: all clips are of {source}, "
+            "so no other speaker remains to train on. At least two speakers are needed."
         )
         raise SettingsError(msg)
     folds = tuple(
@@ -125,13 +126,13 @@ def split(speakers: Sequence[str], protocol: FoldProtocol) -> tuple[Fold, ...]:
 def select_folds(
     folds: Sequence[Fold], number: int | None, protocol: FoldProtocol
 ) -> tuple[Fold, ...]:
-    """Give the fold of this number, or all.
+    """Return the fold of this number, or all folds if the number is None.
 
     Raises:
-        SettingsError: If that fold has no clips here.
+        SettingsError: If the fold has no clips in this store.
     """
-    found = tuple(f for f in folds if number in (None, f.number))
-    if not found:
+    selected = tuple(f for f in folds if number in (None, f.number))
+    if not selected:
         numbers = ", ".join(str(f.number) for f in folds)
         total = max(protocol.fold_of.values())
         msg = (
@@ -139,39 +140,40 @@ def select_folds(
             f"folds 1 to {total}, of which {numbers} have clips"
         )
         raise SettingsError(msg)
-    return found
+    return selected
 
 
 def with_validation(fold: Fold, speakers: Sequence[str], *, seed: int) -> Fold:
-    """Keep a fifth of the train side's speakers, one at least, for validation.
+    """Return a fold with a fifth of its training speakers held out for validation.
 
-    Who they are is drawn from the seed and the fold's number. The test side is as it
-    was, and tells nothing of when to stop.
+    At least one speaker is held out. The speakers are drawn from the seed and the
+    fold's number. The test clips are unchanged and have no part in the choice of the
+    epoch.
 
     Args:
-        fold: From `split`.
-        speakers: Speaker of every clip.
-        seed: The run's.
+        fold: Fold from `split`.
+        speakers: Speaker of each clip.
+        seed: Seed of the run.
 
     Raises:
-        SettingsError: If nobody would be left to train on.
+        SettingsError: If no speaker would remain to train on.
     """
     names = sorted({speakers[i] for i in fold.train})
     if len(names) < 2:
         msg = (
-            f"--val speakers: fold {fold.number} trains on speaker {names[0]!r} alone; "
-            "at least two are needed. Leave it out."
+            f"--val speakers: fold {fold.number} trains only on speaker {names[0]!r}; "
+            "at least two are needed. Omit --val."
         )
         raise SettingsError(msg)
-    kept = max(1, round(len(names) / SPEAKER_FOLDS))
-    drawn = np.random.default_rng([seed, fold.number]).permutation(len(names))[:kept]
-    who = {names[i] for i in drawn}
-    inside = np.array([speakers[i] in who for i in fold.train])
+    count = max(1, round(len(names) / SPEAKER_FOLDS))
+    drawn = np.random.default_rng([seed, fold.number]).permutation(len(names))[:count]
+    held_out = {names[i] for i in drawn}
+    is_val = np.array([speakers[i] in held_out for i in fold.train])
     return replace(
         fold,
-        train=fold.train[~inside],
-        val=fold.train[inside],
-        val_speakers=tuple(sorted(who)),
+        train=fold.train[~is_val],
+        val=fold.train[is_val],
+        val_speakers=tuple(sorted(held_out)),
     )
 
 
@@ -181,26 +183,26 @@ def fold_warnings(
     labels: Int64[np.ndarray, " clip"],
     classes: Sequence[str],
 ) -> list[str]:
-    """Say what is missing: folds, speakers of a fold, classes to train on."""
-    found = {f.number: f for f in folds}
+    """Return warnings about missing folds, missing speakers and untrained classes."""
+    present = {f.number: f for f in folds}
     sizes = Counter(protocol.fold_of.values())
     lines = [
-        f"fold {k} of {protocol.name}: no clips in this store, left out"
-        for k in sorted(sizes.keys() - found.keys())
+        f"fold {k} of {protocol.name}: no clips in this store, skipped"
+        for k in sorted(sizes.keys() - present.keys())
     ]
     if protocol.held_out:
         lines.append(
-            f"{protocol.name} keeps speakers {', '.join(protocol.held_out)} for "
+            f"{protocol.name} holds out speakers {', '.join(protocol.held_out)} for "
             "validation: not trained on, not tested"
         )
     lines += [
         f"fold {k} of {protocol.name}: {len(f.speakers)} of its {sizes[k]} speakers"
-        for k, f in found.items()
+        for k, f in present.items()
         if len(f.speakers) < sizes[k]
     ]
-    for k, f in found.items():
+    for k, f in present.items():
         unseen = set(labels[f.test].tolist()) - set(labels[f.train].tolist())
         names = ", ".join(classes[i] for i in sorted(unseen))
         if unseen:
-            lines.append(f"fold {k}: tests {names}, which nobody else shows")
+            lines.append(f"fold {k}: tests {names}, without any training clip")
     return lines

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Data loader of stored clips."""
 
 from typing import Any
 
@@ -11,34 +11,36 @@ from mmder_train.data.sampler import BatchSampler
 
 
 def create_loader(
-    data: ClipDataset, order: BatchSampler, *, workers: int, pin: bool
+    dataset: ClipDataset, sampler: BatchSampler, *, workers: int, pin: bool
 ) -> DataLoader[dict[str, Tensor]]:
-    """Give batches in this order; the last may be smaller, and none is repeated.
+    """Return a loader of batches in the sampler's order.
+
+    The last batch may be smaller, and no clip is repeated to fill it.
 
     Args:
-        data: What is read.
-        order: Which clips, when.
-        workers: Processes that read; 0 reads in this one.
-        pin: Whether batches lie in memory that a GPU copies from directly.
+        dataset: Clips to read.
+        sampler: Order of the clips.
+        workers: Number of reading processes. 0 reads in the current process.
+        pin: True if batches are placed in memory that a GPU copies from directly.
     """
-    more: dict[str, Any] = (
-        # Spawned: a fork would copy zarr's threads, which do not survive one.
+    worker_options: dict[str, Any] = (
+        # Spawned: a fork would copy zarr's threads, which do not survive a fork.
         {"multiprocessing_context": "spawn", "persistent_workers": True}
         if workers
         else {}
     )
     return DataLoader(
-        data,
-        batch_sampler=order,
+        dataset,
+        batch_sampler=sampler,
         collate_fn=_keep_batch,
         num_workers=workers,
         pin_memory=pin,
-        # Its own, or each pass would draw from the one that the model draws from.
+        # Its own generator: each pass would draw from the model's generator otherwise.
         generator=torch.Generator(),
-        **more,
+        **worker_options,
     )
 
 
 def _keep_batch(batch: object) -> object:
-    """Leave a batch as it was read; torch would make one of single clips."""
+    """Return a batch as it was read; torch would collate single clips."""
     return batch

@@ -1,7 +1,7 @@
-"""Mixup and CutMix of clips: two inputs become one, and so do their labels.
+"""Mixup and CutMix of clips: pairs of inputs are mixed, and so are their labels.
 
-Clip i of n is mixed with clip n - 1 - i, all frames alike, and all pairs of a batch in
-the same share. Draws come from torch's generator of the CPU.
+Clip i of n is mixed with clip n - 1 - i. All frames are mixed alike, and all pairs of a
+batch in the same proportion. Random numbers come from torch's CPU generator.
 """
 
 import math
@@ -18,18 +18,20 @@ from mmder_train.fusion.types import Input, Permutation
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mixup:
-    """How training clips are mixed; if both ways are on, either at even chance.
+    """Mixup and CutMix settings. If both are on, each batch uses either at even odds.
 
-    Each number is the alpha of Beta(alpha, alpha), from which the share of a clip's
-    partner is drawn; 0 turns it off. VideoMAE tunes with 0.8 and 1.0.
+    Each number is the alpha of Beta(alpha, alpha), from which the fraction of a clip's
+    partner is drawn. 0 disables it. VideoMAE fine-tunes with 0.8 and 1.0.
     """
 
     mixup: float = 0.0
+    """Alpha of Mixup."""
     cutmix: float = 0.0
+    """Alpha of CutMix."""
 
     @property
-    def on(self) -> bool:
-        """Tell whether anything is mixed."""
+    def enabled(self) -> bool:
+        """True if clips are mixed."""
         return self.mixup > 0 or self.cutmix > 0
 
     def apply(
@@ -41,77 +43,78 @@ class Mixup:
         strategy: Strategy,
         label_smoothing: float = 0.0,
     ) -> tuple[Input, Float[Tensor, "clip class"]]:
-        """Give a batch mixed, and how much of each class is in each of its clips.
+        """Return a mixed batch, and the fraction of each class in each of its clips.
 
         Args:
-            x: From `fusion.fused`; of RFAS with `shared_places`. It is not changed.
-            labels: Of the clips, on the same device.
-            classes: How many there are.
-            strategy: With which `x` was made.
-            label_smoothing: Share of each label that is spread over all classes.
+            x: Inputs from `fusion.fuse`, those of RFAS with `pair_permutations`. They
+                are not changed.
+            labels: Class of each clip, on the same device.
+            classes: Number of classes.
+            strategy: Strategy with which `x` was fused.
+            label_smoothing: Fraction of each label that is spread over all classes.
         """
-        share = 0.0
-        if self.on:
+        fraction = 0.0
+        if self.enabled:
             both = self.mixup > 0 and self.cutmix > 0
             cut = torch.rand(()).item() < 0.5 if both else self.cutmix > 0
             alpha = torch.tensor(self.cutmix if cut else self.mixup)
-            share = torch.distributions.Beta(alpha, alpha).sample().item()
+            fraction = torch.distributions.Beta(alpha, alpha).sample().item()
             if cut:
-                x, share = exchanged(x, share, strategy=strategy)
+                x, fraction = cutmix(x, fraction, strategy=strategy)
             else:
-                x = x.lerp(x.flip(0), share)
+                x = x.lerp(x.flip(0), fraction)
         target: Tensor = mixup_target(  # type: ignore[no-untyped-call]
-            labels, classes, 1 - share, label_smoothing
+            labels, classes, 1 - fraction, label_smoothing
         )
         return x, target
 
 
-def mix_labels(places: Permutation) -> Permutation:
-    """Give both clips of each pair the order of the first.
+def pair_permutations(permutations: Permutation) -> Permutation:
+    """Return frame orders in which both clips of each pair have that of the first.
 
-    In orders of their own, RFAS would mix a face with a spectrogram.
+    With two different orders, RFAS would mix a face with a spectrogram.
     """
-    clip = torch.arange(len(places), device=places.device)
-    return places[torch.minimum(clip, clip.flip(0))]
+    clip = torch.arange(len(permutations), device=permutations.device)
+    return permutations[torch.minimum(clip, clip.flip(0))]
 
 
-def exchanged(x: Input, share: float, *, strategy: Strategy) -> tuple[Input, float]:
-    """Give each clip a cut-out of its partner, and the share that it takes (CutMix).
+def cutmix(x: Input, fraction: float, *, strategy: Strategy) -> tuple[Input, float]:
+    """Replace a part of each clip by that of its partner, and return the part's size.
 
-    Of faces it is one box for all frames. Of spectrograms it is one band of
-    frequencies for all windows: they overlap by half, and a box in time would show one
-    instant from two clips. Both take the same share, so neither speaks alone for the
-    partner's label. Where faces and spectrograms are added, or lie in an order of
-    their own, one box is cut out of all.
+    In faces, the part is one box for all frames. In spectrograms, it is one band of
+    frequencies for all windows: windows overlap by half, and with a box in time one
+    instant would come from two clips. Both parts cover the same fraction, so the
+    partner's label never rests on one modality. If faces and spectrograms are added or
+    shuffled, one box is replaced in all frames.
     """
     out, partner = x.clone(), x.flip(0)
-    parts = list(zip(strategy.layout(out), strategy.layout(partner), strict=True))
-    (v, v_partner), (a, a_partner) = parts
+    layouts = list(zip(strategy.layout(out), strategy.layout(partner), strict=True))
+    (v, v_partner), (a, a_partner) = layouts
     if v is a or strategy.shuffles_frames:
-        taken = [_box(out, partner, share)]
+        fractions = [_replace_box(out, partner, fraction)]
     else:
-        taken = []
+        fractions = []
         if v is not None and v_partner is not None:
-            taken.append(_box(v, v_partner, share))
+            fractions.append(_replace_box(v, v_partner, fraction))
         if a is not None and a_partner is not None:
-            taken.append(_band(a, a_partner, share))
-    # All parts of an input are of one size.
-    return out, sum(taken) / len(taken)
+            fractions.append(_replace_band(a, a_partner, fraction))
+    # Both modalities have the same size in the input, so a plain mean is correct.
+    return out, sum(fractions) / len(fractions)
 
 
-def _box(into: Tensor, partner: Tensor, share: float) -> float:
-    height, width = into.shape[-2:]
-    rows, columns = (round(math.sqrt(share) * side) for side in (height, width))
+def _replace_box(out: Tensor, partner: Tensor, fraction: float) -> float:
+    height, width = out.shape[-2:]
+    rows, columns = (round(math.sqrt(fraction) * side) for side in (height, width))
     top = int(torch.randint(height - rows + 1, ()))
     left = int(torch.randint(width - columns + 1, ()))
     box = (..., slice(top, top + rows), slice(left, left + columns))
-    into[box] = partner[box]
+    out[box] = partner[box]
     return rows * columns / (height * width)
 
 
-def _band(into: Tensor, partner: Tensor, share: float) -> float:
-    height = into.shape[-2]
-    rows = round(share * height)
+def _replace_band(out: Tensor, partner: Tensor, fraction: float) -> float:
+    height = out.shape[-2]
+    rows = round(fraction * height)
     top = int(torch.randint(height - rows + 1, ()))
-    into[..., top : top + rows, :] = partner[..., top : top + rows, :]
+    out[..., top : top + rows, :] = partner[..., top : top + rows, :]
     return rows / height

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Order of the clips in each epoch, and batches of them."""
 
 from collections.abc import Iterator, Sized
 
@@ -12,54 +12,61 @@ from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 def shuffle(
     index: Int64[np.ndarray, " clip"], *, seed: int, epoch: int
 ) -> Int64[np.ndarray, " clip"]:
-    """Give all positions in the order of this epoch, whoever reads them."""
+    """Return all indices in the order of an epoch, the same in every process."""
     return np.random.default_rng([seed, epoch]).permutation(index)
 
 
 class BatchSampler(Sampler[list[int]], Sized):
-    """Batches of positions, in a new order each epoch if a seed is given.
+    """Batches of clip indices, in a new order in each epoch if a seed is set.
 
-    Order and batches are the same for any number of readers and of processes that
-    train together; each process gets its part of every batch.
+    Order and batches do not depend on the number of reader processes or of training
+    processes. Each training process receives its part of every batch.
     """
 
     def __init__(
         self,
         index: Int64[np.ndarray, " clip"],
         *,
-        batch: int,
+        batch_size: int,
         seed: int | None = None,
         group: WorldInfo = SINGLE_PROCESS,
     ) -> None:
-        """Take the positions as they come, or shuffle them all by seed and epoch.
+        """Initialize the sampler at the start of epoch 0.
 
         Args:
-            index: Positions of the clips.
-            batch: Clips in a batch, in all processes.
-            seed: None for the order of `index`.
-            group: The processes that share each batch.
+            index: Indices of the clips.
+            batch_size: Number of clips per batch, over all processes.
+            seed: Seed of the shuffling. None keeps the order of `index`.
+            group: Processes that share each batch.
         """
         self.index = index
-        self.batch = batch
+        self.batch_size = batch_size
         self.seed = seed
         self.group = group
         self.epoch = 0
-        self.skip = 0
-        """Batches at the beginning that are left out."""
+        self.start_batch = 0
+        """Index of the first batch that is yielded."""
+
+    def set_epoch(self, epoch: int, *, start_batch: int = 0) -> None:
+        """Set the epoch, and the batch to start at when an epoch is resumed."""
+        self.epoch, self.start_batch = epoch, start_batch
 
     def sizes(self) -> list[int]:
-        """Count the clips of each batch that is not left out, in all processes."""
-        starts = range(self.skip * self.batch, len(self.index), self.batch)
-        return [min(self.batch, len(self.index) - start) for start in starts]
+        """Return the number of clips of each batch to yield, over all processes."""
+        starts = range(
+            self.start_batch * self.batch_size, len(self.index), self.batch_size
+        )
+        return [min(self.batch_size, len(self.index) - start) for start in starts]
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Go once over the batches; a part may be empty, and none is repeated."""
+        """Yield this process's part of each batch of the epoch, once."""
         order = self.index
         if self.seed is not None:
             order = shuffle(self.index, seed=self.seed, epoch=self.epoch)
-        for start in range(self.skip * self.batch, len(order), self.batch):
-            yield self.group.shard(order[start : start + self.batch].tolist())
+        first = self.start_batch * self.batch_size
+        for start in range(first, len(order), self.batch_size):
+            yield self.group.shard(order[start : start + self.batch_size].tolist())
 
     def __len__(self) -> int:
-        """Count the batches of an epoch."""
-        return -(-len(self.index) // self.batch)
+        """Return the number of batches of a whole epoch."""
+        return -(-len(self.index) // self.batch_size)

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Selection of a store's clips by status and emotion."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -17,49 +17,49 @@ class ClipSelection:
     """The clips of a store that a strategy and a label set can use."""
 
     row: Int64[np.ndarray, " clip"]
-    """Row in the store."""
+    """Row of each clip in the store."""
     clip_id: tuple[str, ...]
     speaker: tuple[str, ...]
     label: Int64[np.ndarray, " clip"]
-    """Position of the class in the label set."""
+    """Index of each clip's class in the label set."""
     excluded: dict[str, int]
-    """Clips of the store that are not used, by reason."""
+    """Number of unused clips of the store per reason."""
 
 
 def accepted_statuses(strategy: Strategy) -> frozenset[str]:
-    """Name the statuses of clips that a strategy can use."""
-    serves = {"ok"}
-    serves |= set() if strategy.frames else {"no_face", "no_video"}
-    serves |= set() if strategy.windows else {"no_audio"}
-    return frozenset(serves)
+    """Return the statuses of the clips that a strategy can use."""
+    accepted = {"ok"}
+    accepted |= set() if strategy.frames else {"no_face", "no_video"}
+    accepted |= set() if strategy.windows else {"no_audio"}
+    return frozenset(accepted)
 
 
 def select_clips(
     store: Store, *, strategy: Strategy, labels: LabelSet
 ) -> ClipSelection:
-    """Choose clips by their status and their emotion.
+    """Select clips by their status and their emotion.
 
-    Status ``ok`` always serves; ``no_face`` and ``no_video`` where no pictures are
-    taken; ``no_audio`` where no sound is. All others are left out, and so are clips
-    whose emotion has no class in the label set.
+    Status ``ok`` is always accepted, ``no_face`` and ``no_video`` if the strategy takes
+    no video, and ``no_audio`` if it takes no audio. All other clips are excluded, and
+    so are clips whose emotion has no class in the label set.
 
     Raises:
-        SettingsError: If the store has no pictures and the strategy needs them, or
-            no clip is left.
+        SettingsError: If the strategy needs video and the store has none, or if no clip
+            remains.
     """
     if strategy.frames and "frames" not in store:
         msg = (
-            f"--strategy {strategy.name}: needs pictures, and store "
-            f"{store.path.name} has sound alone. Say --strategy audio."
+            f"--strategy {strategy.name}: needs video, and store "
+            f"{store.path.name} has only audio. Use --strategy audio."
         )
         raise SettingsError(msg)
-    serves = accepted_statuses(strategy)
+    accepted = accepted_statuses(strategy)
     columns = store.columns
     emotions = columns[labels.column]
     label = [labels.label(e) for e in emotions]
     reasons = [
         str(status)
-        if status not in serves
+        if status not in accepted
         else f"no class for {emotion!r} in {labels.name}"
         if number < 0
         else ""
@@ -67,32 +67,32 @@ def select_clips(
             columns["status"], emotions, label, strict=True
         )
     ]
-    row = np.array([i for i, why in enumerate(reasons) if not why], dtype=np.int64)
-    left_out = dict(sorted(Counter(filter(None, reasons)).items()))
+    row = np.array([i for i, reason in enumerate(reasons) if not reason], np.int64)
+    excluded = dict(sorted(Counter(filter(None, reasons)).items()))
     if not len(row):
-        why = ", ".join(f"{n} {reason}" for reason, n in left_out.items())
-        msg = f"store {store.path.name}: no clip for {strategy.name} ({why})"
+        counts = ", ".join(f"{n} {reason}" for reason, n in excluded.items())
+        msg = f"store {store.path.name}: no clip for {strategy.name} ({counts})"
         raise SettingsError(msg)
     return ClipSelection(
         row=row,
         clip_id=tuple(str(columns["clip_id"][i]) for i in row),
         speaker=tuple(str(columns["speaker"][i]) for i in row),
         label=np.array(label, dtype=np.int64)[row],
-        excluded=left_out,
+        excluded=excluded,
     )
 
 
 def select_encodable(store: Store, *, strategy: Strategy) -> ClipSelection:
-    """Choose the clips that serve a strategy with any label set of the store.
+    """Select the clips that a strategy can use with any label set of the store.
 
-    Their labels are -1: it is not said which set counts.
+    Their labels are -1, since no label set is selected.
     """
-    serves, columns = accepted_statuses(strategy), store.columns
+    accepted, columns = accepted_statuses(strategy), store.columns
     row = np.array(
         [
             i
             for i, status in enumerate(columns["status"])
-            if status in serves
+            if status in accepted
             and any(s.label(columns[s.column][i]) >= 0 for s in store.spec.label_sets)
         ],
         dtype=np.int64,
@@ -106,7 +106,7 @@ def select_encodable(store: Store, *, strategy: Strategy) -> ClipSelection:
     )
 
 
-def excluded_text(left_out: dict[str, int]) -> str:
-    """Say how many clips are not used and why."""
-    parts: Sequence[str] = [f"{n} {why}" for why, n in left_out.items()]
-    return f"{sum(left_out.values())} clips left out: {', '.join(parts)}"
+def excluded_text(excluded: dict[str, int]) -> str:
+    """Return a line with the number of excluded clips and the reasons."""
+    parts: Sequence[str] = [f"{n} {reason}" for reason, n in excluded.items()]
+    return f"{sum(excluded.values())} clips excluded: {', '.join(parts)}"

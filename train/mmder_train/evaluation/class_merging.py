@@ -1,7 +1,8 @@
-"""Scores over fewer classes, from the outputs of a head that was trained on more.
+"""Scores over fewer classes, from the outputs of a head trained on more classes.
 
-RAVDESS is reported with eight classes and with seven, calm joined with neutral. A run
-of eight gives both; the second is no run of seven and is never called one.
+Results on RAVDESS are reported with eight classes, or with seven by merging calm into
+neutral. A run with eight classes yields both scores. The second score is not that of a
+run with seven classes and is always labeled as merged.
 """
 
 import re
@@ -17,20 +18,21 @@ from mmder_train.evaluation.run_directory import FoldResult
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClassMerge:
-    """A label set each of whose classes is some of the classes trained."""
+    """A label set whose classes are unions of the trained classes."""
 
     labels: LabelSet
+    """The label set after merging."""
     class_map: tuple[int, ...]
-    """Of each class trained, its position in the label set."""
+    """Index in the label set of each trained class."""
 
     @property
     def title(self) -> str:
-        """Name the scores so that nobody takes them for those of another head."""
+        """Title that cannot be confused with the scores of another head."""
         return f"{self.labels.name} from {len(self.class_map)} outputs"
 
     def merge(self, record: FoldResult) -> FoldResult:
-        """Give what a fold predicts over the fewer classes."""
-        share = shares(
+        """Return the result of a fold over the merged classes."""
+        probability = merge_probabilities(
             np.array(record.probability),
             self.class_map,
             classes=len(self.labels.classes),
@@ -38,28 +40,33 @@ class ClassMerge:
         return replace(
             record,
             label=tuple(self.class_map[i] for i in record.label),
-            probability=tuple(map(tuple, share.tolist())),
+            probability=tuple(map(tuple, probability.tolist())),
         )
 
 
-def shares(
-    share: Float64[np.ndarray, "clip class"], place: tuple[int, ...], *, classes: int
+def merge_probabilities(
+    probability: Float64[np.ndarray, "clip class"],
+    class_map: tuple[int, ...],
+    *,
+    classes: int,
 ) -> Float64[np.ndarray, "clip {classes}"]:
-    """Give the probability of each class that is any of some others: their sum.
+    """Return the probability of each merged class: the sum over its trained classes.
 
     Args:
-        share: Probability of every class that was trained.
-        place: Of each, the position of the class that it becomes part of.
-        classes: How many those are.
+        probability: Probability of each trained class.
+        class_map: Index of the merged class for each trained class.
+        classes: Number of merged classes.
     """
-    return share @ np.eye(classes)[list(place)]
+    return probability @ np.eye(classes)[list(class_map)]
 
 
 def class_map(trained: LabelSet, fewer: LabelSet) -> tuple[int, ...] | None:
-    """Give the position of every trained class among fewer ones.
+    """Return the index of the merged class for each trained class.
 
-    None where one set is not the other with classes joined: where they hold other
-    emotions, or would cut a class, or differ in whose word counts.
+    Returns:
+        None unless every class of `fewer` is a union of classes of `trained`. This
+        fails if they cover different emotions, if a class would be split, or if their
+        labels come from different columns.
     """
     same = trained.column == fewer.column and set(trained.class_of) == set(
         fewer.class_of
@@ -67,19 +74,26 @@ def class_map(trained: LabelSet, fewer: LabelSet) -> tuple[int, ...] | None:
     if not same or len(fewer.classes) >= len(trained.classes):
         return None
     pairs = {(trained.label(e), fewer.label(e)) for e in trained.class_of}
-    place = dict(pairs)
-    whole = len(pairs) == len(place) == len(trained.classes)
-    return tuple(place[i] for i in range(len(place))) if whole else None
+    merged_index = dict(pairs)
+    is_union = len(pairs) == len(merged_index) == len(trained.classes)
+    if not is_union:
+        return None
+    return tuple(merged_index[i] for i in range(len(merged_index)))
 
 
 def available_merges(
     trained: LabelSet, sets: Iterable[LabelSet]
 ) -> tuple[ClassMerge, ...]:
-    """Give the label sets that a head trained on another can be scored with.
+    """Return the label sets that a head trained on another one can be scored with.
 
-    Their names become part of file names; those with a path in them are passed over.
+    The names become part of file names. Names with other characters than letters,
+    digits and dashes are skipped.
     """
-    found = (
+    candidates = (
         (s, class_map(trained, s)) for s in sets if re.fullmatch(r"[a-z0-9-]+", s.name)
     )
-    return tuple(ClassMerge(labels=s, class_map=p) for s, p in found if p is not None)
+    return tuple(
+        ClassMerge(labels=labels, class_map=index)
+        for labels, index in candidates
+        if index is not None
+    )

@@ -1,7 +1,7 @@
-"""Finished runs, read back: what was predicted of every tested clip, and by whom.
+"""Load the results of finished runs: the prediction for every tested clip.
 
-A report scores predictions anew, so they must be those that the results tell. What is
-read here may come from elsewhere and is checked before it is used.
+A report computes scores from the predictions, so they must agree with the stored
+results. The files may come from elsewhere and are checked before they are used.
 """
 
 import csv
@@ -18,7 +18,7 @@ from mmder_store.errors import SettingsError
 from mmder_store.settings import digest
 from mmder_train.evaluation import metrics
 from mmder_train.evaluation.run_directory import (
-    PREDICTION,
+    PREDICTION_COLUMNS,
     RESULTS_VERSION,
     RunDirectory,
 )
@@ -26,65 +26,81 @@ from mmder_train.evaluation.run_directory import (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StrategyResults:
-    """What one strategy of one run predicted."""
+    """Predictions of one strategy in one run."""
 
     run: str
+    """Name of the run in the report."""
     strategy: str
+    """Name of the strategy or baseline."""
     equation: str
+    """Equation of the strategy in the paper."""
     config: Mapping[str, Any]
+    """Settings of the run."""
     store: Mapping[str, Any]
+    """Description of the store, with its hash."""
     classes: tuple[str, ...]
-    notes: tuple[str, ...]
+    """Class names. The index is the label."""
+    warnings: tuple[str, ...]
+    """Warnings about missing clips, speakers, folds or classes."""
     clip_id: tuple[str, ...]
+    """Ids of the tested clips."""
     speaker: tuple[str, ...]
+    """Speaker of each tested clip."""
     fold: Int64[np.ndarray, " clip"]
+    """Number of the fold that each clip was tested in."""
     true: Int64[np.ndarray, " clip"]
+    """True class of each clip."""
     predicted: Int64[np.ndarray, " clip"]
+    """Predicted class of each clip."""
 
     def identity(self) -> str:
-        """Hash all that determines the numbers but the seed."""
-        aside = ("seed", "strategies")
-        config = {k: v for k, v in self.config.items() if k not in aside}
+        """Return a hash of everything that determines the results except the seed."""
+        ignored = ("seed", "strategies")
+        config = {k: v for k, v in self.config.items() if k not in ignored}
         return digest(self.strategy, config, self.store.get("sha256"))
 
     def confusion_by(
         self, group: Sequence[object]
     ) -> Int64[np.ndarray, "group class class"]:
-        """Give one confusion matrix for each group of clips, in sorted order."""
-        of = np.array([str(g) for g in group])
+        """Return one confusion matrix per group of clips, in sorted order.
+
+        Args:
+            group: Group of each clip.
+        """
+        names = np.array([str(g) for g in group])
         return np.stack(
             [
                 metrics.confusion(
-                    self.true[of == name],
-                    self.predicted[of == name],
+                    self.true[names == name],
+                    self.predicted[names == name],
                     classes=len(self.classes),
                 )
-                for name in np.unique(of)
+                for name in np.unique(names)
             ]
         )
 
 
 def load_results(path: Path) -> dict[str, Any]:
-    """Read the results of a finished run.
+    """Load ``results.json`` of a finished run.
 
     Raises:
-        SettingsError: If there is none, it is not finished, or of another version.
+        SettingsError: If there is no run, or if it is unfinished or of another version.
     """
     if not path.exists():
         msg = f"run {path}: no such folder; expected one that mmder-train wrote"
         raise SettingsError(msg)
     if not path.is_dir():
-        msg = f"run {path}: is a file; expected the folder that it lies in"
+        msg = f"run {path}: is a file; expected the folder that contains it"
         raise SettingsError(msg)
     results = RunDirectory(path=path).results()
     if results is None:
         if not (path / "run.json").exists():
-            msg = f"run {path}: no run in it; expected what mmder-train wrote there"
+            msg = f"run {path}: no run in it; expected a folder that mmder-train wrote"
             raise SettingsError(msg)
-        done = len(list((path / "folds").glob("*.json")))
+        finished = len(list((path / "folds").glob("*.json")))
         msg = (
-            f"run {path}: not finished ({done} folds are). The command that began it "
-            "goes on where it stopped."
+            f"run {path}: not finished ({finished} folds are). Repeat the command that "
+            "started it to resume it."
         )
         raise SettingsError(msg)
     if results.get("format") != RESULTS_VERSION:
@@ -97,21 +113,21 @@ def load_results(path: Path) -> dict[str, Any]:
 
 
 def load_run(path: Path, name: str) -> list[StrategyResults]:
-    """Read what each strategy of a finished run predicted.
+    """Load the predictions of each strategy of a finished run.
 
     Args:
-        path: Its folder.
-        name: What the report calls it.
+        path: Folder of the run.
+        name: Name of the run in the report.
 
     Raises:
-        SettingsError: If there is none, it is not finished, or it contradicts itself.
+        SettingsError: If there is no run, or if it is unfinished or inconsistent.
     """
     folder, results = RunDirectory(path=path), load_results(path)
     try:
         return [
-            tested
+            loaded
             for strategy in sorted(results["strategies"])
-            for tested in _every(folder, name, results, strategy)
+            for loaded in _load_strategy(folder, name, results, strategy)
         ]
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, SettingsError):
@@ -120,71 +136,81 @@ def load_run(path: Path, name: str) -> list[StrategyResults]:
         raise SettingsError(msg) from error
 
 
-def _every(
+def _load_strategy(
     folder: RunDirectory, name: str, results: Mapping[str, Any], strategy: str
 ) -> list[StrategyResults]:
-    """Give what a strategy predicted, and the same over fewer classes."""
-    found, config = results["strategies"][strategy], dict(results["config"])
-    tested = [
-        _tested(folder, name, results, strategy, strategy, found, results["classes"])
-    ]
-    for fewer in found.get("merged", []):
-        # Under a name of its own, it is ranked with no other head.
-        about = {**results, "config": {**config, "labels": str(fewer["title"])}}
-        table = f"{strategy}-{fewer['labels']}"
-        scored = {**found, **fewer}
-        tested.append(
-            _tested(folder, name, about, strategy, table, scored, fewer["classes"])
+    """Load the predictions of a strategy, and those over merged classes."""
+    scores, config = results["strategies"][strategy], dict(results["config"])
+    loaded = [
+        _load_predictions(
+            folder, name, results, strategy, strategy, scores, results["classes"]
         )
-    return tested
+    ]
+    for merged in scores.get("merged", []):
+        # A separate label set keeps it out of the ranking of other heads.
+        relabeled = {**results, "config": {**config, "labels": str(merged["title"])}}
+        table = f"{strategy}-{merged['labels']}"
+        loaded.append(
+            _load_predictions(
+                folder,
+                name,
+                relabeled,
+                strategy,
+                table,
+                {**scores, **merged},
+                merged["classes"],
+            )
+        )
+    return loaded
 
 
-def _tested(
+def _load_predictions(
     folder: RunDirectory,
     name: str,
     results: Mapping[str, Any],
     strategy: str,
     table: str,
-    found: Mapping[str, Any],
-    names: Sequence[str],
+    scores: Mapping[str, Any],
+    class_names: Sequence[str],
 ) -> StrategyResults:
+    """Load one predictions file and compare it with the stored scores."""
     if not re.fullmatch(r"[a-z0-9-]+", table):
-        msg = f"run {folder.path}: strategy {table!r} is no name of one"
+        msg = f"run {folder.path}: {table!r} is not the name of a strategy"
         raise SettingsError(msg)
-    classes = tuple(names)
-    rows = _rows(folder.predictions(table), classes)
-    number = {c: i for i, c in enumerate(classes)}
-    tested = StrategyResults(
+    classes = tuple(class_names)
+    rows = _read_rows(folder.predictions(table), classes)
+    label = {c: i for i, c in enumerate(classes)}
+    loaded = StrategyResults(
         run=name,
         strategy=strategy,
-        equation=str(found["equation"]),
+        equation=str(scores["equation"]),
         config=dict(results["config"]),
         store=dict(results["store"]),
         classes=classes,
-        notes=tuple(map(str, found["notes"])),
+        warnings=tuple(map(str, scores["warnings"])),
         clip_id=tuple(r["clip_id"] for r in rows),
         speaker=tuple(r["speaker"] for r in rows),
         fold=np.array([int(r["fold"]) for r in rows], dtype=np.int64),
-        true=np.array([number[r["true"]] for r in rows], dtype=np.int64),
-        predicted=np.array([number[r["predicted"]] for r in rows], dtype=np.int64),
+        true=np.array([label[r["true"]] for r in rows], dtype=np.int64),
+        predicted=np.array([label[r["predicted"]] for r in rows], dtype=np.int64),
     )
-    told = [f["confusion"] for f in sorted(found["folds"], key=lambda f: f["fold"])]
-    order = [f"{k:09d}" for k in tested.fold]
-    if tested.confusion_by(order).tolist() != told:
+    stored = [f["confusion"] for f in sorted(scores["folds"], key=lambda f: f["fold"])]
+    padded = [f"{k:09d}" for k in loaded.fold]
+    if loaded.confusion_by(padded).tolist() != stored:
         msg = (
-            f"{folder.predictions(table)}: not what results.json tells. Run it "
-            "again into another --out."
+            f"{folder.predictions(table)}: does not match results.json. Run it again "
+            "into another --out."
         )
         raise SettingsError(msg)
-    both = {(s, k) for s, k in zip(tested.speaker, tested.fold.tolist(), strict=True)}
-    if len(both) > len(set(tested.speaker)):
+    pairs = {(s, k) for s, k in zip(loaded.speaker, loaded.fold.tolist(), strict=True)}
+    if len(pairs) > len(set(loaded.speaker)):
         msg = f"{folder.predictions(table)}: a speaker is tested in two folds"
         raise SettingsError(msg)
-    return tested
+    return loaded
 
 
-def _rows(path: Path, classes: Sequence[str]) -> list[dict[str, str]]:
-    """Read a table of predictions."""
+def _read_rows(path: Path, classes: Sequence[str]) -> list[dict[str, str]]:
+    """Read a predictions file."""
     try:
         with path.open(newline="", encoding="utf-8") as file:
             reader = csv.DictReader(file, strict=True)
@@ -193,17 +219,16 @@ def _rows(path: Path, classes: Sequence[str]) -> list[dict[str, str]]:
         msg = f"{path}: missing. Run it again into another --out."
         raise SettingsError(msg) from error
     except (csv.Error, UnicodeDecodeError) as error:
-        msg = f"{path}: no table of predictions ({error})"
+        msg = f"{path}: not a predictions file ({error})"
         raise SettingsError(msg) from error
-    lacking = [c for c in PREDICTION if c not in (reader.fieldnames or ())]
-    if lacking or not rows:
-        what = f"no column {lacking[0]}" if lacking else "no rows"
-        msg = f"{path}: {what}; expected a table that this mmder-train wrote"
+    missing = [c for c in PREDICTION_COLUMNS if c not in (reader.fieldnames or ())]
+    if missing or not rows:
+        problem = f"no column {missing[0]}" if missing else "no rows"
+        msg = f"{path}: {problem}; expected a file that this mmder-train wrote"
         raise SettingsError(msg)
-    odd = {r[c] for r in rows for c in ("true", "predicted")} - set(classes)
-    if odd:
-        msg = (
-            f"{path}: class {sorted(map(str, odd))[0]!r}; expected {', '.join(classes)}"
-        )
+    unknown = {r[c] for r in rows for c in ("true", "predicted")} - set(classes)
+    if unknown:
+        first = sorted(map(str, unknown))[0]
+        msg = f"{path}: class {first!r}; expected {', '.join(classes)}"
         raise SettingsError(msg)
     return rows

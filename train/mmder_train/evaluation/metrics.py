@@ -1,19 +1,22 @@
-"""Scores of predictions. Integers in, floats out; nothing here opens a file.
+"""Scores of predictions. They take integers, return floats, and read no files.
 
-Conventions: labels are positions in the tuple of classes; a confusion matrix has the
-true class in its rows and the predicted one in its columns.
+Conventions: a label is the index of a class in the tuple of classes. A confusion matrix
+has the true classes as rows and the predicted classes as columns.
 
-Metrics: **WAR**, weighted average recall, is the share of clips that are right
-(accuracy). **UAR**, unweighted average recall, is the mean over classes of the share
-of their clips that are right; classes without a clip are left out of the mean.
+Metrics: **WAR**, weighted average recall, is the fraction of correct clips (accuracy).
+**UAR**, unweighted average recall, is the mean recall of the classes, each the fraction
+of correct clips of the class. Classes without clips are excluded from the mean.
 """
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 DRAWS = 2000
-"""Resamples of an interval. On 20 speakers of RAVDESS its ends, 8 points apart, then
-move by 0.13 points (one sigma) from seed to seed."""
+"""Number of bootstrap resamples per interval.
+
+On 20 speakers of RAVDESS, the ends of the interval are 8 points apart. With this number
+they vary between seeds by 0.13 points (one standard deviation).
+"""
 
 
 def confusion(
@@ -22,7 +25,7 @@ def confusion(
     *,
     classes: int,
 ) -> Int64[np.ndarray, "class class"]:
-    """Count clips by true and by predicted class."""
+    """Return the number of clips for each pair of true and predicted class."""
     counts = np.bincount(true * classes + predicted, minlength=classes**2)
     return counts.reshape(classes, classes).astype(np.int64)
 
@@ -30,18 +33,18 @@ def confusion(
 def recalls(
     counts: Int64[np.ndarray, "class class"],
 ) -> Float64[np.ndarray, " class"]:
-    """Give the share of each class' clips that are right, NaN where it has none."""
+    """Return the fraction of correct clips per class, NaN for a class without clips."""
     total = counts.sum(axis=1)
-    share = np.full(len(counts), np.nan)
-    np.divide(counts.diagonal(), total, out=share, where=total > 0)
-    return share
+    recall = np.full(len(counts), np.nan)
+    np.divide(counts.diagonal(), total, out=recall, where=total > 0)
+    return recall
 
 
 def war(counts: Int64[np.ndarray, "class class"]) -> float:
-    """Give the share of clips that are right, in [0, 1].
+    """Return the fraction of correct clips, in [0, 1].
 
     Raises:
-        ValueError: If no clip was counted.
+        ValueError: If the matrix contains no clips.
     """
     if not counts.sum():
         msg = "WAR of no clips: expected at least one"
@@ -50,10 +53,10 @@ def war(counts: Int64[np.ndarray, "class class"]) -> float:
 
 
 def uar(counts: Int64[np.ndarray, "class class"]) -> float:
-    """Give the mean recall of the classes that occur, in [0, 1].
+    """Return the mean recall of the classes that occur, in [0, 1].
 
     Raises:
-        ValueError: If no clip was counted.
+        ValueError: If the matrix contains no clips.
     """
     if not counts.sum():
         msg = "UAR of no clips: expected at least one"
@@ -62,7 +65,7 @@ def uar(counts: Int64[np.ndarray, "class class"]) -> float:
 
 
 def chance(counts: Int64[np.ndarray, "class class"]) -> tuple[float, float]:
-    """Give the WAR and the UAR of naming the most frequent class every time."""
+    """Return the WAR and UAR of always predicting the most frequent class."""
     total = counts.sum(axis=1)
     return float(total.max() / total.sum()), float(1 / np.count_nonzero(total))
 
@@ -74,22 +77,22 @@ def intervals(
     draws: int = DRAWS,
     level: float = 0.95,
 ) -> tuple[tuple[float, float], tuple[float, float]]:
-    """Give the bootstrap intervals of WAR and of UAR over speakers.
+    """Return the bootstrap intervals of WAR and of UAR over speakers.
 
-    Clips of one speaker are alike, so speakers are drawn, with replacement, as many as
-    there are, and all clips of each go with them. The interval holds the middle of the
-    scores of all draws (percentile method: Efron and Tibshirani 1993, chapter 13). It
-    tells how the scores would move with other speakers, not with another training.
+    Clips of one speaker are similar, so speakers are resampled with replacement, each
+    with all of its clips. The interval contains the middle of the scores of all
+    resamples (percentile method: Efron and Tibshirani 1993, chapter 13). It shows how
+    the scores vary with the speakers, not with the training.
 
     Args:
-        counts: Confusion matrices. Repeats are of the same clips, by another seed of
-            the training; a score is their mean.
-        seed: Of the draws.
-        draws: How many.
-        level: Share of the draws inside.
+        counts: Confusion matrices. Repeats are trainings with other seeds, tested on
+            the same clips. A score is the mean over repeats.
+        seed: Seed of the resampling.
+        draws: Number of resamples.
+        level: Fraction of the resamples inside the interval.
 
     Raises:
-        ValueError: If a speaker has no clip, or there are fewer than two.
+        ValueError: If a speaker has no clips, or if there are fewer than two speakers.
     """
     speakers = counts.shape[1]
     if speakers < 2 or not counts.sum(axis=(2, 3)).all():
@@ -98,11 +101,11 @@ def intervals(
     rng = np.random.default_rng(seed)
     times = rng.multinomial(speakers, np.full(speakers, 1 / speakers), size=draws)
     drawn = np.einsum("ds,rsij->drij", times, counts)
-    right = drawn.diagonal(axis1=2, axis2=3)
+    correct = drawn.diagonal(axis1=2, axis2=3)
     total = drawn.sum(axis=3)
-    share = np.full(total.shape, np.nan)
-    np.divide(right, total, out=share, where=total > 0)
-    scores = (right.sum(axis=2) / total.sum(axis=2), np.nanmean(share, axis=2))
+    recall = np.full(total.shape, np.nan)
+    np.divide(correct, total, out=recall, where=total > 0)
+    scores = (correct.sum(axis=2) / total.sum(axis=2), np.nanmean(recall, axis=2))
     ends = ((1 - level) / 2, (1 + level) / 2)
     low_high = [np.quantile(score.mean(axis=1), ends) for score in scores]
     (war_low, war_high), (uar_low, uar_high) = low_high

@@ -1,8 +1,8 @@
-"""The folder of a run: what is written there, and when it counts as done.
+"""Layout of a run folder: the files written there, and when a run is complete.
 
-``run.json`` says what the run is of. One file a fold appears in ``folds/`` once the
-fold is finished; ``results.json`` appears when all are. Everything is written beside
-its final name and renamed: *existing means done*.
+``run.json`` describes the run. ``folds/`` gets one file per finished fold, and
+``results.json`` is written after the last fold. Every file is written to a draft and
+renamed, so that *a file that exists is complete*.
 """
 
 import csv
@@ -18,112 +18,118 @@ from jaxtyping import Int64
 from mmder_store.atomic_files import atomic_write, write_json
 from mmder_store.errors import SettingsError
 
-PREDICTION = ("clip_id", "speaker", "fold", "true", "predicted")
-"""Columns of a table of predictions, before those of the classes' shares."""
+PREDICTION_COLUMNS = ("clip_id", "speaker", "fold", "true", "predicted")
+"""Columns of a predictions file, before the probabilities of the classes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FoldResult:
-    """What is known of one fold once its test side was predicted."""
+    """Result of one fold, written to the run folder after testing."""
 
     strategy: str
+    """Name of the strategy or baseline."""
     fold: int
+    """Number of the fold, from 1."""
     speakers: tuple[str, ...]
-    """Who was tested."""
+    """Tested speakers."""
     train_clips: int
+    """Number of clips that the fold was trained on."""
     validated: tuple[str, ...]
-    """Who of the train side was kept for choosing the epoch."""
+    """Speakers of the train side that were held out to choose the epoch."""
     history: tuple[Mapping[str, float], ...]
-    """One row an epoch: its mean loss, and what was scored after it."""
+    """One row per epoch: its mean loss, and the scores after it."""
     clip_id: tuple[str, ...]
-    """The clips tested."""
+    """Ids of the tested clips."""
     speaker: tuple[str, ...]
-    """Who speaks in each."""
+    """Speaker of each tested clip."""
     label: tuple[int, ...]
-    """Their true classes."""
+    """True class of each tested clip."""
     probability: tuple[tuple[float, ...], ...]
-    """Softmax of their logits."""
+    """Softmax of the logits of each tested clip."""
 
     def epoch(self) -> int:
-        """Tell which epoch was tested: the best in validation, else the last."""
+        """Return the number of the tested epoch: the best on validation, or the last.
+
+        It is the last if there was no validation.
+        """
         rows = self.history
         if "val_uar" not in rows[0]:
             return len(rows)
         return max(range(len(rows)), key=lambda i: (rows[i]["val_uar"], -i)) + 1
 
     def predicted(self) -> Int64[np.ndarray, " clip"]:
-        """Give the most probable class of each clip."""
-        return np.array([np.argmax(share) for share in self.probability])
+        """Return the most probable class of each clip."""
+        return np.array([np.argmax(row) for row in self.probability])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunDirectory:
-    """A folder that holds one run."""
+    """A folder that contains one run."""
 
     path: Path
 
-    def open(self, what: Mapping[str, Any]) -> None:
-        """Begin the run, or go on with it.
+    def open(self, description: Mapping[str, Any]) -> None:
+        """Start the run, or resume it.
 
         Args:
-            what: All that determines its numbers, as JSON.
+            description: Everything that determines the results, as JSON values.
 
         Raises:
-            SettingsError: If the folder holds another run, or something else.
+            SettingsError: If the folder contains another run, or other files.
         """
-        way = "Choose another --out."
+        advice = "Choose another --out."
         if self.path.exists() and not self.path.is_dir():
-            msg = f"run folder {self.path}: is a file. {way}"
+            msg = f"run folder {self.path}: is a file. {advice}"
             raise SettingsError(msg)
         old = self._read(self.path / "run.json")
-        if old is None and _holds_files(self.path):
-            msg = f"run folder {self.path}: not empty, and no run in it. {way}"
+        if old is None and _has_files(self.path):
+            msg = f"run folder {self.path}: not empty, and no run in it. {advice}"
             raise SettingsError(msg)
-        new = json.loads(json.dumps(what))
+        new = json.loads(json.dumps(description))
         if old is None:
             write_json(self.path / "run.json", new)
         elif old != new:
-            change = ", ".join(_changes(old, new))
-            msg = f"run folder {self.path}: holds another run ({change}). {way}"
+            changes = ", ".join(_changes(old, new))
+            msg = f"run folder {self.path}: holds another run ({changes}). {advice}"
             raise SettingsError(msg)
 
     def _read(self, path: Path) -> dict[str, Any] | None:
         try:
-            found = json.loads(path.read_text())
+            content = json.loads(path.read_text())
         except FileNotFoundError:
             return None
         except ValueError as error:
-            msg = f"{path}: no JSON ({error}). Delete it and run again."
+            msg = f"{path}: not JSON ({error}). Delete it and run again."
             raise SettingsError(msg) from error
-        if not isinstance(found, dict):
+        if not isinstance(content, dict):
             msg = f"{path}: not written by mmder-train. Delete it and run again."
             raise SettingsError(msg)
-        return found
+        return content
 
     def _fold(self, strategy: str, fold: int) -> Path:
         return self.path / "folds" / f"{strategy}-{fold}.json"
 
     def weights(self, strategy: str, fold: int) -> Path:
-        """Name the file of a fold's weights."""
+        """Return the path of the weights of a fold."""
         return self.path / "weights" / f"{strategy}-{fold}.safetensors"
 
     def fold(self, strategy: str, fold: int) -> FoldResult | None:
-        """Read a finished fold, None where it is not finished."""
-        found = self._read(self._fold(strategy, fold))
-        if found is None:
+        """Read the result of a fold, or return None if it is not finished."""
+        content = self._read(self._fold(strategy, fold))
+        if content is None:
             return None
         try:
             return FoldResult(
-                strategy=found["strategy"],
-                fold=found["fold"],
-                speakers=tuple(found["speakers"]),
-                train_clips=found["train_clips"],
-                validated=tuple(found["validated"]),
-                history=tuple(found["history"]),
-                clip_id=tuple(found["clip_id"]),
-                speaker=tuple(found["speaker"]),
-                label=tuple(found["label"]),
-                probability=tuple(map(tuple, found["probability"])),
+                strategy=content["strategy"],
+                fold=content["fold"],
+                speakers=tuple(content["speakers"]),
+                train_clips=content["train_clips"],
+                validated=tuple(content["validated"]),
+                history=tuple(content["history"]),
+                clip_id=tuple(content["clip_id"]),
+                speaker=tuple(content["speaker"]),
+                label=tuple(content["label"]),
+                probability=tuple(map(tuple, content["probability"])),
             )
         except KeyError as error:
             path = self._fold(strategy, fold)
@@ -131,57 +137,57 @@ class RunDirectory:
             raise SettingsError(msg) from error
 
     def finish_fold(self, record: FoldResult) -> None:
-        """Declare a fold finished."""
+        """Write the result of a fold, which marks it as finished."""
         write_json(self._fold(record.strategy, record.fold), asdict(record))
 
     def results(self) -> dict[str, Any] | None:
-        """Read the results of a finished run."""
+        """Read the results of the run, or return None if it is not finished."""
         return self._read(self.path / "results.json")
 
     def finish(self, results: Mapping[str, Any]) -> None:
-        """Declare the run finished."""
+        """Write the results of the run, which marks it as finished."""
         write_json(self.path / "results.json", results)
 
     @property
     def checkpoints(self) -> Path:
-        """Folder of folds that are not finished."""
+        """Folder for checkpoints of unfinished folds."""
         return self.path / "checkpoints"
 
     @property
     def log(self) -> Path:
-        """Name the file that keeps what was said."""
+        """Path of the log file."""
         return self.path / "log.txt"
 
     def config(self) -> dict[str, Any]:
-        """Read the settings of the run that was begun here.
+        """Read the settings of the run.
 
         Raises:
-            SettingsError: If there is none.
+            SettingsError: If no run was started in the folder.
         """
-        found = self._read(self.path / "run.json")
-        if found is None or not isinstance(found.get("config"), dict):
-            msg = f"run folder {self.path}: no run in it; expected one that was begun"
+        content = self._read(self.path / "run.json")
+        if content is None or not isinstance(content.get("config"), dict):
+            msg = f"run folder {self.path}: no run in it; expected a started run"
             raise SettingsError(msg)
-        return dict(found["config"])
+        return dict(content["config"])
 
     def confusion(self, strategy: str) -> Path:
-        """Name the picture of a strategy's confusion matrix."""
+        """Return the path of the confusion matrix of a strategy, a PNG image."""
         return self.path / f"confusion-{strategy}.png"
 
     def predictions(self, strategy: str) -> Path:
-        """Name the table of what was predicted of every tested clip."""
+        """Return the path of the predictions for all tested clips, a CSV file."""
         return self.path / f"predictions-{strategy}.csv"
 
     def write_predictions(
         self, strategy: str, records: Iterable[FoldResult], classes: Sequence[str]
     ) -> None:
-        """Write what was predicted of every tested clip as CSV."""
-        head = [*PREDICTION, *(f"p_{c}" for c in classes)]
+        """Write the predictions for all tested clips as CSV."""
+        header = [*PREDICTION_COLUMNS, *(f"p_{c}" for c in classes)]
         rows = (
-            [clip, who, r.fold, classes[true], classes[best]]
-            + [f"{p:.6f}" for p in share]
+            [clip, speaker, r.fold, classes[true], classes[best]]
+            + [f"{p:.6f}" for p in probability]
             for r in records
-            for clip, who, true, best, share in zip(
+            for clip, speaker, true, best, probability in zip(
                 r.clip_id,
                 r.speaker,
                 r.label,
@@ -194,26 +200,26 @@ class RunDirectory:
             atomic_write(self.predictions(strategy)) as draft,
             draft.open("w", newline="", encoding="utf-8") as file,
         ):
-            csv.writer(file).writerows([head, *rows])
+            csv.writer(file).writerows([header, *rows])
 
 
-def _holds_files(folder: Path) -> bool:
-    """Tell if a folder holds more than drafts that a killed run left."""
+def _has_files(folder: Path) -> bool:
+    """Return whether a folder contains other files than drafts of a killed run."""
     return folder.is_dir() and any(
         not path.name.startswith(".") for path in folder.iterdir()
     )
 
 
 def _changes(old: object, new: object, name: str = "") -> Iterator[str]:
-    """List what differs, as ``name found -> asked``."""
+    """Yield each difference as ``name old -> new``."""
     if isinstance(old, dict) and isinstance(new, dict):
         for key in sorted(old.keys() | new.keys()):
             yield from _changes(old.get(key), new.get(key), f"{name} {key}".strip())
     elif old != new:
-        yield f"{name} {_short(old)} -> {_short(new)}"
+        yield f"{name} {_shorten(old)} -> {_shorten(new)}"
 
 
-def _short(value: object) -> str:
+def _shorten(value: object) -> str:
     text = ",".join(map(str, value)) if isinstance(value, list) else str(value)
     return text[:12] + "..." if len(text) > 40 else text
 

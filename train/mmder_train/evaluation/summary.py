@@ -1,19 +1,19 @@
-"""TODO."""
+"""Summarize confusion matrices as scores, in the form stored in ``results.json``."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
 
 from mmder_train.evaluation import metrics
 
-if TYPE_CHECKING:
-    pass
-
 
 def scores(counts: Int64[np.ndarray, "class class"]) -> dict[str, Any]:
-    """Give WAR, UAR, recall by class (None where a class has no clip) and counts."""
+    """Return the number of clips, WAR, UAR, recall per class and the counts.
+
+    The recall of a class without clips is None.
+    """
     return {
         "clips": int(counts.sum()),
         "war": metrics.war(counts),
@@ -25,24 +25,24 @@ def scores(counts: Int64[np.ndarray, "class class"]) -> dict[str, Any]:
     }
 
 
-def summary(
+def summarize_folds(
     counts: Mapping[int, Int64[np.ndarray, "class class"]],
-    more: Mapping[int, Mapping[str, Any]],
+    details: Mapping[int, Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Give scores by fold, their mean and standard deviation, and those of all clips.
+    """Return the scores per fold, their mean and std, and the scores of all clips.
 
     Args:
-        counts: Confusion matrix by number of the fold.
-        more: What else is known of each fold.
+        counts: Confusion matrix by fold number.
+        details: Other entries by fold number, added to the scores of the fold.
     """
-    by_fold = [{"fold": k, **more[k], **scores(counts[k])} for k in counts]
+    by_fold = [{"fold": k, **details[k], **scores(counts[k])} for k in counts]
     pooled = np.sum(list(counts.values()), axis=0)
     war, uar = metrics.chance(pooled)
-    over = {name: [f[name] for f in by_fold] for name in ("war", "uar")}
+    values = {name: [f[name] for f in by_fold] for name in ("war", "uar")}
     return {
         "folds": by_fold,
-        "mean": {name: float(np.mean(values)) for name, values in over.items()},
-        "std": {name: float(np.std(values)) for name, values in over.items()},
+        "mean": {name: float(np.mean(v)) for name, v in values.items()},
+        "std": {name: float(np.std(v)) for name, v in values.items()},
         "pooled": scores(pooled),
         "chance": {"war": war, "uar": uar},
     }

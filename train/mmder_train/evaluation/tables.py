@@ -1,8 +1,8 @@
-"""Scores of a run as numbers, as a table and as a picture."""
+"""Print the scores of a run as tables."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich import box
 from rich.console import Console
@@ -12,76 +12,76 @@ from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.fusion.strategies import STRATEGIES
 from mmder_train.runtime.console import PLAIN_WIDTH
 
-if TYPE_CHECKING:
-    pass
-
 
 def print_tables(
     results: Mapping[str, Any], folder: RunDirectory, console: Console
 ) -> None:
-    """Print a table of folds for each strategy, one of all strategies, and the paths.
+    """Print one table of folds per strategy, one of all strategies, and file paths.
 
-    Scores over fewer classes than were trained stand in tables of their own.
+    Scores over merged classes are printed in separate tables.
     """
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
-    # In the order of the paper; a baseline is no strategy.
+    # Strategies in the order of the paper, then baselines, which are not strategies.
     order = [*STRATEGIES, *results["strategies"]]
     names = sorted(results["strategies"], key=order.index)
-    found = {name: results["strategies"][name] for name in names}
+    scores = {name: results["strategies"][name] for name in names}
     tables = [
-        {"": f} | {m["title"]: m for m in f.get("merged", [])} for f in found.values()
+        {"": s} | {m["title"]: m for m in s.get("merged", [])} for s in scores.values()
     ]
     for name, by_title in zip(names, tables, strict=True):
         for title, scored in by_title.items():
-            console.print(_table(name, found[name]["equation"], title, scored))
+            console.print(_fold_table(name, scores[name]["equation"], title, scored))
     if len(names) > 1:
         for title in tables[0]:
             rows = {n: t[title] for n, t in zip(names, tables, strict=True)}
-            console.print(_overview(rows, found, title))
+            console.print(_strategy_table(rows, scores, title))
     for name in names:
         _print_path("confusion matrix", folder.confusion(name), console)
     _print_path("all numbers", folder.path / "results.json", console)
 
 
-def _print_path(what: str, path: Path, console: Console) -> None:
-    console.print(f"{what}: {path}", soft_wrap=True, highlight=False, markup=False)
+def _print_path(label: str, path: Path, console: Console) -> None:
+    console.print(f"{label}: {path}", soft_wrap=True, highlight=False, markup=False)
 
 
-def _overview(
+def _strategy_table(
     rows: Mapping[str, Mapping[str, Any]],
-    about: Mapping[str, Mapping[str, Any]],
+    results: Mapping[str, Mapping[str, Any]],
     title: str,
 ) -> Table:
-    """Lay out one row a strategy."""
+    """Build a table with one row per strategy."""
     table = Table(title=_title("all strategies", title), box=box.ASCII2)
     table.title_justify = "left"
     table.add_column("strategy")
     table.add_column("paper")
     for column in ("clips", "WAR", "UAR", "WAR, mean of folds", "UAR, mean of folds"):
         table.add_column(column, justify="right")
-    for name, found in rows.items():
-        several = len(found["folds"]) > 1
-        pairs = zip(_cells(found["mean"]), _cells(found["std"]), strict=True)
+    for name, scores in rows.items():
+        several = len(scores["folds"]) > 1
+        pairs = zip(_cells(scores["mean"]), _cells(scores["std"]), strict=True)
         table.add_row(
             name,
-            about[name]["equation"],
-            str(found["pooled"]["clips"]),
-            *_cells(found["pooled"]),
+            results[name]["equation"],
+            str(scores["pooled"]["clips"]),
+            *_cells(scores["pooled"]),
             *(f"{m} +- {s}" if several else m for m, s in pairs),
         )
     table.add_section()
-    # Strategies may be tested on other clips: chance is that of the most.
-    most = max(rows.values(), key=lambda found: found["pooled"]["clips"])
-    table.add_row("chance", "", "", *_cells(most["chance"]), "", "")
+    # Strategies may be tested on different clips. Chance is that of the largest set.
+    largest = max(rows.values(), key=lambda scores: scores["pooled"]["clips"])
+    table.add_row("chance", "", "", *_cells(largest["chance"]), "", "")
     return table
 
 
-def _title(what: str, title: str) -> str:
-    return ", ".join(filter(None, [what, title, "percent"]))
+def _title(name: str, title: str) -> str:
+    return ", ".join(filter(None, [name, title, "percent"]))
 
 
-def _table(name: str, equation: str, title: str, found: Mapping[str, Any]) -> Table:
+def _fold_table(
+    name: str, equation: str, title: str, scores: Mapping[str, Any]
+) -> Table:
+    """Build a table with one row per fold of a strategy."""
     table = Table(
         title=_title(f"{name} ({equation})", title),
         box=box.ASCII2,
@@ -91,33 +91,36 @@ def _table(name: str, equation: str, title: str, found: Mapping[str, Any]) -> Ta
     table.add_column("tested speakers")
     for column in ("clips", "WAR", "UAR"):
         table.add_column(column, justify="right")
-    for fold in found["folds"]:
+    for fold in scores["folds"]:
         table.add_row(
             str(fold["fold"]),
-            _names(fold["speakers"]),
+            _speaker_list(fold["speakers"]),
             str(fold["clips"]),
             *_cells(fold),
         )
     table.add_section()
-    if len(found["folds"]) > 1:
-        pairs = zip(_cells(found["mean"]), _cells(found["std"]), strict=True)
+    if len(scores["folds"]) > 1:
+        pairs = zip(_cells(scores["mean"]), _cells(scores["std"]), strict=True)
         table.add_row(
-            "mean", "and spread of folds", "", *(f"{m} +- {s}" for m, s in pairs)
+            "mean +- std", "over folds", "", *(f"{m} +- {s}" for m, s in pairs)
         )
-        pooled = found["pooled"]
+        pooled = scores["pooled"]
         table.add_row("pooled", "all clips", str(pooled["clips"]), *_cells(pooled))
-    if "best_test_epoch" in found:
+    if "best_test_epoch" in scores:
         table.add_row(
-            "peers", "best test epoch: no result", "", *_cells(found["best_test_epoch"])
+            "best test epoch",
+            "not valid: chosen on the test side",
+            "",
+            *_cells(scores["best_test_epoch"]),
         )
-    table.add_row("chance", "always the largest class", "", *_cells(found["chance"]))
+    table.add_row("chance", "always the largest class", "", *_cells(scores["chance"]))
     return table
 
 
-def _cells(found: Mapping[str, Any]) -> tuple[str, str]:
-    return f"{100 * found['war']:.1f}", f"{100 * found['uar']:.1f}"
+def _cells(scores: Mapping[str, Any]) -> tuple[str, str]:
+    return f"{100 * scores['war']:.1f}", f"{100 * scores['uar']:.1f}"
 
 
-def _names(speakers: Sequence[str]) -> str:
+def _speaker_list(speakers: Sequence[str]) -> str:
     shown = list(speakers[:4]) + (["..."] if len(speakers) > 4 else [])
     return ", ".join(shown)

@@ -1,4 +1,4 @@
-"""What is scored after each epoch: who is kept for validation, or the peers' way."""
+"""Score validation speakers, or the test side, after each epoch."""
 
 from collections.abc import Callable
 
@@ -17,14 +17,15 @@ def validate(
     labels: Int64[Tensor, " clip"],
     logits: Callable[[Int64[np.ndarray, " side"]], Tensor],
 ) -> dict[str, float]:
-    """Score the sides of a fold that the settings want scored after each epoch.
+    """Return the scores of the sides of a fold that the settings request.
 
     Args:
-        config: `val` scores those kept for validation; `peer_style` the test side,
-            to be reported and never to be chosen by.
-        fold: Its sides.
+        config: Settings. `val` scores the validation speakers.
+            `report_best_test_epoch` scores the test side, which is reported and never
+            used to choose an epoch.
+        fold: Fold with its sides.
         labels: Class of every clip.
-        logits: Gives the logits of clips.
+        logits: Function that returns the logits of clips, by index.
     """
     sides = {
         "val": fold.val if config.val == "speakers" else None,
@@ -33,9 +34,11 @@ def validate(
     row = {}
     for name, index in sides.items():
         if index is not None:
-            found = logits(index)
+            outputs = logits(index)
             counts = metrics.confusion(
-                labels[index].numpy(), found.argmax(1).numpy(), classes=found.shape[1]
+                labels[index].numpy(),
+                outputs.argmax(1).numpy(),
+                classes=outputs.shape[1],
             )
             row[f"{name}_war"] = metrics.war(counts)
             row[f"{name}_uar"] = metrics.uar(counts)

@@ -1,122 +1,223 @@
-"""What a run's settings make of its store: batches as the encoder takes them."""
+"""Encoder-ready batches: clips are read, moved to the device and fused."""
 
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import torch
 from jaxtyping import Int64
 from torch import Tensor
 
 from mmder_train.data.augmentation import AUGMENTATIONS
 from mmder_train.data.dataset import ClipDataset
-from mmder_train.data.mixup import Mixup, mix_labels
+from mmder_train.data.loader import create_loader
+from mmder_train.data.mixup import Mixup, pair_permutations
 from mmder_train.data.sampler import BatchSampler
 from mmder_train.experiment.setup import Experiment, StrategyRun
+from mmder_train.experiment.types import RuntimeContext
 from mmder_train.fusion.fuse import frame_permutations, fuse
-from mmder_train.training.evaluate import Inputs
+from mmder_train.fusion.types import Permutation
+from mmder_train.runtime.progress import Progress
 from mmder_train.training.train_state import MicroBatch
 from mmder_train.training.trainer import StepBatch
 
-Batch = Mapping[str, Tensor]
-"""Stored clips: ``clip`` (positions), ``frames``, ``sound``."""
+StoredBatch = Mapping[str, Tensor]
+"""Stored clips: ``clip`` (positions), ``frames`` and ``audio``."""
 
 
-def create_dataset(run: Experiment, trial: StrategyRun) -> ClipDataset:
-    """Give what the strategy takes of each clip."""
-    return ClipDataset(
-        run.store,
-        clips=trial.clips,
-        strategy=trial.strategy,
-        audio=run.config.spectrogram,
-    )
+class FusedBatches:
+    """Fused encoder inputs of a strategy's clips.
 
+    Clips are moved to the device in their stored form, and fused there.
+    """
 
-def fused_batches(
-    run: Experiment, trial: StrategyRun, batches: Iterable[Batch]
-) -> Inputs:
-    """Bring stored clips to the device as they are, and fuse them there."""
-    places = _places(run, trial, 0)
-    for batch in batches:
-        there = _on_device(run, batch)
-        yield (
-            batch["clip"],
-            fuse(
-                there.get("frames"),
-                there.get("sound"),
-                places[there["clip"]],
-                strategy=trial.strategy,
-                look=run.render_settings,
-            ),
+    def __init__(
+        self,
+        experiment: Experiment,
+        strategy_run: StrategyRun,
+        context: RuntimeContext,
+        *,
+        preload: bool = False,
+    ) -> None:
+        """Open the strategy's clips.
+
+        Args:
+            experiment: Settings and store.
+            strategy_run: A strategy and its clips.
+            context: Number of reader processes, and the training processes.
+            preload: True to hold the clips in memory if they fit, for repeated reading.
+        """
+        self.experiment = experiment
+        self.strategy_run = strategy_run
+        self.world = context.world
+        self._dataset = ClipDataset(
+            experiment.store,
+            clips=strategy_run.clips,
+            strategy=strategy_run.strategy,
+            spectrogram=experiment.config.spectrogram,
         )
+        preloaded = preload and self._dataset.preload()
+        self._workers = 0 if preloaded else context.workers
+
+    def in_order(
+        self,
+        index: Int64[np.ndarray, " side"],
+        *,
+        batch_size: int,
+        progress: Progress | None = None,
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield this process's part of the clips, in their order and not augmented.
+
+        Args:
+            index: Positions of the clips.
+            batch_size: Number of clips per batch, in all processes.
+            progress: Counts the clips.
+
+        Yields:
+            Positions of a batch's clips, and the encoder's input.
+        """
+        sampler = BatchSampler(index, batch_size=batch_size, group=self.world)
+        batches: Iterable[StoredBatch] = self._load(sampler)
+        if progress is not None:
+            batches = _count_clips(batches, progress)
+        permutations = self._permutations(epoch=0)
+        for batch in batches:
+            arrays = self._to_device(batch)
+            yield (
+                batch["clip"],
+                self._fuse(
+                    arrays.get("frames"),
+                    arrays.get("audio"),
+                    permutations[arrays["clip"]],
+                ),
+            )
+
+    def for_training(self, index: Int64[np.ndarray, " side"]) -> "EpochBatches":
+        """Return the steps of a fold: shuffled in each epoch, augmented and mixed.
+
+        Args:
+            index: Positions of the clips.
+        """
+        config = self.experiment.config
+        sampler = BatchSampler(
+            index, batch_size=config.batch_size, seed=config.seed, group=self.world
+        )
+        return EpochBatches(source=self, sampler=sampler, stored=self._load(sampler))
+
+    def _load(self, sampler: BatchSampler) -> Iterable[StoredBatch]:
+        pin = self.experiment.device.type == "cuda"
+        return create_loader(self._dataset, sampler, workers=self._workers, pin=pin)
+
+    def _to_device(self, batch: StoredBatch) -> dict[str, Tensor]:
+        device = self.experiment.device
+        return {k: v.to(device, non_blocking=True) for k, v in batch.items()}
+
+    def _permutations(self, epoch: int) -> Permutation:
+        """Draw the RFAS frame order of every clip."""
+        permutations = frame_permutations(
+            self.strategy_run.clips.clip_id,
+            seed=self.experiment.config.seed,
+            epoch=epoch,
+        )
+        return permutations.to(self.experiment.device)
+
+    def _fuse(
+        self, frames: Tensor | None, audio: Tensor | None, permutations: Permutation
+    ) -> Tensor:
+        return fuse(
+            frames,
+            audio,
+            permutations,
+            strategy=self.strategy_run.strategy,
+            settings=self.experiment.render_settings,
+        )
+
+    def step_batches(
+        self, stored: Iterable[StoredBatch], sampler: BatchSampler, epoch: int
+    ) -> Iterator[StepBatch]:
+        """Yield stored batches as the steps of an epoch.
+
+        Args:
+            stored: Batches in the order of the sampler.
+            sampler: Order of the clips, set to the epoch.
+            epoch: Number of the epoch, from 0.
+        """
+        resample = self.experiment.config.rfas_resample
+        permutations = self._permutations(epoch if resample else 0)
+        for batch, clips in zip(stored, sampler.sizes(), strict=True):
+            split = partial(
+                self._micro_batches,
+                self._to_device(batch),
+                permutations=permutations,
+                counts=self.world.has_own_clip(clips),
+            )
+            yield StepBatch(index=batch["clip"], clips=clips, split=split)
+
+    def _micro_batches(
+        self,
+        batch: StoredBatch,
+        number: int,
+        *,
+        permutations: Permutation,
+        counts: bool,
+    ) -> Iterator[MicroBatch]:
+        """Split a batch; each micro-batch is augmented, fused and mixed on demand."""
+        config = self.experiment.config
+        augmentation = replace(AUGMENTATIONS[config.augment], mask=config.mask)
+        mixup = Mixup(mixup=config.mixup, cutmix=config.cutmix)
+        labels = torch.from_numpy(self.strategy_run.clips.label)
+        labels = labels.to(self.experiment.device)
+        size = -(-len(batch["clip"]) // number)
+        for start in range(0, len(batch["clip"]), size):
+            arrays = {name: t[start : start + size] for name, t in batch.items()}
+            target, order = labels[arrays["clip"]], permutations[arrays["clip"]]
+            frames, audio = augmentation.apply(
+                arrays.get("frames"),
+                arrays.get("audio"),
+                settings=self.experiment.render_settings,
+            )
+            if mixup.enabled:
+                order = pair_permutations(order)
+            x = self._fuse(frames, audio, order)
+            if mixup.enabled:
+                x, target = mixup.apply(
+                    x,
+                    target,
+                    classes=len(self.experiment.labels.classes),
+                    strategy=self.strategy_run.strategy,
+                    label_smoothing=config.label_smoothing,
+                )
+            yield MicroBatch(x=x, target=target, counts=counts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochBatches:
-    """The steps of an epoch, made from batches of the store."""
+    """The steps of each epoch of a fold."""
 
-    run: Experiment
-    trial: StrategyRun
-    batches: Iterable[Batch]
-    """In the order of `order`, each time they are gone through."""
-    order: BatchSampler
+    source: FusedBatches
+    sampler: BatchSampler
+    stored: Iterable[StoredBatch]
+    """Stored batches in the order of `sampler`, read again in each epoch."""
 
-    def __call__(self, epoch: int, done: int) -> Iterator[StepBatch]:
-        """Give the steps of an epoch, after so many of them."""
-        order = self.order
-        order.epoch, order.skip = epoch, done
-        run, trial = self.run, self.trial
-        places = _places(run, trial, epoch if run.config.rfas_resample else 0)
-        for batch, clips in zip(self.batches, order.sizes(), strict=True):
-            there = _on_device(run, batch)
-            counts = order.group.shard_sizes(clips)
-            parts = partial(
-                _micro_batches, run, trial, there, places=places, counts=counts
-            )
-            yield StepBatch(index=batch["clip"], clips=clips, parts=parts)
+    def __len__(self) -> int:
+        """Return the number of steps per epoch."""
+        return len(self.sampler)
+
+    def __call__(self, epoch: int, first_step: int) -> Iterator[StepBatch]:
+        """Yield the steps of an epoch, beginning with `first_step`."""
+        self.sampler.set_epoch(epoch, start_batch=first_step)
+        yield from self.source.step_batches(self.stored, self.sampler, epoch)
 
 
-def _micro_batches(
-    run: Experiment,
-    trial: StrategyRun,
-    batch: Batch,
-    number: int,
-    *,
-    places: Tensor,
-    counts: bool,
-) -> Iterator[MicroBatch]:
-    """Cut a batch into parts, each varied, fused and mixed when its turn comes."""
-    config, look = run.config, run.render_settings
-    augmentation = replace(AUGMENTATIONS[config.augment], mask=config.mask)
-    mixing = Mixup(mixup=config.mixup, cutmix=config.cutmix)
-    labels = torch.from_numpy(trial.clips.label).to(run.device)
-    size = -(-len(batch["clip"]) // number)
-    for k in range(0, len(batch["clip"]), size):
-        some = {name: t[k : k + size] for name, t in batch.items()}
-        target, order = labels[some["clip"]], places[some["clip"]]
-        frames, sound = augmentation.vary(
-            some.get("frames"), some.get("sound"), look=look
-        )
-        if mixing.on:
-            order = mix_labels(order)
-        x = fuse(frames, sound, order, strategy=trial.strategy, look=look)
-        if mixing.on:
-            x, target = mixing.apply(
-                x,
-                target,
-                classes=len(run.labels.classes),
-                strategy=trial.strategy,
-                label_smoothing=config.label_smoothing,
-            )
-        yield MicroBatch(x=x, target=target, counts=counts)
-
-
-def _on_device(run: Experiment, batch: Batch) -> dict[str, Tensor]:
-    return {k: v.to(run.device, non_blocking=True) for k, v in batch.items()}
-
-
-def _places(
-    run: Experiment, trial: StrategyRun, epoch: int
-) -> Int64[Tensor, "clip 16"]:
-    drawn = frame_permutations(trial.clips.clip_id, seed=run.config.seed, epoch=epoch)
-    return drawn.to(run.device)
+def _count_clips(
+    batches: Iterable[StoredBatch], progress: Progress
+) -> Iterator[StoredBatch]:
+    """Yield the batches, and report their clips and the time spent waiting for them."""
+    waiting_since = time.monotonic()
+    for batch in batches:
+        waited_s = time.monotonic() - waiting_since
+        yield batch
+        progress.step(clips=len(batch["clip"]), waited_s=waited_s)
+        waiting_since = time.monotonic()

@@ -1,6 +1,6 @@
-"""Cross-validation: strategies by folds; the only file that knows the order of things.
+"""Cross-validation: train and test each strategy on each fold, and write the results.
 
-A fold that is finished is never trained again.
+A finished fold is never trained again.
 """
 
 import os
@@ -9,247 +9,231 @@ from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
 
-import numpy as np
 import torch
-from jaxtyping import Int64
 
 from mmder_store import FORMAT_VERSION
 from mmder_store.atomic_files import atomic_write
 from mmder_train import weights
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.folds import Fold
-from mmder_train.evaluation import confusion_plot, metrics, summary
-from mmder_train.evaluation.class_merging import available_merges
+from mmder_train.evaluation import metrics
+from mmder_train.evaluation.build_results import fold_confusion, score_strategy
+from mmder_train.evaluation.class_merging import ClassMerge, available_merges
 from mmder_train.evaluation.run_directory import (
     RESULTS_VERSION,
     FoldResult,
     RunDirectory,
 )
-from mmder_train.experiment.finetune import TUNING_METHODS
+from mmder_train.evaluation.write_results import write_results
+from mmder_train.experiment.finetune import finetune
+from mmder_train.experiment.linear_probe import linear_probe
 from mmder_train.experiment.setup import Experiment, StrategyRun
-from mmder_train.experiment.types import FoldOutput, RuntimeContext
+from mmder_train.experiment.types import FoldOutput, RuntimeContext, TuningMethod
 from mmder_train.runtime.memory import keep_freed_memory
 
 MAX_WORKERS = 8
-"""Most processes that read for a GPU."""
+"""Maximum number of processes that read for a GPU."""
 PACKAGES = ("mmder", "numpy", "torch", "timm", "zarr")
+"""Packages whose versions are saved with the results."""
+TUNING_METHODS: dict[str, TuningMethod] = {
+    "linear-probe": linear_probe,
+    "finetune": finetune,
+}
+"""Training methods by the value of `--method`."""
 
 
 def cross_validate(
-    run: Experiment, folder: RunDirectory, *, save_weights: bool, means: RuntimeContext
+    experiment: Experiment,
+    directory: RunDirectory,
+    *,
+    save_weights: bool,
+    context: RuntimeContext,
 ) -> dict[str, Any]:
-    """Train and test every fold that is not finished; give the results.
+    """Train and test every unfinished fold, and return the results of the run.
 
-    Of several processes all train, and the first one writes.
+    All training processes train. The primary process writes.
 
     Args:
-        run: From `trial.prepare`.
-        folder: Where results go, opened; what is finished there is not done again.
-        save_weights: Whether each fold's weights are kept.
-        means: Readers, processes, and where progress goes.
+        experiment: Run from `setup.setup_experiment`.
+        directory: Opened folder of the run. Folds that are finished there are reused.
+        save_weights: True to save the weights of each fold.
+        context: Runtime resources.
     """
-    todo = [_unfinished(t, folder, save_weights=save_weights) for t in run.strategies]
-    recorded = folder.results()
-    # Nobody writes before all have seen what is there.
-    means.world.all_gather(None)
-    if recorded is not None and not any(todo):
-        return recorded
-    say, leads = means.progress.log, means.world.is_primary
-    if run.weights is None and run.config.method == "linear-probe":
-        say("the frozen encoder has random weights: for trying, not for results")
-    if run.device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    else:
-        keep_freed_memory()
-    for trial, folds in zip(run.strategies, todo, strict=True):
-        for note in trial.notes:
-            say(f"{trial.strategy.name}: {note}")
-        if not folds:
-            continue
-        for outcome in TUNING_METHODS[run.config.method](run, trial, folds, means):
-            record = _record(trial, outcome)
-            if leads:
-                if save_weights:
-                    _save(run, trial, outcome, folder=folder)
-                folder.finish_fold(record)
-            say(_line(record, outcome, classes=len(run.labels.classes)))
-    means.world.all_gather(None)
-    records = {t.strategy.name: _finished(t, folder) for t in run.strategies}
-    results = _results(run, records)
-    if leads:
-        for name, found in results["strategies"].items():
-            folder.write_predictions(name, records[name], run.labels.classes)
-            with atomic_write(folder.confusion(name)) as draft:
-                confusion_plot.draw_confusion(draft, name, found, run.labels.classes)
-            for fewer in available_merges(run.labels, run.store.spec.label_sets):
-                table = f"{name}-{fewer.labels.name}"
-                joined = [fewer.merge(record) for record in records[name]]
-                folder.write_predictions(table, joined, fewer.labels.classes)
-        folder.finish(results)
+    unfinished = [
+        _unfinished_folds(s, directory, save_weights=save_weights)
+        for s in experiment.strategies
+    ]
+    results = directory.results()
+    # No process writes before all have read what is there.
+    context.world.all_gather(None)
+    if results is not None and not any(unfinished):
+        return results
+    _prepare_process(experiment, context)
+    for strategy_run, folds in zip(experiment.strategies, unfinished, strict=True):
+        _train_folds(experiment, strategy_run, folds, directory, save_weights, context)
+    context.world.all_gather(None)
+    merges = available_merges(experiment.labels, experiment.store.spec.label_sets)
+    fold_results = {
+        s.strategy.name: _read_folds(s, directory) for s in experiment.strategies
+    }
+    results = _build_results(experiment, fold_results, merges)
+    if context.world.is_primary:
+        write_results(directory, results, fold_results, merges=merges)
     return results
 
 
 def default_workers(config: TrainConfig) -> int:
-    """Give a fitting number of processes that read: none on a CPU, which is busy."""
+    """Return the default number of reader processes: none on a CPU, which is busy."""
     gpu = config.device == "cuda"
     return min(MAX_WORKERS, os.cpu_count() or 1) if gpu else 0
 
 
-def _unfinished(
-    trial: StrategyRun, folder: RunDirectory, *, save_weights: bool
+def _unfinished_folds(
+    strategy_run: StrategyRun, directory: RunDirectory, *, save_weights: bool
 ) -> tuple[Fold, ...]:
-    name = trial.strategy.name
+    name = strategy_run.strategy.name
     return tuple(
         fold
-        for fold in trial.folds
-        if folder.fold(name, fold.number) is None
-        or (save_weights and not folder.weights(name, fold.number).exists())
+        for fold in strategy_run.folds
+        if directory.fold(name, fold.number) is None
+        or (save_weights and not directory.weights(name, fold.number).exists())
     )
 
 
-def _finished(trial: StrategyRun, folder: RunDirectory) -> list[FoldResult]:
-    found = [folder.fold(trial.strategy.name, f.number) for f in trial.folds]
-    return [record for record in found if record is not None]
+def _read_folds(strategy_run: StrategyRun, directory: RunDirectory) -> list[FoldResult]:
+    name = strategy_run.strategy.name
+    fold_results = [directory.fold(name, f.number) for f in strategy_run.folds]
+    return [r for r in fold_results if r is not None]
 
 
-def _save(
-    run: Experiment, trial: StrategyRun, outcome: FoldOutput, *, folder: RunDirectory
+def _prepare_process(experiment: Experiment, context: RuntimeContext) -> None:
+    """Warn of random weights, and configure torch and the memory allocator."""
+    if experiment.weights is None and experiment.config.method == "linear-probe":
+        context.progress.log(
+            "the frozen encoder has random weights: good for a trial, not for results"
+        )
+    if experiment.device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    else:
+        keep_freed_memory()
+
+
+def _train_folds(
+    experiment: Experiment,
+    strategy_run: StrategyRun,
+    folds: Sequence[Fold],
+    directory: RunDirectory,
+    save_weights: bool,
+    context: RuntimeContext,
 ) -> None:
-    about = {
-        "encoder": run.config.encoder,
-        "labels": run.labels.name,
-        "classes": list(run.labels.classes),
-        "strategy": trial.strategy.name,
-        "fold": outcome.fold.number,
-        "tested_speakers": list(outcome.fold.speakers),
-        "trained_clips": [trial.clips.clip_id[i] for i in outcome.fold.train],
-        "store_sha256": run.store.sha256,
-        # So that a new clip can be prepared as these were, without the store.
-        "preparation": {
-            "format": FORMAT_VERSION,
-            "settings": run.store.spec.settings.to_json(),
-        },
-        "config": run.config.to_json(),
-    }
-    encoder = outcome.encoder or run.initial_encoder()
-    with atomic_write(
-        folder.weights(trial.strategy.name, outcome.fold.number)
-    ) as draft:
-        weights.save_weights(draft, weights.to_state_dict(encoder, outcome.head), about)
+    """Train and test the unfinished folds of a strategy, and write each of them."""
+    log = context.progress.log
+    for warning in strategy_run.warnings:
+        log(f"{strategy_run.strategy.name}: {warning}")
+    if not folds:
+        return
+    method = TUNING_METHODS[experiment.config.method]
+    for output in method(experiment, strategy_run, folds, context):
+        fold_result = _fold_result(strategy_run, output)
+        if context.world.is_primary:
+            if save_weights:
+                _save_weights(experiment, strategy_run, output, directory)
+            directory.finish_fold(fold_result)
+        classes = len(experiment.labels.classes)
+        log(_summary_line(fold_result, output, classes=classes))
 
 
-def _record(trial: StrategyRun, outcome: FoldOutput) -> FoldResult:
-    clips, fold = trial.clips, outcome.fold
+def _fold_result(strategy_run: StrategyRun, output: FoldOutput) -> FoldResult:
+    clips, fold = strategy_run.clips, output.fold
     return FoldResult(
-        strategy=trial.strategy.name,
+        strategy=strategy_run.strategy.name,
         fold=fold.number,
         speakers=fold.speakers,
         train_clips=len(fold.train),
         validated=fold.val_speakers,
-        history=tuple(outcome.history),
+        history=tuple(output.history),
         clip_id=tuple(clips.clip_id[i] for i in fold.test),
         speaker=tuple(clips.speaker[i] for i in fold.test),
         label=tuple(clips.label[fold.test].tolist()),
-        probability=tuple(map(tuple, outcome.logits.double().softmax(1).tolist())),
+        probability=tuple(map(tuple, output.logits.double().softmax(1).tolist())),
     )
 
 
-def _line(record: FoldResult, outcome: FoldOutput, *, classes: int) -> str:
-    counts = _counts(record, classes=classes)
+def _summary_line(fold_result: FoldResult, output: FoldOutput, *, classes: int) -> str:
+    counts = fold_confusion(fold_result, classes=classes)
     return (
-        f"{record.strategy} fold {record.fold}: WAR {metrics.war(counts):.1%}, UAR "
-        f"{metrics.uar(counts):.1%}, trained on {record.train_clips} clips, tested on "
-        f"{len(record.label)}, epoch {record.epoch()}, {outcome.seconds:.1f} s"
+        f"{fold_result.strategy} fold {fold_result.fold}: WAR "
+        f"{metrics.war(counts):.1%}, UAR {metrics.uar(counts):.1%}, trained on "
+        f"{fold_result.train_clips} clips, tested on {len(fold_result.label)}, epoch "
+        f"{fold_result.epoch()}, {output.seconds:.1f} s"
     )
 
 
-def _counts(
-    record: FoldResult, *, classes: int
-) -> Int64[np.ndarray, "{classes} {classes}"]:
-    label = np.array(record.label, dtype=np.int64)
-    return metrics.confusion(label, record.predicted(), classes=classes)
+def _save_weights(
+    experiment: Experiment,
+    strategy_run: StrategyRun,
+    output: FoldOutput,
+    directory: RunDirectory,
+) -> None:
+    fold, store = output.fold, experiment.store
+    metadata = {
+        "encoder": experiment.config.encoder,
+        "labels": experiment.labels.name,
+        "classes": list(experiment.labels.classes),
+        "strategy": strategy_run.strategy.name,
+        "fold": fold.number,
+        "tested_speakers": list(fold.speakers),
+        "trained_clips": [strategy_run.clips.clip_id[i] for i in fold.train],
+        "store_sha256": store.sha256,
+        # With these, a new clip can be preprocessed in the same way without the store.
+        "preparation": {
+            "format": FORMAT_VERSION,
+            "settings": store.spec.settings.to_json(),
+        },
+        "config": experiment.config.to_json(),
+    }
+    tensors = weights.to_state_dict(
+        output.encoder or experiment.initial_encoder(), output.head
+    )
+    path = directory.weights(strategy_run.strategy.name, fold.number)
+    with atomic_write(path) as draft:
+        weights.save_weights(draft, tensors, metadata)
 
 
-def _results(
-    run: Experiment, records: Mapping[str, Sequence[FoldResult]]
+def _build_results(
+    experiment: Experiment,
+    fold_results: Mapping[str, Sequence[FoldResult]],
+    merges: Sequence[ClassMerge],
 ) -> dict[str, Any]:
-    identity = run.identity()
+    """Return the contents of ``results.json``."""
+    identity, store = experiment.identity(), experiment.store
     return {
         "format": RESULTS_VERSION,
         "config": identity["config"],
         "store": {
             **identity["store"],
-            "corpus": run.store.spec.corpus,
-            "clips": len(run.store),
-            "versions": dict(run.store.versions),
+            "corpus": store.spec.corpus,
+            "clips": len(store),
+            "versions": dict(store.versions),
         },
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in PACKAGES},
         },
-        "classes": list(run.labels.classes),
+        "classes": list(experiment.labels.classes),
         "strategies": {
-            t.strategy.name: _result(t, records[t.strategy.name], run)
-            for t in run.strategies
-        },
-    }
-
-
-def _result(
-    trial: StrategyRun, records: Sequence[FoldResult], run: Experiment
-) -> dict[str, Any]:
-    return {
-        "equation": trial.strategy.equation,
-        "clips": len(trial.clips.row),
-        "left_out": trial.clips.excluded,
-        "notes": trial.notes,
-        **_summary(records, classes=len(run.labels.classes)),
-        **_peer_style(records),
-        "merged": [
-            {
-                "labels": fewer.labels.name,
-                "title": fewer.title,
-                "classes": list(fewer.labels.classes),
-                **_summary(
-                    [fewer.merge(record) for record in records],
-                    classes=len(fewer.labels.classes),
+            s.strategy.name: {
+                "equation": s.strategy.equation,
+                "clips": len(s.clips.row),
+                "excluded": s.clips.excluded,
+                "warnings": s.warnings,
+                **score_strategy(
+                    fold_results[s.strategy.name],
+                    labels=experiment.labels,
+                    merges=merges,
                 ),
             }
-            for fewer in available_merges(run.labels, run.store.spec.label_sets)
-        ],
-    }
-
-
-def _summary(records: Sequence[FoldResult], *, classes: int) -> dict[str, Any]:
-    counts = {r.fold: _counts(r, classes=classes) for r in records}
-    more = {
-        r.fold: {
-            "speakers": list(r.speakers),
-            "train_clips": r.train_clips,
-            "validated": list(r.validated),
-            "epoch": r.epoch(),
-            "train_loss": r.history[r.epoch() - 1]["loss"],
-        }
-        for r in records
-    }
-    return summary.summary(counts, more)
-
-
-def _peer_style(records: Sequence[FoldResult]) -> dict[str, Any]:
-    """Give what a choice of each fold's epoch by its test side would tell.
-
-    Most papers report it. It is not a result: the test side took part in training.
-    """
-    if not records or "test_war" not in records[0].history[0]:
-        return {}
-    best = [max(r.history, key=lambda row: row["test_war"]) for r in records]
-    return {
-        "best_test_epoch": {
-            "epochs": [int(row["epoch"]) for row in best],
-            **{
-                name: float(np.mean([row[f"test_{name}"] for row in best]))
-                for name in ("war", "uar")
-            },
-        }
+            for s in experiment.strategies
+        },
     }

@@ -1,7 +1,8 @@
-"""Features of a frozen encoder, one vector a clip, in a file that says what made it.
+"""Cache of a frozen encoder's features: one file per strategy and set of settings.
 
-The file lies beside the store, which stays as it was sealed. Its name is a hash of all
-that determines the features; labels, folds and the settings of heads do not.
+The files are placed next to the store, which stays as it was sealed. Their name is a
+hash of everything that determines the features. Labels, folds and the settings of the
+head do not.
 """
 
 import hashlib
@@ -12,7 +13,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import torch
 from jaxtyping import Float
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
@@ -25,54 +25,60 @@ from mmder_train import fusion, models
 from mmder_train.data.dataset import spectrogram_array
 from mmder_train.experiment.setup import Experiment
 from mmder_train.fusion.strategies import Strategy
-from mmder_train.models.registry import Encoder
-from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
-from mmder_train.training import evaluate
 
 FORMAT_VERSION = 1
-"""Raised by whoever changes how weights are loaded; `CODE` sees to the rest."""
+"""Version of the features. Raise it if the loading of weights changes; `CODE` covers
+changes of all other code."""
 METADATA = "mmder-features"
 TENSOR = "features"
 CODE = (fusion, models)
-"""Packages whose change makes other features of the same clips."""
+"""Packages that determine the features. All their source files are part of the key."""
 PACKAGES = ("mmder", "torch", "timm")
+"""Packages whose versions are part of the key."""
 CacheKey = Mapping[str, Any]
+"""Everything that determines the features of a strategy, as JSON values."""
 
 
-def cache_dir(store: Path, asked: str | None, *, method: str) -> Path | None:
-    """Give the folder where features are kept, None where they are not.
+def cache_dir(store: Path, option: str | None, *, method: str) -> Path | None:
+    """Return the folder of cached features, or None if features are not cached.
 
     Args:
         store: Path of the store.
-        asked: What the user said: a folder, none, or nothing for beside the store.
-        method: How is tuned.
+        option: Value of ``--feature-cache``: a folder, ``none``, or None for the folder
+            next to the store.
+        method: Training method.
 
     Raises:
-        SettingsError: If a folder is named and nothing would be kept there.
+        SettingsError: If a folder is named and the method caches no features.
     """
-    if method != "linear-probe" and asked not in (None, "none"):
-        msg = f"--feature-cache {asked}: --method {method} keeps none. Leave it out."
+    if method != "linear-probe" and option not in (None, "none"):
+        msg = (
+            f"--feature-cache {option}: --method {method} caches no features. "
+            "Leave it out."
+        )
         raise SettingsError(msg)
-    if asked == "none":
+    if option == "none":
         return None
-    where = store.resolve()
-    return Path(asked) if asked else where.with_name(f"{where.name}.features")
+    path = store.resolve()
+    return Path(option) if option else path.with_name(f"{path.name}.features")
 
 
-def cache_key(run: Experiment, strategy: Strategy) -> dict[str, Any]:
-    """Give all that determines the features of a store's clips, as JSON."""
-    config, store = run.config, run.store
-    sound = spectrogram_array(strategy, config.spectrogram)
-    arrays = [*(["frames"] if strategy.frames else []), *([sound] if sound else [])]
-    # The seed draws first weights, and the places of some strategies: nothing else.
-    seeded = run.weights is None or config.allow_missing or strategy.shuffles_frames
+def cache_key(experiment: Experiment, strategy: Strategy) -> dict[str, Any]:
+    """Return everything that determines the features of a store's clips, as JSON."""
+    config, store = experiment.config, experiment.store
+    audio = spectrogram_array(strategy, config.spectrogram)
+    arrays = [*(["frames"] if strategy.frames else []), *([audio] if audio else [])]
+    # The seed draws the initial weights and the frame order of RFAS, nothing else.
+    seeded = (
+        experiment.weights is None or config.allow_missing or strategy.shuffles_frames
+    )
     return {
         "format": FORMAT_VERSION,
         "store": store.sha256,
         "content": store.content(arrays),
         "strategy": strategy.name,
         "sound": [config.spectrogram, config.colormap, config.spectrogram_norm]
-        if sound
+        if audio
         else None,
         "image_norm": config.image_norm,
         "encoder": config.encoder,
@@ -87,10 +93,10 @@ def cache_key(run: Experiment, strategy: Strategy) -> dict[str, Any]:
     }
 
 
-def file_name(made_by: CacheKey) -> str:
-    """Name the file of features."""
-    key = digest(made_by)[:16]
-    return f"{made_by['strategy']}-{made_by['encoder']}-{key}.safetensors"
+def file_name(key: CacheKey) -> str:
+    """Return the name of the file of features."""
+    short_hash = digest(key)[:16]
+    return f"{key['strategy']}-{key['encoder']}-{short_hash}.safetensors"
 
 
 def write(
@@ -98,89 +104,78 @@ def write(
     features: Float[Tensor, "clip dim"],
     *,
     clip_ids: Sequence[str],
-    made_by: CacheKey,
+    key: CacheKey,
 ) -> None:
-    """Write features, with what made them and the names of their clips.
+    """Write features with their key and the names of their clips.
 
     Raises:
-        OSError: If they cannot be written there.
+        OSError: If the file cannot be written.
     """
-    about = {
-        "recipe": made_by,
+    metadata = {
+        "recipe": key,
         "clips": list(clip_ids),
         "sha256": _sha256(features.numpy().tobytes()),
     }
-    text = json.dumps(about, sort_keys=True)
-    held = save({TENSOR: features.contiguous()}, metadata={METADATA: text})
+    text = json.dumps(metadata, sort_keys=True)
+    content = save({TENSOR: features.contiguous()}, metadata={METADATA: text})
     with atomic_write(path) as draft, draft.open("wb") as file:
-        file.write(held)
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
 
 
 def read(
-    path: Path, *, clip_ids: Sequence[str], dim: int, made_by: CacheKey
+    path: Path, *, clip_ids: Sequence[str], dim: int, key: CacheKey
 ) -> Float[Tensor, "clip dim"] | None:
-    """Read features; None where there is no such file.
+    """Read features, or return None if there is no such file.
 
     Args:
         path: The file.
-        clip_ids: The clips that it must hold, in this order.
-        dim: Numbers of a clip.
-        made_by: What must have made it.
+        clip_ids: Names of the clips that the file must have, in this order.
+        dim: Feature dimension of the encoder.
+        key: Key that the file must have.
 
     Raises:
-        FeaturesError: If it is damaged, or holds anything else.
+        FeaturesError: If the file is damaged or has other contents.
     """
     if not path.exists():
         return None
     try:
-        found = _read_checked(path, clip_ids, dim, made_by)
+        features = _read_checked(path, clip_ids, dim, key)
     except (OSError, SafetensorError, ValueError, TypeError, RecursionError) as error:
         msg = (
-            f"features {path}: {error}. Delete the file: it is then made again; or say "
-            "--feature-cache none."
+            f"features {path}: {error}. Delete the file to encode the clips again, or "
+            "use --feature-cache none."
         )
         raise FeaturesError(msg) from error
-    return found
-
-
-def _read_checked(
-    path: Path, clip_ids: Sequence[str], dim: int, made_by: CacheKey
-) -> Float[Tensor, "clip dim"]:
-    shape = [len(clip_ids), dim]
-    with safe_open(path, framework="pt") as file:
-        about = json.loads((file.metadata() or {}).get(METADATA, "null"))
-        if not isinstance(about, dict) or list(file.keys()) != [TENSOR]:
-            msg = "not written by mmder-train"
-            raise ValueError(msg)
-        if about.get("recipe") != json.loads(json.dumps(made_by)):
-            msg = "made by other settings than its name says"
-            raise ValueError(msg)
-        if about.get("clips") != list(clip_ids):
-            msg = "of other clips than those of the store"
-            raise ValueError(msg)
-        # Looked at before anything of this size is read.
-        held = file.get_slice(TENSOR)
-        if held.get_shape() != shape or held.get_dtype() != "F32":
-            msg = f"{held.get_dtype()} {held.get_shape()}, expected F32 {shape}"
-            raise ValueError(msg)
-        features: Tensor = file.get_tensor(TENSOR)
-    if _sha256(features.numpy().tobytes()) != about.get("sha256"):
-        msg = "damaged: its numbers are not those that were written"
-        raise ValueError(msg)
     return features
 
 
-def extract_features(
-    encoder: Encoder,
-    batches: evaluate.Inputs,
-    *,
-    device: torch.device,
-    group: WorldInfo = SINGLE_PROCESS,
+def _read_checked(
+    path: Path, clip_ids: Sequence[str], dim: int, key: CacheKey
 ) -> Float[Tensor, "clip dim"]:
-    """Give one vector a clip, in the order of the clips' positions."""
-    return evaluate.collect_outputs(encoder, batches, device=device, group=group)[1]
+    shape = [len(clip_ids), dim]
+    with safe_open(path, framework="pt") as file:
+        metadata = json.loads((file.metadata() or {}).get(METADATA, "null"))
+        if not isinstance(metadata, dict) or list(file.keys()) != [TENSOR]:
+            msg = "not written by mmder-train"
+            raise ValueError(msg)
+        if metadata.get("recipe") != json.loads(json.dumps(key)):
+            msg = "made with other settings than its name states"
+            raise ValueError(msg)
+        if metadata.get("clips") != list(clip_ids):
+            msg = "made from other clips than those of the store"
+            raise ValueError(msg)
+        # Checked before anything of the stated size is read.
+        stored = file.get_slice(TENSOR)
+        if stored.get_shape() != shape or stored.get_dtype() != "F32":
+            msg = f"{stored.get_dtype()} {stored.get_shape()}, expected F32 {shape}"
+            raise ValueError(msg)
+        features: Tensor = file.get_tensor(TENSOR)
+    if _sha256(features.numpy().tobytes()) != metadata.get("sha256"):
+        msg = "damaged: its numbers differ from those that were written"
+        raise ValueError(msg)
+    return features
 
 
 def _code_sha256() -> str:

@@ -1,101 +1,110 @@
-"""TODO."""
+"""Features of a frozen encoder: read from the cache, or extracted and cached."""
 
 import time
-from collections.abc import Iterable, Iterator
 
 import numpy as np
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from mmder_store.errors import MmderError
-from mmder_train.data.loader import create_loader
-from mmder_train.data.sampler import BatchSampler
 from mmder_train.experiment import feature_cache
-from mmder_train.experiment.batches import Batch, create_dataset, fused_batches
+from mmder_train.experiment.batches import FusedBatches
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import RuntimeContext
+from mmder_train.models.registry import Encoder
 from mmder_train.runtime.device import ENCODE_BATCH_SIZE
-from mmder_train.runtime.progress import Progress
+from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
+from mmder_train.training import evaluate
 
 
 def load_or_extract_features(
-    run: Experiment, trial: StrategyRun, means: RuntimeContext
+    experiment: Experiment, strategy_run: StrategyRun, context: RuntimeContext
 ) -> Float[Tensor, "clip dim"]:
-    """Read the features of all clips, or make and keep them.
+    """Return the features of all clips, from the cache if they are there.
 
-    Clips of all label sets are encoded, whichever is trained: the next asks for others.
+    The clips are those of all label sets, so that a run with other labels finds them
+    in the cache.
+
+    Args:
+        experiment: Settings, store and weights.
+        strategy_run: A strategy and the clips to encode.
+        context: Runtime resources.
+
+    Raises:
+        MmderError: If the encoder's outputs are not finite.
+        FeaturesError: If the cached features are damaged.
     """
-    name, start, say = trial.strategy.name, time.monotonic(), means.progress.log
-    ids, clips = trial.clips.clip_id, len(trial.clips.row)
-    made_by = feature_cache.cache_key(run, trial.strategy)
-    path = run.feature_cache_dir and run.feature_cache_dir / feature_cache.file_name(
-        made_by
-    )
+    name, clip_ids = strategy_run.strategy.name, strategy_run.clips.clip_id
+    start, log = time.monotonic(), context.progress.log
+    key = feature_cache.cache_key(experiment, strategy_run.strategy)
+    folder = experiment.feature_cache_dir
+    path = folder and folder / feature_cache.file_name(key)
     if path is not None:
-        kept = feature_cache.read(
-            path, clip_ids=ids, dim=run.feature_dim, made_by=made_by
+        cached = feature_cache.read(
+            path, clip_ids=clip_ids, dim=experiment.feature_dim, key=key
         )
-        # Another run may write them just now: all encode, or none does.
-        everywhere = all(means.world.all_gather(kept is not None))
-        if kept is not None and everywhere:
-            say(f"{name}: features of {clips} clips read from {path}")
-            return kept
-    made = _extract_all(run, trial, means)
+        # Another run may be writing the file: either all processes encode, or none.
+        everywhere = all(context.world.all_gather(cached is not None))
+        if cached is not None and everywhere:
+            log(f"{name}: features of {len(clip_ids)} clips read from {path}")
+            return cached
+    features = _extract_all(experiment, strategy_run, context)
     seconds = time.monotonic() - start
-    said = f"{name}: {clips} clips encoded in {seconds:.1f} s, {clips / seconds:.1f}/s"
+    line = (
+        f"{name}: {len(clip_ids)} clips encoded in {seconds:.1f} s, "
+        f"{len(clip_ids) / seconds:.1f}/s"
+    )
     if path is None:
-        say(f"{said}; features are not kept")
-        return made
+        log(f"{line}; features are not cached")
+        return features
     try:
-        if means.world.is_primary:
-            feature_cache.write(path, made, clip_ids=ids, made_by=made_by)
+        if context.world.is_primary:
+            feature_cache.write(path, features, clip_ids=clip_ids, key=key)
     except OSError as error:
-        say(
-            f"{said}; features cannot be kept in {path.parent} ({error.strerror}), "
-            "--feature-cache names another place"
+        log(
+            f"{line}; features cannot be cached in {path.parent} ({error.strerror}). "
+            "Use --feature-cache to name another folder."
         )
     else:
-        say(f"{said}; features kept in {path}")
-    return made
+        log(f"{line}; features cached in {path}")
+    return features
+
+
+def extract_features(
+    encoder: Encoder,
+    batches: evaluate.InputBatches,
+    *,
+    device: torch.device,
+    world: WorldInfo = SINGLE_PROCESS,
+) -> Float[Tensor, "clip dim"]:
+    """Return one feature vector per clip, in the order of the clips' positions."""
+    return evaluate.collect_outputs(encoder, batches, device=device, world=world)[1]
 
 
 def _extract_all(
-    run: Experiment, trial: StrategyRun, means: RuntimeContext
+    experiment: Experiment, strategy_run: StrategyRun, context: RuntimeContext
 ) -> Float[Tensor, "clip dim"]:
-    name, ids = trial.strategy.name, trial.clips.clip_id
-    batches = create_loader(
-        create_dataset(run, trial),
-        BatchSampler(
-            np.arange(len(ids)),
-            batch=ENCODE_BATCH_SIZE[run.device.type],
-            group=means.world,
+    name, clip_ids = strategy_run.strategy.name, strategy_run.clips.clip_id
+    device = experiment.device
+    fused = FusedBatches(experiment, strategy_run, context)
+    context.progress.begin(f"{name}: encoding", clips=len(clip_ids))
+    features = extract_features(
+        experiment.initial_encoder(),
+        fused.in_order(
+            np.arange(len(clip_ids)),
+            batch_size=ENCODE_BATCH_SIZE[device.type],
+            progress=context.progress,
         ),
-        workers=means.workers,
-        pin=run.device.type == "cuda",
+        device=device,
+        world=context.world,
     )
-    means.progress.begin(f"{name}: encoding", clips=len(ids))
-    made = feature_cache.extract_features(
-        run.initial_encoder(),
-        fused_batches(run, trial, _with_progress(batches, means.progress)),
-        device=run.device,
-        group=means.world,
-    )
-    odd = (~made.isfinite().all(dim=1)).nonzero().flatten().tolist()
-    if odd:
+    bad = (~features.isfinite().all(dim=1)).nonzero().flatten().tolist()
+    if bad:
         msg = (
-            f"{name}: the encoder gives no number for {len(odd)} clips, the first "
-            f"{ids[odd[0]]!r}. Look at the weights, and at the store with mmder-prep "
-            "verify."
+            f"{name}: the encoder's output is not finite for {len(bad)} clips, the "
+            f"first {clip_ids[bad[0]]!r}. Check the weights, and the store with "
+            "mmder-prep verify."
         )
         raise MmderError(msg)
-    return made
-
-
-def _with_progress(batches: Iterable[Batch], progress: Progress) -> Iterator[Batch]:
-    """Pass batches on, and count them."""
-    waiting = time.monotonic()
-    for batch in batches:
-        waited_s = time.monotonic() - waiting
-        yield batch
-        progress.step(clips=len(batch["clip"]), waited_s=waited_s)
-        waiting = time.monotonic()
+    return features

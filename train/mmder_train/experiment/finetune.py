@@ -1,4 +1,4 @@
-"""The ways to tune: each takes folds and gives what became of them, one by one."""
+"""Fine-tuning (`--method finetune`): encoder and head are trained for each fold."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -11,13 +11,10 @@ from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
 from mmder_train.data.folds import Fold
-from mmder_train.data.loader import create_loader
-from mmder_train.data.sampler import BatchSampler
 from mmder_train.evaluation.validation import validate
-from mmder_train.experiment.batches import EpochBatches, create_dataset, fused_batches
-from mmder_train.experiment.linear_probe import linear_probe
+from mmder_train.experiment.batches import FusedBatches
 from mmder_train.experiment.setup import Experiment, StrategyRun
-from mmder_train.experiment.types import FoldOutput, RuntimeContext, TuningMethod
+from mmder_train.experiment.types import FoldOutput, RuntimeContext
 from mmder_train.models.classifier import Classifier
 from mmder_train.models.registry import Encoder
 from mmder_train.models.videomae import Head
@@ -28,105 +25,113 @@ from mmder_train.training.checkpoint import Checkpoint
 from mmder_train.training.optim import create_optimizer, warmup_cosine
 from mmder_train.training.train_state import TrainState
 
+RANK_SEED_STEP = 1_000_003
+"""Difference between the random seeds of two training processes."""
+
 
 def finetune(
-    run: Experiment, trial: StrategyRun, todo: Sequence[Fold], means: RuntimeContext
+    experiment: Experiment,
+    strategy_run: StrategyRun,
+    folds: Sequence[Fold],
+    context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
-    """Train the encoder and a head anew for each fold."""
-    config, data, group = run.config, create_dataset(run, trial), means.world
-    labels = torch.from_numpy(trial.clips.label)
-    workers = 0 if data.preload() else means.workers
-    pin = run.device.type == "cuda"
+    """Train the initial encoder and a new head for each fold, and test them.
 
-    def side(model: nn.Module, index: Int64[np.ndarray, " clip"]) -> Tensor:
-        """Give the logits of one side of a fold."""
-        order = BatchSampler(index, batch=config.batch_size, group=group)
-        batches = create_loader(data, order, workers=workers, pin=pin)
-        _, logits = evaluate.collect_outputs(
-            model, fused_batches(run, trial, batches), device=run.device, group=group
+    Args:
+        experiment: Settings, store and weights.
+        strategy_run: A strategy and its clips.
+        folds: Folds that are not finished.
+        context: Runtime resources.
+
+    Yields:
+        The trained models of a fold, and the predictions on its test side.
+    """
+    config, device, world = experiment.config, experiment.device, context.world
+    fused = FusedBatches(experiment, strategy_run, context, preload=True)
+    labels = torch.from_numpy(strategy_run.clips.label)
+
+    def logits(model: nn.Module, index: Int64[np.ndarray, " side"]) -> Tensor:
+        batches = fused.in_order(index, batch_size=config.batch_size)
+        _, outputs = evaluate.collect_outputs(
+            model, batches, device=device, world=world
         )
-        return logits
+        return outputs
 
-    for fold in todo:
+    for fold in folds:
         start = time.monotonic()
-        encoder = run.initial_encoder()
-        head = Head(encoder.dim, len(run.labels.classes)).to(run.device)
-        model = Classifier(encoder, head)
-        # Each process draws its own tokens and noise, after all drew the same weights.
-        torch.manual_seed(config.seed + group.rank * 1_000_003)
-        order = BatchSampler(
-            fold.train, batch=config.batch_size, seed=config.seed, group=group
+        encoder = experiment.initial_encoder()
+        head = Head(encoder.dim, len(experiment.labels.classes)).to(device)
+        # All processes drew the same weights; each draws its own tokens and noise.
+        torch.manual_seed(config.seed + world.rank * RANK_SEED_STEP)
+        train_batches = fused.for_training(fold.train)
+        state = _create_train_state(
+            experiment,
+            Classifier(encoder, head),
+            steps=config.epochs * len(train_batches),
+            world=world,
         )
-        batches = create_loader(data, order, workers=workers, pin=pin)
-        learner = _create_train_state(run, model, steps=len(order), group=group)
-        lessons = EpochBatches(run=run, trial=trial, batches=batches, order=order)
-        name = f"{trial.strategy.name} fold {fold.number}"
-        means.progress.begin(name, clips=config.epochs * len(fold.train))
+        name = strategy_run.strategy.name
+        context.progress.begin(
+            f"{name} fold {fold.number}", clips=config.epochs * len(fold.train)
+        )
 
-        def judge(module: nn.Module, fold: Fold = fold) -> dict[str, float]:
-            return validate(config, fold, labels, lambda index: side(module, index))
+        def score_epoch(model: nn.Module, fold: Fold = fold) -> dict[str, float]:
+            return validate(config, fold, labels, lambda index: logits(model, index))
 
-        course = trainer.FitPlan(
-            epoch_batches=lessons,
-            steps_per_epoch=len(order),
+        plan = trainer.FitPlan(
+            epoch_batches=train_batches,
+            steps_per_epoch=len(train_batches),
             epochs=config.epochs,
-            micro_batches=config.grad_accum_steps,
-            validate=judge,
+            grad_accum_steps=config.grad_accum_steps,
+            validate=score_epoch,
             patience=config.patience,
-            clip_ids=trial.clips.clip_id,
+            clip_ids=strategy_run.clips.clip_id,
         )
-        with stop_on_signal() as asked:
+        with stop_on_signal() as stop_request:
             checkpoint = Checkpoint(
-                path=means.checkpoints / f"{trial.strategy.name}-{fold.number}",
-                identity=run.identity(),
-                stop_request=asked,
-                every_s=means.save_every_s,
-                world=group,
+                path=context.checkpoints / f"{name}-{fold.number}",
+                identity=experiment.identity(),
+                stop_request=stop_request,
+                save_every_s=context.save_every_s,
+                world=world,
             )
-            trainer.fit(learner, course, progress=means.progress, checkpoint=checkpoint)
-        tested = learner.eval_model
-        assert isinstance(tested, Classifier)
+            trainer.fit(state, plan, progress=context.progress, checkpoint=checkpoint)
+        eval_model = state.eval_model
+        assert isinstance(eval_model, Classifier)
         yield FoldOutput(
             fold=fold,
-            logits=side(tested, fold.test),
-            history=learner.history,
-            encoder=cast("Encoder", tested.encoder),
-            head=tested.head,
+            logits=logits(eval_model, fold.test),
+            history=state.history,
+            encoder=cast("Encoder", eval_model.encoder),
+            head=eval_model.head,
             seconds=time.monotonic() - start,
         )
+        # Only here, because the caller has now written the fold's results.
         checkpoint.delete()
 
 
-TUNING_METHODS: dict[str, TuningMethod] = {
-    "linear-probe": linear_probe,
-    "finetune": finetune,
-}
-
-
 def _create_train_state(
-    run: Experiment, model: Classifier, *, steps: int, group: WorldInfo
+    experiment: Experiment, model: Classifier, *, steps: int, world: WorldInfo
 ) -> TrainState:
-    config = run.config
-    optimiser = create_optimizer(
+    config = experiment.config
+    optimizer = create_optimizer(
         model,
         lr=config.lr,
         weight_decay=config.weight_decay,
-        patch_rate=config.patch_lr_scale,
+        patch_lr_scale=config.patch_lr_scale,
         layer_decay=config.layer_decay,
     )
-    average = None
+    ema = None
     if config.ema_decay:
-        # Warmed up, or the first random weights would stay in it for long.
-        average = ModelEmaV3(model, decay=config.ema_decay, use_warmup=True)
+        # With warmup, or the random initial weights would dominate it for long.
+        ema = ModelEmaV3(model, decay=config.ema_decay, use_warmup=True)
     return TrainState(
         model=model,
-        optimizer=optimiser,
-        set_lr=warmup_cosine(
-            optimiser, steps=config.epochs * steps, warm_up=config.warmup
-        ),
-        device=run.device,
-        world=group,
+        optimizer=optimizer,
+        set_lr=warmup_cosine(optimizer, steps=steps, warmup=config.warmup),
+        device=experiment.device,
+        world=world,
         label_smoothing=config.label_smoothing,
         clip_grad=config.clip_grad,
-        ema=average,
+        ema=ema,
     )

@@ -1,4 +1,7 @@
-"""`--method linear-probe`: a clip goes through the frozen encoder once, whatever the folds."""
+"""Linear probe (`--method linear-probe`): a head is trained on frozen features.
+
+Each clip goes through the encoder once, for all folds.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -27,36 +30,48 @@ from mmder_train.training.train_state import MicroBatch, TrainState
 
 
 def linear_probe(
-    run: Experiment, trial: StrategyRun, todo: Sequence[Fold], means: RuntimeContext
+    experiment: Experiment,
+    strategy_run: StrategyRun,
+    folds: Sequence[Fold],
+    context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
-    """Get every clip's features, then train a head for each fold."""
-    every = select_encodable(run.store, strategy=trial.strategy)
-    found = load_or_extract_features(run, replace(trial, clips=every), means)
-    # In the order of the trial's clips, which are some of these.
-    found = found[np.searchsorted(every.row, trial.clips.row)]
-    labels = torch.from_numpy(trial.clips.label)
-    for fold in todo:
+    """Load or extract the features of all clips, then train a head for each fold.
+
+    Args:
+        experiment: Settings, store and weights.
+        strategy_run: A strategy and its clips.
+        folds: Folds that are not finished.
+        context: Runtime resources.
+
+    Yields:
+        The trained head of a fold, and the predictions on its test side.
+    """
+    clips = strategy_run.clips
+    encodable = select_encodable(experiment.store, strategy=strategy_run.strategy)
+    features = load_or_extract_features(
+        experiment, replace(strategy_run, clips=encodable), context
+    )
+    # Keep the features of this label set's clips, which are some of the encodable.
+    features = features[np.searchsorted(encodable.row, clips.row)]
+    labels = torch.from_numpy(clips.label)
+    for fold in folds:
         start = time.monotonic()
-        means.progress.begin(
-            f"{trial.strategy.name} fold {fold.number}",
-            clips=run.config.epochs * len(fold.train),
+        context.progress.begin(
+            f"{strategy_run.strategy.name} fold {fold.number}",
+            clips=experiment.config.epochs * len(fold.train),
         )
         head, history = train_head(
-            found,
+            features,
             labels,
             fold=fold,
-            classes=len(run.labels.classes),
-            config=run.config,
-            clip_ids=trial.clips.clip_id,
-            progress=means.progress,
-        )
-        test = torch.from_numpy(fold.test)
-        _, logits = evaluate.collect_outputs(
-            head, [(test, found[test])], device=labels.device
+            classes=len(experiment.labels.classes),
+            config=experiment.config,
+            clip_ids=clips.clip_id,
+            progress=context.progress,
         )
         yield FoldOutput(
             fold=fold,
-            logits=logits,
+            logits=_logits(head, features, fold.test),
             history=history,
             encoder=None,
             head=head,
@@ -66,13 +81,13 @@ def linear_probe(
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Keep products of a few thousand numbers in one thread: two only wait."""
-    before = torch.get_num_threads()
+    """Compute in one thread. For a few thousand numbers, more threads only wait."""
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
 
 
 @single_thread()
@@ -86,25 +101,37 @@ def train_head(
     clip_ids: Sequence[str],
     progress: Progress,
 ) -> tuple[Head, list[dict[str, float]]]:
-    """Train a head on some clips' features; give it and one row an epoch.
+    """Train a head on the features of a fold's train side.
 
     Paper: IV-B3, one linear layer, AdamW 1e-2, weight decay 0.05. With a frozen
     encoder and no augmentation this equals training through the encoder.
+
+    Args:
+        features: Features of all clips.
+        labels: Class of each clip.
+        fold: Train side, and the sides that are scored after each epoch.
+        classes: Number of classes.
+        config: Settings.
+        clip_ids: Name of each clip, for messages.
+        progress: Receives each step and each epoch.
+
+    Returns:
+        The head, and one row per epoch.
     """
     torch.manual_seed(config.seed)
     head = Head(features.shape[1], classes)
-    order = BatchSampler(fold.train, batch=config.batch_size, seed=config.seed)
+    sampler = BatchSampler(fold.train, batch_size=config.batch_size, seed=config.seed)
 
-    def lessons(epoch: int, done: int) -> Iterator[trainer.StepBatch]:
-        order.epoch, order.skip = epoch, done
-        for positions in order:
+    def epoch_batches(epoch: int, first_step: int) -> Iterator[trainer.StepBatch]:
+        sampler.set_epoch(epoch, start_batch=first_step)
+        for positions in sampler:
             index = torch.tensor(positions)
-            part = MicroBatch(x=features[index], target=labels[index])
+            batch = MicroBatch(x=features[index], target=labels[index])
             yield trainer.StepBatch(
-                index=index, clips=len(index), parts=partial(_single_micro_batch, part)
+                index=index, clips=len(index), split=partial(_single_micro_batch, batch)
             )
 
-    learner = TrainState(
+    state = TrainState(
         model=head,
         optimizer=create_optimizer(
             head, lr=config.lr, weight_decay=config.weight_decay
@@ -112,9 +139,9 @@ def train_head(
         set_lr=constant_lr,
         device=features.device,
     )
-    course = trainer.FitPlan(
-        epoch_batches=lessons,
-        steps_per_epoch=len(order),
+    plan = trainer.FitPlan(
+        epoch_batches=epoch_batches,
+        steps_per_epoch=len(sampler),
         epochs=config.epochs,
         validate=lambda model: validate(
             config, fold, labels, lambda index: _logits(model, features, index)
@@ -122,12 +149,12 @@ def train_head(
         patience=config.patience,
         clip_ids=clip_ids,
     )
-    trainer.fit(learner, course, progress=progress)
-    return head, learner.history
+    trainer.fit(state, plan, progress=progress)
+    return head, state.history
 
 
-def _single_micro_batch(part: MicroBatch, _: int) -> Iterator[MicroBatch]:
-    yield part
+def _single_micro_batch(batch: MicroBatch, _: int) -> Iterator[MicroBatch]:
+    yield batch
 
 
 def _logits(
@@ -135,8 +162,8 @@ def _logits(
     features: Float[Tensor, "clip dim"],
     index: Int64[np.ndarray, " side"],
 ) -> Float[Tensor, "side class"]:
-    some = torch.from_numpy(index)
+    positions = torch.from_numpy(index)
     _, logits = evaluate.collect_outputs(
-        model, [(some, features[some])], device=features.device
+        model, [(positions, features[positions])], device=features.device
     )
     return logits

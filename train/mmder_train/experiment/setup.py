@@ -1,4 +1,4 @@
-"""What a run will do, checked against the store before anything expensive."""
+"""Set up a run: check that settings, store and weights fit, before any training."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,13 +21,13 @@ from mmder_train.models.videomae import PoolingConfig
 
 @dataclass(frozen=True, kw_only=True)
 class StrategyRun:
-    """One strategy of a run, with its clips and its folds."""
+    """One fusion strategy of a run, with its clips and folds."""
 
     strategy: Strategy
     clips: ClipSelection
     folds: tuple[folds.Fold, ...]
-    notes: list[str]
-    """What the user should know: clips, speakers, folds or classes that are missing."""
+    warnings: list[str]
+    """Messages about clips, speakers, folds or classes that are missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,15 +38,16 @@ class Experiment:
     store: Store
     labels: LabelSet
     weights: weights.Weights | None
+    """Initial weights of the encoder. None for random weights."""
     strategies: tuple[StrategyRun, ...]
     feature_dim: int
-    """Numbers that the encoder makes of a clip."""
+    """Feature dimension of the encoder."""
     feature_cache_dir: Path | None = None
-    """Folder where a frozen encoder's features are kept, None where nowhere."""
+    """Folder of cached features. None if features are not cached."""
 
     @property
     def render_settings(self) -> RenderSettings:
-        """How clips become pictures."""
+        """Settings for rendering clips as images."""
         return RenderSettings(
             spectrogram=self.config.spectrogram,
             colormap=self.config.colormap,
@@ -57,33 +58,36 @@ class Experiment:
 
     @property
     def device(self) -> torch.device:
-        """Where the encoder computes; on the GPU that torchrun gave this process."""
+        """Device of the encoder. With torchrun, the GPU assigned to this process."""
         if self.config.device == "cuda":
             return torch.device("cuda", torch.cuda.current_device())
         return torch.device(self.config.device)
 
     @property
     def store_name(self) -> str:
-        """Name of the store's folder, without where it lies."""
+        """Name of the store's folder, without its path."""
         return self.store.path.resolve().name
 
     def identity(self) -> dict[str, Any]:
-        """Give all that determines the numbers."""
+        """Return everything that determines the results, as JSON values."""
         store = {"name": self.store_name, "sha256": self.store.sha256}
         return {"config": self.config.to_json(), "store": store}
 
     def default_run_dir(self) -> Path:
-        """Name a folder after the store and all that determines the numbers."""
+        """Return a folder named after the store and a hash of the identity."""
         return (
             Path("runs") / f"{Path(self.store_name).stem}-{digest(self.identity())[:8]}"
         )
 
     def initial_encoder(self) -> Encoder:
-        """Make the encoder that every fold starts from: the seed's, or the file's."""
+        """Build the encoder that every fold starts from.
+
+        Its weights are drawn from the seed, then loaded from the file if there is one.
+        """
         torch.manual_seed(self.config.seed)
         encoder = build_encoder(
             self.config.encoder,
-            _readout(self.config),
+            _pooling(self.config),
             compiled=self.config.compile,
             checkpoint_activations=self.config.checkpoint_activations,
             drop_tokens=self.config.drop_tokens,
@@ -95,19 +99,19 @@ class Experiment:
 
 
 def setup_experiment(
-    store: Store, config: TrainConfig, features: Path | None = None
+    store: Store, config: TrainConfig, feature_cache_dir: Path | None = None
 ) -> Experiment:
-    """Check that the store and the weights can serve the settings.
+    """Check that the store and the weights fit the settings, and select the clips.
 
     Args:
         store: A sealed store.
-        config: Settings; empty `labels` and `protocol` stand for the store's first,
-            an empty `encoder` and None for what the weights are made for. Its
-            `weights` are where they lie, and become their name.
-        features: Folder where a frozen encoder's features are kept.
+        config: Settings. Empty `labels` and `protocol` stand for the store's first; an
+            empty `encoder` and None stand for what the weights expect. `weights` is a
+            path here, and the file name in the settings of the experiment.
+        feature_cache_dir: Folder of cached features.
 
     Raises:
-        MmderError: If they cannot.
+        MmderError: If they do not fit.
     """
     sets = {s.name: s for s in store.spec.label_sets}
     labels = sets.get(config.labels or next(iter(sets), ""))
@@ -116,55 +120,54 @@ def setup_experiment(
         raise SettingsError(msg)
     speakers = [str(s) for s in store.columns["speaker"]]
     protocol = folds.choose_protocol(config.protocol, store.spec.protocols, speakers)
-    given = None if config.weights == "none" else weights.load_weights(config.weights)
-    config = _resolve_config(config, given)
+    loaded = None if config.weights == "none" else weights.load_weights(config.weights)
+    config = _resolve_config(config, loaded)
     with torch.device("meta"):
         encoder = build_encoder(
             config.encoder,
-            _readout(config),
+            _pooling(config),
             compiled=config.compile,
             drop_tokens=config.drop_tokens,
         )
-    if given is not None:
-        weights.compare(encoder, given, config.allow_missing).raise_if_incompatible(
-            given.name
-        )
+    if loaded is not None:
+        match = weights.match_weights(encoder, loaded, config.allow_missing)
+        match.raise_if_incompatible(loaded.name)
     config = replace(config, labels=labels.name, protocol=protocol.name)
-    trials = []
+    strategies = []
     for name in config.strategies:
         clips = select_clips(store, strategy=STRATEGIES[name], labels=labels)
         split = folds.split(clips.speaker, protocol)
-        notes = folds.fold_warnings(split, protocol, clips.label, labels.classes)
+        warnings = folds.fold_warnings(split, protocol, clips.label, labels.classes)
         if clips.excluded:
-            notes.insert(0, excluded_text(clips.excluded))
-        if given is not None and given.metadata.get("store_sha256") == store.sha256:
-            notes.insert(
+            warnings.insert(0, excluded_text(clips.excluded))
+        if loaded is not None and loaded.metadata.get("store_sha256") == store.sha256:
+            warnings.insert(
                 0,
-                f"weights {given.name} were tuned on this very store: "
-                "speakers tested here were not unseen by them",
+                f"weights {loaded.name} were trained on this very store: they have "
+                "seen speakers that are tested here",
             )
-        trials.append(
+        strategies.append(
             StrategyRun(
                 strategy=STRATEGIES[name],
                 clips=clips,
-                folds=_validated(
+                folds=_with_validation(
                     folds.select_folds(split, config.fold, protocol), clips, config
                 ),
-                notes=notes,
+                warnings=warnings,
             )
         )
     return Experiment(
         config=config,
         store=store,
         labels=labels,
-        weights=given,
-        strategies=tuple(trials),
+        weights=loaded,
+        strategies=tuple(strategies),
         feature_dim=encoder.dim,
-        feature_cache_dir=features,
+        feature_cache_dir=feature_cache_dir,
     )
 
 
-def _validated(
+def _with_validation(
     split: tuple[folds.Fold, ...], clips: ClipSelection, config: TrainConfig
 ) -> tuple[folds.Fold, ...]:
     if config.val == "none":
@@ -174,29 +177,29 @@ def _validated(
     )
 
 
-def _resolve_config(config: TrainConfig, given: weights.Weights | None) -> TrainConfig:
-    """Settle what the user left to the weights, or to the encoder without any."""
-    name = config.encoder or (given.encoder if given else "") or "tiny"
-    usual = ENCODERS[name].readout if name in ENCODERS else PoolingConfig()
-    if given is not None and given.encoder == name:
-        usual = given.readout
+def _resolve_config(config: TrainConfig, loaded: weights.Weights | None) -> TrainConfig:
+    """Fill in the settings that the user leaves to the weights or to the encoder."""
+    name = config.encoder or (loaded.encoder if loaded else "") or "tiny"
+    expected = ENCODERS[name].readout if name in ENCODERS else PoolingConfig()
+    if loaded is not None and loaded.encoder == name:
+        expected = loaded.readout
     return replace(
         config,
         encoder=name,
-        weights=given.name if given else "none",
-        weights_sha256=given.sha256 if given else "",
-        weights_format=given.format if given else "",
-        norm_eps=usual.norm_eps if config.norm_eps is None else config.norm_eps,
-        pool=usual.pool if config.pool is None else config.pool,
-        pos_embed=usual.pos_embed if config.pos_embed is None else config.pos_embed,
-        image_norm=config.image_norm or (given.image_norm if given else "imagenet"),
+        weights=loaded.name if loaded else "none",
+        weights_sha256=loaded.sha256 if loaded else "",
+        weights_format=loaded.format if loaded else "",
+        norm_eps=expected.norm_eps if config.norm_eps is None else config.norm_eps,
+        pool=expected.pool if config.pool is None else config.pool,
+        pos_embed=expected.pos_embed if config.pos_embed is None else config.pos_embed,
+        image_norm=config.image_norm or (loaded.image_norm if loaded else "imagenet"),
     )
 
 
-def _readout(config: TrainConfig) -> PoolingConfig:
-    usual = PoolingConfig()
+def _pooling(config: TrainConfig) -> PoolingConfig:
+    default = PoolingConfig()
     return PoolingConfig(
-        norm_eps=config.norm_eps or usual.norm_eps,
-        pool=config.pool or usual.pool,
+        norm_eps=config.norm_eps or default.norm_eps,
+        pool=config.pool or default.pool,
         pos_embed=config.pos_embed is not False,
     )

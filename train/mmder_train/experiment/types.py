@@ -1,4 +1,4 @@
-"""What a way to tune is given, and what it gives of a fold."""
+"""Inputs and outputs of a training method."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,48 +18,50 @@ from mmder_train.runtime.progress import Progress
 
 @dataclass(frozen=True, kw_only=True)
 class RuntimeContext:
-    """What a run is done with; no number depends on it."""
+    """Runtime resources. None of them changes the results."""
 
     progress: Progress
     checkpoints: Path
-    """Folder of folds that are not finished."""
+    """Folder for checkpoints of unfinished folds."""
     save_every_s: float = 300.0
-    """How often they are saved."""
+    """Seconds between two checkpoints."""
     workers: int = 0
-    """Processes that read the store."""
+    """Number of processes that read the store. 0 reads in the training process."""
     world: WorldInfo = field(default_factory=WorldInfo)
+    """Processes that train together."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class FoldOutput:
-    """A fold that was trained, and its test side predicted."""
+    """A trained fold and the predictions on its test side."""
 
     fold: Fold
     logits: Float[Tensor, "test class"]
-    """In the order of the fold's test clips."""
+    """Outputs for the fold's test clips, in their order."""
     history: Sequence[Mapping[str, float]]
-    """One row an epoch."""
+    """One row per epoch."""
     encoder: Encoder | None
-    """None where it is the one that the run began with."""
+    """Trained encoder. None if it is the unchanged initial one."""
     head: Head
     seconds: float
+    """Duration of training and testing."""
 
 
 class TuningMethod(Protocol):
-    """A way to tune."""
+    """A training method: fine-tuning or a linear probe."""
 
     def __call__(
         self,
-        run: Experiment,
-        trial: StrategyRun,
-        todo: Sequence[Fold],
-        means: RuntimeContext,
+        experiment: Experiment,
+        strategy_run: StrategyRun,
+        folds: Sequence[Fold],
+        context: RuntimeContext,
     ) -> Iterator[FoldOutput]:
         """Train and test each fold.
 
         Args:
-            run: Settings, store and weights.
-            trial: The strategy and its clips.
-            todo: The folds.
-            means: Readers, processes, and where progress goes.
+            experiment: Settings, store and weights.
+            strategy_run: A strategy and its clips.
+            folds: Folds that are not finished.
+            context: Runtime resources.
         """

@@ -1,8 +1,9 @@
-"""Pictures and sound to the encoder's input, on tensors. Nothing here opens a file.
+"""Fuse stored frames and spectrograms into the encoder's input.
 
-Axis order is clip, rgb, frame, height, width; a batch goes through whole, and all
-runs on the device of what is given. ``v`` and ``a`` are the paper's V and A:
-pictures of 8 bits a colour, a quarter of the memory of floats, until `normalised`.
+Pure functions on tensors, without file access. The axes of an input are clip, rgb,
+frame, height and width. A whole batch is fused at once, on the device of its tensors.
+``v`` and ``a`` are the paper's V and A. Frames stay 8-bit until they are normalized,
+which takes a quarter of the memory of floats.
 """
 
 import hashlib
@@ -26,17 +27,17 @@ from mmder_train.fusion.types import (
 def frame_permutations(
     clip_ids: Sequence[str], *, seed: int, epoch: int = 0
 ) -> Permutation:
-    """Draw the order of RFAS for each clip from the seed, its name and the epoch.
+    """Draw the RFAS frame order of each clip from the seed, the clip id and the epoch.
 
-    The order of a clip does not depend on the clips around it.
+    The order of a clip does not depend on the other clips.
     """
     return torch.from_numpy(
         np.stack(
             [
                 np.random.default_rng(
-                    list(hashlib.sha256(f"{seed}/{epoch}/{name}".encode()).digest())
+                    list(hashlib.sha256(f"{seed}/{epoch}/{clip_id}".encode()).digest())
                 ).permutation(NUM_FRAMES)
-                for name in clip_ids
+                for clip_id in clip_ids
             ]
         )
     )
@@ -44,42 +45,43 @@ def frame_permutations(
 
 def fuse(
     frames: Frames | None,
-    sound: Spectrograms | None,
-    places: Permutation,
+    spectrograms: Spectrograms | None,
+    permutations: Permutation,
     *,
     strategy: Strategy,
-    look: RenderSettings,
+    settings: RenderSettings,
 ) -> Input:
-    """Give the encoder's input X of a batch of stored clips.
+    """Return the encoder's input X for a batch of stored clips.
 
     Args:
-        frames: As many as the strategy takes, None where it takes none.
-        sound: Windows of the same instants, None where the strategy takes none.
-        places: Order of the sixteen frames, used by RFAS alone.
+        frames: As many frames as the strategy takes. None if it takes none.
+        spectrograms: Spectrograms of the audio windows around the same instants. None
+            if the strategy takes none.
+        permutations: Order of the 16 frames of each clip. Only RFAS uses it.
         strategy: A row of `STRATEGIES`.
-        look: How spectrograms are painted, and all pictures normalised.
+        settings: Colors of spectrograms, and normalization of all images.
     """
-    given = sound if frames is None else frames
-    assert given is not None
-    clips = len(given)
-    x = torch.empty(clips, 3, NUM_FRAMES, SIDE_PX, SIDE_PX, device=given.device)
-    # One by one what lies in between stays in a processor's caches, and no clip
-    # depends on those around it; a GPU takes all at once.
+    stored = spectrograms if frames is None else frames
+    assert stored is not None
+    clips = len(stored)
+    x = torch.empty(clips, 3, NUM_FRAMES, SIDE_PX, SIDE_PX, device=stored.device)
+    # On a CPU, clips are fused one by one: intermediate values then fit its caches.
+    # Clips do not depend on each other, so a GPU can take all of them at once.
     step = 1 if x.device.type == "cpu" else clips
-    for first in range(0, clips, step):
-        some = slice(first, first + step)
-        ordered = torch.empty_like(x[some]) if strategy.shuffles_frames else x[some]
+    for start in range(0, clips, step):
+        chunk = slice(start, start + step)
+        ordered = torch.empty_like(x[chunk]) if strategy.shuffles_frames else x[chunk]
         v, a = strategy.layout(ordered)
         if v is not None and frames is not None:
-            write_faces(v, frames[some], by=look.image_norm)
-        if a is not None and sound is not None:
-            added = torch.empty_like(a) if a is v else a
-            write_spectrograms(added, sound[some], look=look)
+            write_faces(v, frames[chunk], image_norm=settings.image_norm)
+        if a is not None and spectrograms is not None:
+            rendered = torch.empty_like(a) if a is v else a
+            write_spectrograms(rendered, spectrograms[chunk], settings=settings)
             if a is v:
-                a.add_(added)
+                a.add_(rendered)
         if strategy.shuffles_frames:
-            for one, sequence, order in zip(
-                x[some], ordered, places[some], strict=True
+            for out, sequence, order in zip(
+                x[chunk], ordered, permutations[chunk], strict=True
             ):
-                torch.index_select(sequence, 1, order, out=one)
+                torch.index_select(sequence, 1, order, out=out)
     return x

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Mel bands on Slaney's scale, and mel spectrograms from a stored STFT."""
 
 from functools import cache
 
@@ -8,13 +8,15 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 MELS = 64
+"""Number of mel bands."""
 
 
 def mel_edges_hz(sample_rate_hz: int) -> Float64[np.ndarray, " edge"]:
-    """Give where 64 overlapping mel bands begin, peak and end: 66 frequencies.
+    """Return the edges and peaks of 64 overlapping mel bands: 66 frequencies.
 
-    They are evenly spaced on Slaney's scale (Auditory Toolbox, 1998): straight up to
-    1 kHz, then 27 steps for each factor of 6.4.
+    Band k begins at frequency k, peaks at frequency k + 1 and ends at frequency k + 2.
+    The frequencies are evenly spaced on Slaney's scale (Auditory Toolbox, 1998). The
+    scale is linear up to 1 kHz, and has 27 steps per factor of 6.4 above it.
     """
     top_hz = sample_rate_hz / 2
     step, corner_hz, corner = 200 / 3, 1000.0, 15.0
@@ -31,9 +33,10 @@ def mel_edges_hz(sample_rate_hz: int) -> Float64[np.ndarray, " edge"]:
 
 @cache
 def mel_bands(bins: int, sample_rate_hz: int) -> Float[Tensor, "mel bin"]:
-    """Give the weight of every bin of an STFT in each of 64 mel bands; they sum to 1.
+    """Return the weight of every STFT bin in each of 64 mel bands.
 
-    They are triangles: a band's power is the mean of its bins'.
+    A band is a triangle whose weights sum to 1. Its power is the weighted mean of the
+    power of its bins.
     """
     edge_hz = mel_edges_hz(sample_rate_hz)
     low, mid, last = edge_hz[:-2, None], edge_hz[1:-1, None], edge_hz[2:, None]
@@ -46,6 +49,6 @@ def mel_bands(bins: int, sample_rate_hz: int) -> Float[Tensor, "mel bin"]:
 def mel(
     stft: Float[Tensor, "clip window bin time"], *, sample_rate_hz: int
 ) -> Float[Tensor, "clip window mel time"]:
-    """Give the mel spectrogram of an STFT, both in decibels."""
+    """Compute the mel spectrogram of an STFT, both in decibels."""
     bands = mel_bands(stft.shape[2], sample_rate_hz).to(stft.device)
     return (bands @ torch.pow(10.0, stft / 10)).log10() * 10

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The fusion strategies: layouts of video and audio in the encoder's input."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,64 +9,68 @@ from torch import Tensor
 from mmder_train.fusion.types import SIDE_PX, Input
 
 STORED_SPECTROGRAM = {"stft": "stft", "mel": "stft", "mfcc": "mfcc"}
-"""Which array of the store a spectrogram is painted from."""
+"""Stored array from which each type of spectrogram is rendered."""
 Layout = Callable[[Tensor], tuple[Tensor | None, Tensor | None]]
+"""Function from an input to its parts for V and A, as views of the input."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Strategy:
-    """One way to put pictures and sound into sixteen frames."""
+    """A fusion strategy: an arrangement of video and audio in 16 frames."""
 
     name: str
     equation: str
-    """Where the paper defines it."""
+    """Equation or table of the paper that defines it."""
     frames: Literal[0, 8, 16]
-    """Pictures taken from a clip."""
+    """Number of video frames per clip."""
     windows: Literal[0, 8, 16]
-    """Sound windows taken from a clip."""
+    """Number of audio windows per clip."""
     layout: Layout
-    """Gives where V and where A lie in an input, as views of it; where both are the
-    same, they are added."""
+    """Function that returns the parts of an input for V and A, as views of it.
+
+    A part is None if the strategy does not use it. If both parts are the same view,
+    V and A are added."""
     shuffles_frames: bool = False
-    """Whether the sixteen frames then change places."""
+    """True if the 16 frames are shuffled after they are written."""
 
 
 def cfas(x: Input) -> tuple[Tensor, Tensor]:
-    """X_i = Concat(V_i, A_i): the face above its spectrogram, 112 rows each."""
+    """Place the face above its spectrogram, 112 rows each: X_i = Concat(V_i, A_i)."""
     return x[:, :, :, : SIDE_PX // 2], x[:, :, :, SIDE_PX // 2 :]
 
 
 def sfas(x: Input) -> tuple[Tensor, Tensor]:
-    """X_i = Add(Norm(V_i), Norm(A_i)), in float: both lie everywhere.
+    """Add the face and its spectrogram: X_i = Add(Norm(V_i), Norm(A_i)).
 
-    Paper: "will be normalized, and then directly added"; which norm is open. We take
-    the encoder's own (`Look.statistics`) for both, and the plain sum.
+    Both fill the whole frame and are added as floats. Paper: "will be normalized, and
+    then directly added"; the norm is not specified. We apply the encoder's own
+    (`RenderSettings.image_norm`) to both, and compute the plain sum.
     """
     return x, x
 
 
 def ffls(x: Input) -> tuple[Tensor, Tensor]:
-    """X = Seq(V_1 .. V_8, A_1 .. A_8): all faces, then all spectrograms."""
+    """Place all faces before all spectrograms: X = Seq(V_1 .. V_8, A_1 .. A_8)."""
     return x[:, :, :8], x[:, :, 8:]
 
 
 def fslf(x: Input) -> tuple[Tensor, Tensor]:
-    """X = Seq(A_1 .. A_8, V_1 .. V_8): all spectrograms, then all faces."""
+    """Place all spectrograms before all faces: X = Seq(A_1 .. A_8, V_1 .. V_8)."""
     return x[:, :, 8:], x[:, :, :8]
 
 
 def ofos(x: Input) -> tuple[Tensor, Tensor]:
-    """X = Seq(V_1, A_1 .. V_8, A_8): a face and its spectrogram in turn."""
+    """Alternate faces and spectrograms: X = Seq(V_1, A_1 .. V_8, A_8)."""
     return x[:, :, ::2], x[:, :, 1::2]
 
 
 def video(x: Input) -> tuple[Tensor, None]:
-    """X_i = V_i: the faces alone."""
+    """Use only the faces: X_i = V_i."""
     return x, None
 
 
 def audio(x: Input) -> tuple[None, Tensor]:
-    """X_i = A_i: the spectrograms alone."""
+    """Use only the spectrograms: X_i = A_i."""
     return None, x
 
 

@@ -1,6 +1,6 @@
-"""Which clips the user named: files, folders of them, or a CSV list.
+"""Search for clips in media files, folders and CSV lists.
 
-Uses mmder_prep, where it is called: only `mmder-train predict` does.
+mmder_prep is imported inside the functions, because only prediction needs it.
 """
 
 from collections import Counter
@@ -17,36 +17,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class ClipList:
-    """The clips, in the order in which they were named."""
+    """Clips in the order of the paths that they were found under."""
 
     clips: tuple["Clip", ...]
     warnings: tuple[str, ...]
-    """What was found and is no clip."""
+    """One line per folder with files that were skipped because they are not media."""
 
 
-def find_clips(paths: Sequence[Path], *, root: Path | None) -> ClipList:
-    """Find the clips.
+def find_clips(
+    paths: str | Path | Sequence[str | Path], *, root: str | Path | None = None
+) -> ClipList:
+    """Find the clips in media files, folders and CSV lists.
 
-    A file is called after its name without suffix; one in a folder, after its path in
-    there; in zip archives too. A CSV file is a list with at least the column ``path``.
+    The id of a clip is its file name without the suffix. For a clip inside a folder, it
+    is the path relative to that folder without the suffix. Folders are searched with
+    their subfolders and zip archives. A CSV list has at least the column ``path``.
 
     Args:
-        paths: Media files, folders and CSV files.
-        root: Folder that paths of a CSV file are relative to; its own where not given.
+        paths: One path, or several. Each is a media file, a folder or a CSV list.
+        root: Folder that the paths in a CSV list are relative to. None for the folder
+            of the list.
 
     Raises:
-        MmderError: If something is not there, holds no clip, or two clips are called
-            the same.
+        MmderError: If a path does not exist, a folder contains no clip, a list cannot
+            be read, or two clips have the same id.
     """
-    found: list[Clip] = []
-    notes: list[str] = []
-    for path in paths:
+    if isinstance(paths, str | Path):
+        paths = [paths]
+    clips: list[Clip] = []
+    warnings: list[str] = []
+    for path in map(Path, paths):
         if path.is_dir():
-            clips, others = _folder(path)
-            found += clips
+            media, others = _clips_in_folder(path)
+            clips += media
             if others:
-                notes.append(
-                    f"{path}: {len(others)} files are no media by their suffix, the "
+                warnings.append(
+                    f"{path}: skipped {len(others)} files without a media suffix, "
                     f"first {others[0]}"
                 )
         elif not path.exists():
@@ -55,42 +61,41 @@ def find_clips(paths: Sequence[Path], *, root: Path | None) -> ClipList:
         elif path.suffix.lower() == ".csv":
             from mmder_prep.corpora.manifest import read_list
 
-            found += read_list(path, root=root).clips()
+            clips += read_list(path, root=None if root is None else Path(root)).clips()
         else:
-            found.append(_clip(path.parent, path.name, path.stem))
-    counts = Counter(clip.clip_id for clip in found)
-    twice = next((name for name, count in counts.items() if count > 1), None)
-    if twice is not None:
+            clips.append(_clip(path.parent, path.name, path.stem))
+    counts = Counter(clip.clip_id for clip in clips)
+    repeated = next((clip_id for clip_id, n in counts.items() if n > 1), None)
+    if repeated is not None:
         msg = (
-            f"clip {twice!r}: named {counts[twice]} times; every clip needs a name of "
-            "its own. Name them in a CSV list with the columns clip_id and path."
+            f"clip {repeated!r}: {counts[repeated]} clips have this id; expected "
+            "unique ids. Set them in a CSV list with the columns clip_id and path."
         )
         raise SettingsError(msg)
-    return ClipList(clips=tuple(found), warnings=tuple(notes))
+    return ClipList(clips=tuple(clips), warnings=tuple(warnings))
 
 
-def _folder(folder: Path) -> tuple[list["Clip"], list[str]]:
-    """Give the clips of a folder, and the paths of its other files."""
+def _clips_in_folder(folder: Path) -> tuple[list["Clip"], list[str]]:
+    """Return the clips of a folder, and the paths of its other files."""
     from mmder_prep.corpora.listing import MEDIA, files
 
     media: list[str] = []
     others: list[str] = []
-    for name in files(folder):
-        is_media = PurePosixPath(name).suffix.lower() in MEDIA
-        (media if is_media else others).append(name)
+    for path in files(folder):
+        is_media = PurePosixPath(path).suffix.lower() in MEDIA
+        (media if is_media else others).append(path)
     if not media:
-        there = f"{len(others)} other files" if others else "nothing"
         msg = (
-            f"folder {folder}: no media file in it, {there}; expected files named "
-            f"{', '.join(sorted(MEDIA))}, or a CSV list of files"
+            f"folder {folder}: no media file in it, {len(others)} other files; "
+            f"expected files with the suffix {', '.join(sorted(MEDIA))}, or a CSV list"
         )
         raise SettingsError(msg)
-    plain = [str(PurePosixPath(name).with_suffix("")) for name in media]
-    counts = Counter(plain)
+    without_suffix = [str(PurePosixPath(path).with_suffix("")) for path in media]
+    counts = Counter(without_suffix)
     clips = [
-        # talk.mp4 beside talk.wav: both keep their suffix.
-        _clip(folder, name, short if counts[short] == 1 else name)
-        for name, short in zip(media, plain, strict=True)
+        # talk.mp4 and talk.wav in one folder both keep their suffix.
+        _clip(folder, path, short if counts[short] == 1 else path)
+        for path, short in zip(media, without_suffix, strict=True)
     ]
     return clips, others
 
@@ -99,6 +104,6 @@ def _clip(root: Path, path: str, clip_id: str) -> "Clip":
     from mmder_prep.media.clip import Clip
     from mmder_prep.media.source import locate
 
-    # A name may hold bytes that are no text, which no table can keep.
-    shown = clip_id if clip_id.isprintable() else ascii(clip_id)
-    return Clip(clip_id=shown, source=locate(root, path))
+    # A file name may contain bytes that are not text, which a table cannot store.
+    printable = clip_id if clip_id.isprintable() else ascii(clip_id)
+    return Clip(clip_id=printable, source=locate(root, path))

@@ -1,4 +1,4 @@
-"""Encoders and heads as a run kept them, ready to predict."""
+"""Encoders and heads built from the weights of a run."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,40 +14,47 @@ from mmder_train.weights.types import RawCheckpoint
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FoldEnsemble:
-    """One encoder, and the heads of all folds that were trained on it."""
+    """One encoder, and the heads of all folds that use it."""
 
     encoder: Encoder
     heads: tuple[Head, ...]
 
 
 def build_ensembles(
-    held: Mapping[int, RawCheckpoint], *, classes: int, device: torch.device
+    checkpoints: Mapping[int, RawCheckpoint], *, classes: int, device: torch.device
 ) -> list[FoldEnsemble]:
-    """Build the models of some folds; where their encoders are equal, they share one.
+    """Build the models of some folds.
+
+    If the encoders of all folds are equal, as with a frozen encoder, a single ensemble
+    shares one encoder. Otherwise there is one ensemble per fold.
 
     Args:
-        held: What each fold's file of weights holds, by its number.
-        classes: How many the heads know.
-        device: Where the models go.
+        checkpoints: Content of the weights file of each fold, by fold number.
+        classes: Number of classes of the heads.
+        device: Device of the models.
 
     Raises:
-        WeightsError: If a file lacks something, or holds it in another shape.
+        WeightsError: If a file lacks a tensor, or a tensor has another shape.
     """
-    first = next(iter(held.values()))
-    shared = all(_same_encoder(first, one) for one in held.values())
-    models: list[FoldEnsemble] = []
-    for one in held.values():
-        encoder = models[0].encoder if models and shared else _encoder(one).to(device)
-        head = _head(one, encoder.dim, classes).to(device)
-        models.append(FoldEnsemble(encoder=encoder, heads=(head,)))
+    first = next(iter(checkpoints.values()))
+    shared = all(_same_encoder(first, other) for other in checkpoints.values())
+    ensembles: list[FoldEnsemble] = []
+    for checkpoint in checkpoints.values():
+        encoder = (
+            ensembles[0].encoder
+            if ensembles and shared
+            else _build_encoder(checkpoint).to(device)
+        )
+        head = _build_head(checkpoint, encoder.dim, classes).to(device)
+        ensembles.append(FoldEnsemble(encoder=encoder, heads=(head,)))
     if shared:
-        heads = tuple(head for model in models for head in model.heads)
-        return [FoldEnsemble(encoder=models[0].encoder, heads=heads)]
-    return models
+        heads = tuple(head for ensemble in ensembles for head in ensemble.heads)
+        return [FoldEnsemble(encoder=ensembles[0].encoder, heads=heads)]
+    return ensembles
 
 
 def _same_encoder(a: RawCheckpoint, b: RawCheckpoint) -> bool:
-    """Tell whether two files differ in their heads alone, as with a frozen encoder."""
+    """Return whether two files differ only in their heads, as with a frozen encoder."""
     heads = Head(1, 1).state_dict().keys()
     return a.tensors.keys() == b.tensors.keys() and all(
         name in heads or torch.equal(tensor, b.tensors[name])
@@ -55,39 +62,45 @@ def _same_encoder(a: RawCheckpoint, b: RawCheckpoint) -> bool:
     )
 
 
-def _encoder(held: RawCheckpoint) -> Encoder:
-    name, config = held.metadata["encoder"], held.metadata["config"]
+def _build_encoder(checkpoint: RawCheckpoint) -> Encoder:
+    name, config = checkpoint.metadata["encoder"], checkpoint.metadata["config"]
     if name not in ENCODERS:
-        msg = f"encoder {name!r}"
+        msg = f"unknown encoder {name!r}"
         raise ValueError(msg)
-    readout = PoolingConfig(
+    pooling = PoolingConfig(
         norm_eps=config["norm_eps"], pool=config["pool"], pos_embed=config["pos_embed"]
     )
-    encoder = build_encoder(name, readout)
-    _fill(encoder, held)
+    encoder = build_encoder(name, pooling)
+    _load_tensors(encoder, checkpoint)
     return encoder
 
 
-def _head(held: RawCheckpoint, dim: int, classes: int) -> Head:
+def _build_head(checkpoint: RawCheckpoint, dim: int, classes: int) -> Head:
     head = Head(dim, classes)
-    _fill(head, held)
+    _load_tensors(head, checkpoint)
     return head
 
 
-def _fill(part: nn.Module, held: RawCheckpoint) -> None:
-    """Fill an encoder or a head with a file's tensors.
+def _load_tensors(module: nn.Module, checkpoint: RawCheckpoint) -> None:
+    """Copy the tensors of a file into an encoder or a head.
 
     Raises:
-        WeightsError: If one is missing, of another shape, or not finite.
+        WeightsError: If a tensor is missing, has another shape, or is not finite.
     """
-    want = part.state_dict()
-    for name, tensor in want.items():
-        found = held.tensors.get(name)
-        if found is None or found.shape != tensor.shape or not found.isfinite().all():
+    expected = module.state_dict()
+    for name, tensor in expected.items():
+        stored = checkpoint.tensors.get(name)
+        if (
+            stored is None
+            or stored.shape != tensor.shape
+            or not stored.isfinite().all()
+        ):
             msg = (
-                f"weights {held.paths[0]}: tensor {name!r} is missing, of another "
-                "shape or not finite. Train again with --save-weights."
+                f"weights {checkpoint.paths[0]}: tensor {name!r} is missing, has "
+                "another shape or is not finite. Train again with --save-weights."
             )
             raise WeightsError(msg)
-    part.load_state_dict({name: held.tensors[name].float() for name in want})
-    part.eval()
+    module.load_state_dict(
+        {name: checkpoint.tensors[name].float() for name in expected}
+    )
+    module.eval()

@@ -1,6 +1,6 @@
-"""What a prediction rests on, as a picture: the encoder's input, and what hiding does.
+"""Draw occlusion maps over the encoder's input, one PNG per clip.
 
-One PNG a clip. Red is what speaks for the emotion, blue what speaks against it.
+Red marks what raises the probability of the predicted emotion, blue what lowers it.
 """
 
 import re
@@ -31,83 +31,95 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MIN_IMPORTANCE = 0.001
-"""Half of the colour bar, at least: rounding is not blown up to all colours."""
-STRONGEST = 0.7
-"""How much of the picture the strongest colour covers."""
+"""Minimum of half the color bar's range, so that rounding errors are not amplified."""
+MAX_OPACITY = 0.7
+"""Opacity of the strongest color over the image."""
 SIDE_IN, GAP = 1.1, 0.05
-"""Side of one picture, and the share of it between two."""
+"""Side of one image in inches, and the gap between two as a fraction of it."""
 ABOVE_IN, BELOW_IN, LEFT_IN, RIGHT_IN = 1.15, 0.12, 0.4, 1.1
-"""Around the pictures: title and times, nothing, names of rows, colour bar."""
+"""Margins around the images in inches: titles, none, row names, color bar."""
 NAME_CHARS = 100
+"""Maximum length of the readable part of a file name."""
 TITLE_CHARS = 60
+"""Maximum length of the clip id in the title."""
 
 
 def create_image_dir(folder: Path) -> Path:
-    """Make the folder for pictures.
+    """Create the folder for images, and return it.
 
     Raises:
-        SettingsError: If a file is called so.
+        SettingsError: If the path is a file.
     """
     if folder.exists() and not folder.is_dir():
-        msg = f"--explain {folder}: is a file; expected a folder for pictures"
+        msg = f"--explain {folder}: is a file; expected a folder for images"
         raise SettingsError(msg)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def draw_explanation(
-    clip: PreparedClip, kept: TrainedRun, *, folder: Path, detail: str
+    clip: PreparedClip, trained_run: TrainedRun, *, folder: Path, detail: str
 ) -> str:
-    """Measure what a clip's prediction rests on, draw it, and tell it in a line.
+    """Compute the occlusion map of a clip, draw it, and return a summary line.
 
     Args:
-        clip: One that the strategy can use.
-        kept: The models; the mean of their probabilities is measured.
-        folder: Where the PNG goes, under the clip's name.
-        detail: Row of `occlusion.BLOCKS`.
+        clip: Preprocessed clip with its arrays, of a status that the strategy accepts.
+        trained_run: Models; the mean of their probabilities is measured.
+        folder: Folder of the PNG, which is named after the clip.
+        detail: Block size, a key of `occlusion.BLOCKS`.
     """
-    found = compute_occlusion_map(
-        arrays_to_batch([clip], kept),
-        frame_permutations([clip.clip_id], seed=kept.seed),
-        kept.probabilities,
-        strategy=kept.strategy,
-        look=kept.render_settings,
+    occlusion_map = compute_occlusion_map(
+        arrays_to_batch([clip], trained_run),
+        frame_permutations([clip.clip_id], seed=trained_run.seed),
+        trained_run.predict_probabilities,
+        strategy=trained_run.strategy,
+        settings=trained_run.render_settings,
         block=BLOCKS[detail],
-        batch=ENCODE_BATCH_SIZE[kept.device.type],
+        batch=ENCODE_BATCH_SIZE[trained_run.device.type],
     )
-    line = f"{clip.clip_id}: {_headline(found, kept.classes)}; {_shares(found, kept)}"
+    classes = trained_run.classes
+    line = (
+        f"{clip.clip_id}: {_prediction_text(occlusion_map, classes)}; "
+        f"{_effect_text(occlusion_map, classes)}"
+    )
     with atomic_write(folder / f"{file_name(clip.clip_id)}.png") as draft:
-        figure = _figure(clip, kept, found)
+        figure = _figure(clip, trained_run, occlusion_map)
         figure.savefig(draft, format="png", dpi=110)
     return line
 
 
 def file_name(clip_id: str) -> str:
-    """Name a file after a clip, whatever characters it has; no two alike."""
+    """Return a unique and portable file name for a clip id, without suffix."""
     plain = re.sub(r"[^\w.-]+", "_", clip_id, flags=re.ASCII).lstrip(".")
     if plain == clip_id and len(plain) <= NAME_CHARS:
         return plain
     return f"{plain[:NAME_CHARS]}-{digest(clip_id)[:8]}"
 
 
-def _headline(found: OcclusionMap, classes: Sequence[str]) -> str:
-    return f"{classes[found.best]} {found.probability[found.best]:.1%}"
+def _prediction_text(occlusion_map: OcclusionMap, classes: Sequence[str]) -> str:
+    best = occlusion_map.best
+    return f"{classes[best]} {occlusion_map.probability[best]:.1%}"
 
 
-def _shares(found: OcclusionMap, kept: TrainedRun) -> str:
-    """Tell what of the effect lies on picture and what on sound."""
-    emotion = kept.classes[found.best]
-    if len(found.contribution) == 1:
-        ((kind, p),) = found.ablated.items()
-        return f"{emotion} {p:.1%} with the whole {kind} hidden"
-    shares = ", ".join(
-        f"{kind} {share:.0%}" for kind, share in found.contribution.items()
+def _effect_text(occlusion_map: OcclusionMap, classes: Sequence[str]) -> str:
+    """Return how much of the effect comes from the video and from the audio."""
+    emotion = classes[occlusion_map.best]
+    if len(occlusion_map.contribution) == 1:
+        ((kind, p),) = occlusion_map.ablated.items()
+        return f"{emotion} {p:.1%} with all {kind} hidden"
+    fractions = ", ".join(
+        f"{kind} {fraction:.0%}"
+        for kind, fraction in occlusion_map.contribution.items()
     )
-    hidden = ", ".join(f"{p:.1%} without any {k}" for k, p in found.ablated.items())
-    return f"of the effect: {shares}; {emotion} {hidden}"
+    ablated = ", ".join(
+        f"{p:.1%} without {kind}" for kind, p in occlusion_map.ablated.items()
+    )
+    return f"effect: {fractions}; {emotion} {ablated}"
 
 
-def _figure(clip: PreparedClip, kept: TrainedRun, found: OcclusionMap) -> "Figure":
+def _figure(
+    clip: PreparedClip, trained_run: TrainedRun, occlusion_map: OcclusionMap
+) -> "Figure":
     from matplotlib import colormaps
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.cm import ScalarMappable
@@ -116,50 +128,51 @@ def _figure(clip: PreparedClip, kept: TrainedRun, found: OcclusionMap) -> "Figur
 
     limit = max(
         MIN_IMPORTANCE,
-        *(float(m.nan_to_num().abs().max()) for m in found.importance.values()),
+        *(float(m.nan_to_num().abs().max()) for m in occlusion_map.importance.values()),
     )
-    rows = _rows(found)
-    count = len(found.input_image)
+    rows = _rows(occlusion_map)
+    count = len(occlusion_map.input_image)
     across, down = (SIDE_IN * (n + GAP * (n - 1)) for n in (count, 1 + len(rows)))
-    wide, high = LEFT_IN + across + RIGHT_IN, ABOVE_IN + down + BELOW_IN
-    figure = Figure(figsize=(wide, high))
+    width, height = LEFT_IN + across + RIGHT_IN, ABOVE_IN + down + BELOW_IN
+    figure = Figure(figsize=(width, height))
     FigureCanvasAgg(figure)
     axes = figure.subplots(
         *(1 + len(rows), count),
         squeeze=False,
         gridspec_kw={
-            "left": LEFT_IN / wide,
-            "right": 1 - RIGHT_IN / wide,
-            "top": 1 - ABOVE_IN / high,
-            "bottom": BELOW_IN / high,
+            "left": LEFT_IN / width,
+            "right": 1 - RIGHT_IN / width,
+            "top": 1 - ABOVE_IN / height,
+            "bottom": BELOW_IN / height,
             "wspace": GAP,
             "hspace": GAP,
         },
     )
-    labels = _labels(clip, kept, found)
-    colours = colormaps["RdBu_r"]
-    for place in range(count):
-        seen = found.input_image[place].numpy()
-        axes[0, place].imshow(seen)
-        axes[0, place].set_title(labels[place], fontsize=8, pad=3)
+    labels = _frame_labels(clip, trained_run, occlusion_map)
+    colormap = colormaps["RdBu_r"]
+    for column in range(count):
+        image = occlusion_map.input_image[column].numpy()
+        axes[0, column].imshow(image)
+        axes[0, column].set_title(labels[column], fontsize=8, pad=3)
         for row, (_, drop) in enumerate(rows, start=1):
-            axes[row, place].imshow(_painted(seen, drop[place], limit, colours))
-    for one in axes.flat:
-        one.set_xticks([])
-        one.set_yticks([])
-        one.spines[:].set_visible(False)
+            axes[row, column].imshow(_overlay(image, drop[column], limit, colormap))
+    for axis in axes.flat:
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_visible(False)
     axes[0, 0].set_ylabel("input", fontsize=9)
     for row, (name, _) in enumerate(rows, start=1):
         axes[row, 0].set_ylabel(name, fontsize=9)
-    _write_titles(figure, clip, kept, found)
+    _write_titles(figure, clip, trained_run, occlusion_map)
     bar = figure.colorbar(
-        ScalarMappable(norm=Normalize(-100 * limit, 100 * limit), cmap=colours),
+        ScalarMappable(norm=Normalize(-100 * limit, 100 * limit), cmap=colormap),
         cax=figure.add_axes(
-            (1 - 0.9 * RIGHT_IN / wide, BELOW_IN / high, 0.12 / wide, down / high)
+            (1 - 0.9 * RIGHT_IN / width, BELOW_IN / height, 0.12 / width, down / height)
         ),
     )
     bar.set_label(
-        f"drop of {kept.classes[found.best]} where this\nis hidden, percentage points",
+        f"drop of {trained_run.classes[occlusion_map.best]} if this block\n"
+        "is hidden, percentage points",
         fontsize=8,
     )
     bar.ax.tick_params(labelsize=8)
@@ -168,29 +181,30 @@ def _figure(clip: PreparedClip, kept: TrainedRun, found: OcclusionMap) -> "Figur
 
 
 def _write_titles(
-    figure: "Figure", clip: PreparedClip, kept: TrainedRun, found: OcclusionMap
+    figure: "Figure",
+    clip: PreparedClip,
+    trained_run: TrainedRun,
+    occlusion_map: OcclusionMap,
 ) -> None:
-    order = np.argsort(found.probability)[::-1][1:4]
+    classes = trained_run.classes
+    order = np.argsort(occlusion_map.probability)[::-1][1:4]
     others = ", ".join(
-        f"{kept.classes[i]} {found.probability[i]:.1%}" for i in order.tolist()
+        f"{classes[i]} {occlusion_map.probability[i]:.1%}" for i in order.tolist()
     )
     name = clip.clip_id
     name = name if len(name) <= TITLE_CHARS else f"...{name[-TITLE_CHARS:]}"
+    models = f"{trained_run.strategy.name}, {trained_run.folds_text()}"
     lines = (
-        (f"{name}: {_headline(found, kept.classes)}", 13, "bold"),
-        (
-            f"then {others}   |   {kept.strategy.name}, {kept.folds_text()}",
-            10,
-            "normal",
-        ),
-        (_shares(found, kept), 10, "normal"),
+        (f"{name}: {_prediction_text(occlusion_map, classes)}", 13, "bold"),
+        (f"then {others}   |   {models}", 10, "normal"),
+        (_effect_text(occlusion_map, classes), 10, "normal"),
     )
     height = figure.get_figheight()
     for number, (text, size, weight) in enumerate(lines):
         figure.text(
             LEFT_IN / figure.get_figwidth(),
             1 - (0.12 + 0.25 * number) / height,
-            # A dollar sign in a name is a dollar sign.
+            # matplotlib would read a dollar sign in a name as the start of a formula.
             text.replace("$", r"\$"),
             fontsize=size,
             fontweight=weight,
@@ -199,42 +213,48 @@ def _write_titles(
 
 
 def _rows(
-    found: OcclusionMap,
+    occlusion_map: OcclusionMap,
 ) -> list[tuple[str, Float[np.ndarray, "frame height width"]]]:
-    """Give the maps to draw: one where picture and sound lie apart, else one each."""
-    maps = {kind: drop.numpy() for kind, drop in found.importance.items()}
-    both = np.stack(list(maps.values()))
-    if (np.isfinite(both).sum(0) <= 1).all():
-        return [("hidden", np.nansum(both, axis=0))]
+    """Return the names and maps to draw, as few as show everything.
+
+    A single map is enough if no position shows both video and audio.
+    """
+    maps = {kind: drop.numpy() for kind, drop in occlusion_map.importance.items()}
+    stacked = np.stack(list(maps.values()))
+    if (np.isfinite(stacked).sum(0) <= 1).all():
+        return [("hidden", np.nansum(stacked, axis=0))]
     return [(f"{kind} hidden", drop) for kind, drop in maps.items()]
 
 
-def _painted(
-    seen: UInt8[np.ndarray, "height width 3"],
+def _overlay(
+    image: UInt8[np.ndarray, "height width 3"],
     drop: Float[np.ndarray, "height width"],
     limit: float,
-    colours: "Colormap",
+    colormap: "Colormap",
 ) -> Float[np.ndarray, "height width 3"]:
-    """Lay the map over a grey copy, the more so the stronger it is."""
-    grey = (seen.astype(float) @ (0.299, 0.587, 0.114) / 255)[..., None]
-    part = np.nan_to_num(drop) / limit
-    cover = STRONGEST * np.sqrt(np.abs(part))[..., None]
-    painted = np.asarray(colours((1 + part) / 2))[..., :3]
-    return np.asarray(grey * (1 - cover) + painted * cover)
+    """Draw a map over a gray copy of an image, with more opacity at larger values."""
+    gray = (image.astype(float) @ (0.299, 0.587, 0.114) / 255)[..., None]
+    relative = np.nan_to_num(drop) / limit
+    opacity = MAX_OPACITY * np.sqrt(np.abs(relative))[..., None]
+    colors = np.asarray(colormap((1 + relative) / 2))[..., :3]
+    return np.asarray(gray * (1 - opacity) + colors * opacity)
 
 
-def _labels(clip: PreparedClip, kept: TrainedRun, found: OcclusionMap) -> list[str]:
-    """Tell what each frame of the input shows, and when that was."""
-    lines: dict[Kind, list[str]] = {}
-    if "picture" in found.source_frame:
-        every = 16 // kept.strategy.frames
-        times_s = clip.arrays["frame_time_s"][::every]
-        lines["picture"] = [f"face {t:.2f} s" for t in times_s]
-    if "sound" in found.source_frame:
-        bounds_s = clip.arrays[f"window_{kept.strategy.windows}_s"]
-        lines["sound"] = [f"sound {a:.1f}-{b:.1f} s" for a, b in bounds_s]
-    places = {kind: found.source_frame[kind].tolist() for kind in lines}
+def _frame_labels(
+    clip: PreparedClip, trained_run: TrainedRun, occlusion_map: OcclusionMap
+) -> list[str]:
+    """Return the source and the time of each input frame."""
+    strategy = trained_run.strategy
+    labels: dict[Kind, list[str]] = {}
+    if "video" in occlusion_map.source_frame:
+        step = 16 // strategy.frames
+        times_s = clip.arrays["frame_time_s"][::step]
+        labels["video"] = [f"frame {t:.2f} s" for t in times_s]
+    if "audio" in occlusion_map.source_frame:
+        bounds_s = clip.arrays[f"window_{strategy.windows}_s"]
+        labels["audio"] = [f"audio {a:.1f}-{b:.1f} s" for a, b in bounds_s]
+    sources = {kind: occlusion_map.source_frame[kind].tolist() for kind in labels}
     return [
-        "\n".join(lines[k][places[k][i]] for k in lines if places[k][i] >= 0)
-        for i in range(len(found.input_image))
+        "\n".join(labels[k][sources[k][i]] for k in labels if sources[k][i] >= 0)
+        for i in range(len(occlusion_map.input_image))
     ]

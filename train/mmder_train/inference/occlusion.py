@@ -1,7 +1,7 @@
-"""What a prediction rests on: picture and sound hidden in parts, the change measured.
+"""Measure how the prediction changes if parts of the video or audio are hidden.
 
-A part is a block of tubelets of the fused input. It is hidden before it meets the
-encoder, so the measure is true of any encoder. Pure, on tensors.
+A part is a block of tubelets of the fused input. It is hidden before the encoder, so
+the measure applies to any encoder. Pure functions on tensors.
 """
 
 import itertools
@@ -22,12 +22,12 @@ from mmder_train.fusion.rendering import (
 from mmder_train.fusion.strategies import Strategy
 from mmder_train.fusion.types import NUM_FRAMES, SIDE_PX, Input
 
-Kind = Literal["picture", "sound"]
-KINDS: tuple[Kind, Kind] = ("picture", "sound")
+Kind = Literal["video", "audio"]
+KINDS: tuple[Kind, Kind] = ("video", "audio")
 Cell = tuple[slice, ...]
 Probabilities = Callable[[Tensor], Tensor]
 BLOCKS = {
-    # Frames, rows and columns that are hidden at once: 64 blocks, or 512.
+    # Frames, rows and columns that are hidden together: 64 blocks, or 512.
     "coarse": (4, 56, 56),
     "fine": (2, 28, 28),
 }
@@ -35,147 +35,153 @@ BLOCKS = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OcclusionMap:
-    """What one clip's prediction rests on."""
+    """Effect of hiding parts of one clip on its prediction."""
 
     input_image: UInt8[Tensor, "frame height width 3"]
-    """What the encoder saw, as colours."""
+    """Input of the encoder as RGB colors."""
     probability: tuple[float, ...]
-    """Of each class, with nothing hidden."""
+    """Probability of each class with nothing hidden."""
     best: int
-    """The most probable class; all drops are of its probability."""
+    """Index of the most probable class. All changes are of its probability."""
     importance: Mapping[Kind, Float[Tensor, "frame height width"]]
-    """Drop where a block of this kind is hidden; NaN where the kind is not."""
+    """Drop of the probability if a block of this kind is hidden. NaN at positions that
+    do not show the kind."""
     ablated: Mapping[Kind, float]
-    """Probability with all of a kind hidden."""
+    """Probability with all video, or all audio, hidden."""
     contribution: Mapping[Kind, float]
-    """Of the mean change over all blocks; 1 where there is one kind."""
+    """Fraction of the mean absolute change over all blocks. 1 if there is one kind."""
     source_frame: Mapping[Kind, Int64[Tensor, " frame"]]
-    """Which picture or window of the clip each input frame shows, -1 for none."""
+    """Index of the video frame or audio window that each input frame shows, or -1."""
 
 
 def compute_occlusion_map(
     clip: Mapping[str, Tensor],
-    places: Int64[Tensor, "1 16"],
+    permutation: Int64[Tensor, "1 16"],
     probabilities: Probabilities,
     *,
     strategy: Strategy,
-    look: RenderSettings,
+    settings: RenderSettings,
     block: tuple[int, int, int] = BLOCKS["coarse"],
     batch: int = 8,
 ) -> OcclusionMap:
-    """Hide each block in turn, in the mean colour of the clip's own kind.
+    """Hide each block in turn, and measure the change of the prediction.
 
-    Picture and sound are hidden apart, also where they are added in one place.
+    A hidden block has the mean color of the clip's video, or of its audio. Video and
+    audio are hidden separately, also if they are added at the same position.
 
     Args:
-        clip: ``frames``, ``sound`` or both, of one clip, as `clips.taken` gives them.
-        places: Its order of RFAS.
-        probabilities: The model: input to the probability of each class.
-        strategy: How it is fused.
-        look: How it is painted and normalised.
-        block: Frames, rows and columns hidden at once.
-        batch: Inputs through the model at once.
+        clip: ``frames``, ``audio`` or both of one clip, from `load_arrays`.
+        permutation: RFAS frame order of the clip.
+        probabilities: Model that maps inputs to class probabilities.
+        strategy: Fusion strategy.
+        settings: Colors and normalization of the input.
+        block: Number of frames, rows and columns that are hidden together.
+        batch: Number of inputs per call of the model.
     """
-    where = {k: _laid(k, clip, places, strategy, _ones)[0, 0] > 0 for k in _kinds(clip)}
-    layers = {
-        "picture": lambda at: write_faces(at, clip["frames"], by=look.image_norm),
-        "sound": lambda at: write_spectrograms(at, clip["sound"], look=look),
+    kinds = _kinds(clip)
+    masks = {
+        kind: _place(kind, permutation, strategy, _write_ones)[0, 0] > 0
+        for kind in kinds
     }
-    parts = {k: _laid(k, clip, places, strategy, layers[k]) for k in where}
+    writers = {
+        "video": lambda view: write_faces(
+            view, clip["frames"], image_norm=settings.image_norm
+        ),
+        "audio": lambda view: write_spectrograms(
+            view, clip["audio"], settings=settings
+        ),
+    }
+    parts = {kind: _place(kind, permutation, strategy, writers[kind]) for kind in kinds}
     whole = sum(parts.values(), torch.zeros(()))
-    flat = {k: _mean_colour(parts[k], where[k]) for k in parts}
+    flat = {kind: _mean_color(parts[kind], masks[kind]) for kind in kinds}
     hidden = {
-        kind: sum((flat[k] if k == kind else parts[k] for k in parts), torch.zeros(()))
-        for kind in parts
+        kind: sum((flat[k] if k == kind else parts[k] for k in kinds), torch.zeros(()))
+        for kind in kinds
     }
-    jobs = [(kind, cell) for kind in parts for cell in cells(block, where[kind])]
-    inputs = _hiding(whole, hidden, jobs)
-    found = torch.cat([probabilities(group) for group in _batched(inputs, batch)])
-    best = int(found[0].argmax())
-    p = found[:, best]
-    drops = p[0] - p[1 + len(parts) :]
+    jobs = [(kind, cell) for kind in kinds for cell in cells(block, masks[kind])]
+    inputs = _occluded_inputs(whole, hidden, jobs)
+    outputs = torch.cat([probabilities(group) for group in _batched(inputs, batch)])
+    best = int(outputs[0].argmax())
+    p = outputs[:, best]
+    drops = p[0] - p[1 + len(kinds) :]
     return OcclusionMap(
-        input_image=_colours(whole, where, look.image_norm),
-        probability=tuple(found[0].tolist()),
+        input_image=_to_colors(whole, masks, settings.image_norm),
+        probability=tuple(outputs[0].tolist()),
         best=best,
-        importance={k: _map(k, jobs, drops, where[k]) for k in parts},
-        ablated=dict(zip(parts, p[1 : 1 + len(parts)].tolist(), strict=True)),
-        contribution=_shares(jobs, drops, tuple(parts)),
-        source_frame={k: _places(k, clip, places, strategy) for k in parts},
+        importance={k: _importance_map(k, jobs, drops, masks[k]) for k in kinds},
+        ablated=dict(zip(kinds, p[1 : 1 + len(kinds)].tolist(), strict=True)),
+        contribution=_contributions(jobs, drops, kinds),
+        source_frame={k: _source_frames(k, permutation, strategy) for k in kinds},
     )
 
 
 def _kinds(clip: Mapping[str, Tensor]) -> tuple[Kind, ...]:
-    given = {"picture": "frames" in clip, "sound": "sound" in clip}
-    return tuple(kind for kind in KINDS if given[kind])
+    present = {"video": "frames" in clip, "audio": "audio" in clip}
+    return tuple(kind for kind in KINDS if present[kind])
 
 
-def _laid(
+def _place(
     kind: Kind,
-    clip: Mapping[str, Tensor],
-    places: Int64[Tensor, "1 16"],
+    permutation: Int64[Tensor, "1 16"],
     strategy: Strategy,
     write: Callable[[Tensor], object],
 ) -> Input:
-    """Write to where a kind lies in the input, zeros elsewhere."""
-    x = torch.zeros(1, 3, NUM_FRAMES, SIDE_PX, SIDE_PX, device=places.device)
+    """Return an input with one kind written to its positions, and zeros elsewhere."""
+    x = torch.zeros(1, 3, NUM_FRAMES, SIDE_PX, SIDE_PX, device=permutation.device)
     v, a = strategy.layout(x)
-    at = v if kind == "picture" else a
-    assert at is not None
-    write(at)
-    return x[:, :, places[0]] if strategy.shuffles_frames else x
+    view = v if kind == "video" else a
+    assert view is not None
+    write(view)
+    return x[:, :, permutation[0]] if strategy.shuffles_frames else x
 
 
-def _ones(at: Tensor) -> None:
-    at.fill_(1)
+def _write_ones(view: Tensor) -> None:
+    view.fill_(1)
 
 
-def _numbers(at: Tensor) -> None:
-    """Write each frame full of its own number, from 1."""
-    at.copy_(torch.arange(1, at.shape[2] + 1)[:, None, None].expand_as(at))
+def _write_numbers(view: Tensor) -> None:
+    """Fill each frame with its number, from 1."""
+    view.copy_(torch.arange(1, view.shape[2] + 1)[:, None, None].expand_as(view))
 
 
-def _places(
-    kind: Kind,
-    clip: Mapping[str, Tensor],
-    places: Int64[Tensor, "1 16"],
-    strategy: Strategy,
+def _source_frames(
+    kind: Kind, permutation: Int64[Tensor, "1 16"], strategy: Strategy
 ) -> Int64[Tensor, " frame"]:
-    found = _laid(kind, clip, places, strategy, _numbers)[0].amax((0, 2, 3))
-    return found.round().long() - 1
+    numbers = _place(kind, permutation, strategy, _write_numbers)[0].amax((0, 2, 3))
+    return numbers.round().long() - 1
 
 
-def _mean_colour(part: Input, where: Bool[Tensor, "frame height width"]) -> Input:
-    """Give the mean colour of a kind wherever it lies, zeros elsewhere."""
-    # In double, or the mean of one colour would not be that colour.
-    mean = part[0][:, where].double().mean(1).float()
-    return mean.view(1, 3, 1, 1, 1) * where
+def _mean_color(part: Input, mask: Bool[Tensor, "frame height width"]) -> Input:
+    """Return the mean color of a kind at its positions, and zeros elsewhere."""
+    # Computed in double precision, so that the mean of one color is that color.
+    mean = part[0][:, mask].double().mean(1).float()
+    return mean.view(1, 3, 1, 1, 1) * mask
 
 
 def cells(
-    block: tuple[int, int, int], where: Bool[Tensor, "frame height width"]
+    block: tuple[int, int, int], mask: Bool[Tensor, "frame height width"]
 ) -> Iterator[Cell]:
-    """Cut the input into blocks, and give those that hold something of a kind."""
-    steps = [range(0, size, b) for size, b in zip(where.shape, block, strict=True)]
+    """Cut the input into blocks, and yield those that overlap the mask."""
+    steps = [range(0, size, b) for size, b in zip(mask.shape, block, strict=True)]
     for starts in torch.cartesian_prod(*map(torch.tensor, steps)).tolist():
         cell = tuple(slice(s, s + b) for s, b in zip(starts, block, strict=True))
-        if where[cell].any():
+        if mask[cell].any():
             yield cell
 
 
-def _hiding(
+def _occluded_inputs(
     whole: Tensor,
     hidden: Mapping[Kind, Tensor],
     jobs: Sequence[tuple[Kind, Cell]],
 ) -> Iterator[Tensor]:
-    """Give the input as it is, without each kind, then without each block."""
+    """Yield the unchanged input, then without each kind, then without each block."""
     yield whole
     yield from hidden.values()
     for kind, cell in jobs:
-        part = whole.clone()
+        occluded = whole.clone()
         at = (slice(None), slice(None), *cell)
-        part[at] = hidden[kind][at]
-        yield part
+        occluded[at] = hidden[kind][at]
+        yield occluded
 
 
 def _batched(inputs: Iterator[Tensor], size: int) -> Iterator[Tensor]:
@@ -183,21 +189,21 @@ def _batched(inputs: Iterator[Tensor], size: int) -> Iterator[Tensor]:
         yield torch.cat(group)
 
 
-def _map(
-    kind: Kind, jobs: Sequence[tuple[Kind, Cell]], drops: Tensor, where: Tensor
+def _importance_map(
+    kind: Kind, jobs: Sequence[tuple[Kind, Cell]], drops: Tensor, mask: Tensor
 ) -> Tensor:
-    found = torch.full(where.shape, torch.nan)
-    for (other, cell), drop in zip(jobs, drops.tolist(), strict=True):
-        if other == kind:
-            found[cell] = torch.where(where[cell], drop, found[cell])
-    return found
+    values = torch.full(mask.shape, torch.nan)
+    for (job_kind, cell), drop in zip(jobs, drops.tolist(), strict=True):
+        if job_kind == kind:
+            values[cell] = torch.where(mask[cell], drop, values[cell])
+    return values
 
 
-def _shares(
+def _contributions(
     jobs: Sequence[tuple[Kind, Cell]], drops: Tensor, kinds: Sequence[Kind]
 ) -> dict[Kind, float]:
-    """Give each kind's part of the mean change; a drop and a rise both count."""
-    of = {
+    """Return each kind's fraction of the mean change; drops and rises both count."""
+    means = {
         k: torch.stack(
             [d for (kind, _), d in zip(jobs, drops, strict=True) if kind == k]
         )
@@ -206,15 +212,17 @@ def _shares(
         .item()
         for k in kinds
     }
-    total = sum(of.values()) or 1.0
-    return {k: mean / total for k, mean in of.items()}
+    total = sum(means.values()) or 1.0
+    return {k: mean / total for k, mean in means.items()}
 
 
-def _colours(
-    whole: Tensor, where: Mapping[Kind, Tensor], by: ImageNorm
+def _to_colors(
+    whole: Tensor, masks: Mapping[Kind, Tensor], norm: ImageNorm
 ) -> UInt8[Tensor, "frame height width 3"]:
-    """Turn the input back into colours; of two that were added, their mean."""
-    layers = torch.stack([m.int() for m in where.values()]).sum(0)
-    mean, std = (torch.tensor(x).view(3, 1, 1, 1) for x in (by.mean_rgb, by.std_rgb))
-    colours = (whole[0] / layers * std + mean) * 255
-    return colours.round().clamp(0, 255).byte().permute(1, 2, 3, 0)
+    """Turn the input back into colors; where two kinds were added, into their mean."""
+    layers = torch.stack([m.int() for m in masks.values()]).sum(0)
+    mean, std = (
+        torch.tensor(x).view(3, 1, 1, 1) for x in (norm.mean_rgb, norm.std_rgb)
+    )
+    colors = (whole[0] / layers * std + mean) * 255
+    return colors.round().clamp(0, 255).byte().permute(1, 2, 3, 0)

@@ -1,4 +1,4 @@
-"""Predictions for a program and for a person: a CSV file, and a table to read."""
+"""Write predictions to a CSV file, or print them as a table."""
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
@@ -16,19 +16,21 @@ from mmder_train.inference.predictor import Prediction
 from mmder_train.runtime.console import PLAIN_WIDTH
 
 COLUMNS = ("clip", "status", "reason", "emotion")
-"""Of the CSV file, before those of the classes' probabilities."""
-BAR = 24
-"""Characters of a probability of 1."""
+"""Columns of the CSV file, followed by one probability per class."""
+BAR_CHARS = 24
+"""Number of characters that represent a probability of 1."""
 
 
 @contextmanager
-def csv_file(
+def csv_writer(
     path: Path, classes: Sequence[str]
 ) -> Iterator[Callable[[Prediction], None]]:
-    """Give what writes a row; the file has its name once all rows are in it.
+    """Open a CSV file, and yield a function that writes one prediction.
+
+    The file appears under its name only after all rows were written.
 
     Raises:
-        SettingsError: If there is a folder of this name.
+        SettingsError: If the path is a folder.
     """
     if path.is_dir():
         msg = f"--out {path}: is a folder; expected the name of a CSV file"
@@ -40,62 +42,76 @@ def csv_file(
         table = csv.writer(file)
         table.writerow([*COLUMNS, *(f"p_{c}" for c in classes)])
 
-        def write(one: Prediction) -> None:
-            shares = one.probability or ()
-            cells = [f"{p:.6f}" for p in shares] or [""] * len(classes)
-            clip = one.clip
-            emotion = one.emotion(classes)
-            table.writerow([clip.clip_id, clip.status, clip.reason, emotion, *cells])
+        def write(prediction: Prediction) -> None:
+            probabilities = (prediction.probabilities or {}).values()
+            cells = [f"{p:.6f}" for p in probabilities] or [""] * len(classes)
+            table.writerow(
+                [
+                    prediction.clip_id,
+                    prediction.status,
+                    prediction.reason,
+                    prediction.emotion or "",
+                    *cells,
+                ]
+            )
 
         yield write
 
 
-def print_predictions(
-    made: Sequence[Prediction], classes: Sequence[str], console: Console
-) -> None:
-    """Print all classes of one clip, or the two most probable ones of each of many."""
+def print_predictions(predictions: Sequence[Prediction], console: Console) -> None:
+    """Print a table of predictions.
+
+    The table lists all classes of a single clip. For several clips, it has one row per
+    clip with its two most probable classes.
+    """
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
-    one = made[0].probability if len(made) == 1 else None
-    if one is None:
-        console.print(_of_many(made, classes))
+    if len(predictions) == 1 and predictions[0].probabilities is not None:
+        console.print(_table_of_classes(predictions[0]))
     else:
-        console.print(_of_one(made[0], one, classes))
+        console.print(_table_of_clips(predictions))
 
 
-def _of_one(clip: Prediction, shares: Sequence[float], classes: Sequence[str]) -> Table:
-    title = f"{clip.clip.clip_id}: {clip.emotion(classes)}"
+def _table_of_classes(prediction: Prediction) -> Table:
+    title = f"{prediction.clip_id}: {prediction.emotion}"
     table = Table(title=Text(title), box=box.ASCII2, title_justify="left")
     table.add_column("emotion")
     table.add_column("percent", justify="right")
-    table.add_column("", min_width=BAR)
-    for share, name in sorted(zip(shares, classes, strict=True), reverse=True):
-        table.add_row(name, f"{100 * share:.1f}", "#" * round(BAR * share))
-    if clip.clip.reason:
-        table.caption = Text(clip.clip.reason)
+    table.add_column("", min_width=BAR_CHARS)
+    for probability, name in _ranked(prediction):
+        bar = "#" * round(BAR_CHARS * probability)
+        table.add_row(name, f"{100 * probability:.1f}", bar)
+    if prediction.reason:
+        table.caption = Text(prediction.reason)
     return table
 
 
-def _of_many(made: Sequence[Prediction], classes: Sequence[str]) -> Table:
+def _table_of_clips(predictions: Sequence[Prediction]) -> Table:
     table = Table(box=box.ASCII2)
     table.add_column("clip", overflow="fold")
     table.add_column("emotion")
     table.add_column("percent", justify="right")
-    table.add_column("next")
+    table.add_column("second")
     table.add_column("note", overflow="fold")
-    for one in made:
-        told = Text(one.clip.reason)
-        if one.probability is None:
-            table.add_row(Text(one.clip.clip_id), one.clip.status, "", "", told)
+    for prediction in predictions:
+        clip, note = Text(prediction.clip_id), Text(prediction.reason)
+        if prediction.probabilities is None:
+            table.add_row(clip, prediction.status, "", "", note)
             continue
-        first, second = sorted(
-            zip(one.probability, classes, strict=True), reverse=True
-        )[:2]
+        first, second = _ranked(prediction)[:2]
         table.add_row(
-            Text(one.clip.clip_id),
+            clip,
             first[1],
             f"{100 * first[0]:.1f}",
             f"{second[1]} {100 * second[0]:.1f}",
-            told,
+            note,
         )
     return table
+
+
+def _ranked(prediction: Prediction) -> list[tuple[float, str]]:
+    """Return the probability and the name of each class, most probable class first."""
+    return sorted(
+        ((p, name) for name, p in (prediction.probabilities or {}).items()),
+        reverse=True,
+    )

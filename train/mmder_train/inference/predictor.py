@@ -1,9 +1,9 @@
-"""The emotion of new clips: prepared as those of the run, through all of its models."""
+"""Python API of prediction: the emotion of new clips from their media files."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 from torch import Tensor
@@ -11,98 +11,191 @@ from torch import Tensor
 from mmder_train.data.dataset import load_arrays
 from mmder_train.data.selection import accepted_statuses
 from mmder_train.fusion.fuse import frame_permutations, fuse
-from mmder_train.inference.preprocessing import PreparedClip
+from mmder_train.inference.clip_list import ClipList, find_clips
+from mmder_train.inference.preprocessing import PreparedClip, prepare_clips
 from mmder_train.inference.trained_run import TrainedRun
 from mmder_train.runtime.device import ENCODE_BATCH_SIZE
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prediction:
-    """What is said of one clip."""
+    """The predicted emotion of one clip."""
 
     clip: PreparedClip
-    probability: tuple[float, ...] | None
-    """Of each class; None where the clip lacks what the strategy takes."""
+    """The preprocessed clip. Its arrays are empty unless they were asked for."""
+    probabilities: Mapping[str, float] | None
+    """Probability of each class, in [0, 1] with a sum of 1. The order is that of
+    `TrainedRun.classes`. None if the clip could not be predicted; `status` and `reason`
+    then name the cause."""
+
+    @property
+    def clip_id(self) -> str:
+        """Id of the clip, by default its file name without the suffix."""
+        return self.clip.clip_id
+
+    @property
+    def status(self) -> str:
+        """One of `mmder_store.schema.STATUSES`; ``ok`` if nothing is missing."""
+        return self.clip.status
+
+    @property
+    def reason(self) -> str:
+        """Explanation of the status, empty if there is none."""
+        return self.clip.reason
+
+    @property
+    def emotion(self) -> str | None:
+        """Most probable class, None if the clip could not be predicted."""
+        if self.probabilities is None:
+            return None
+        return max(self.probabilities, key=self.probabilities.__getitem__)
 
     def without_arrays(self) -> "Prediction":
-        """Give the same, small enough to keep of thousands of clips."""
+        """Return a copy without the arrays of the clip, which take a few megabytes."""
         return replace(self, clip=replace(self.clip, arrays={}))
 
-    def emotion(self, classes: Sequence[str]) -> str:
-        """Name the most probable class, empty where nothing is said."""
-        if self.probability is None:
-            return ""
-        return classes[self.probability.index(max(self.probability))]
+
+def predict_files(
+    paths: str | Path | Sequence[str | Path] | ClipList,
+    trained_run: TrainedRun,
+    *,
+    root: str | Path | None = None,
+    progress: Callable[[str], None] | None = None,
+    keep_arrays: bool = False,
+) -> Iterator[Prediction]:
+    """Predict the emotion of clips from their media files.
+
+    Clips are preprocessed with the settings of the run's store, one after the other, in
+    a separate process. That process is started with the method "spawn", so a script
+    must call this function below ``if __name__ == "__main__":``.
+
+        trained_run = load_trained_run("runs/my-run")
+        for prediction in predict_files("clips/", trained_run):
+            print(prediction.clip_id, prediction.emotion, prediction.probabilities)
+
+    Args:
+        paths: One path, or several. Each is a media file, a folder or a CSV list with
+            the column ``path``. The result of `find_clips` is accepted too.
+        trained_run: Models of a finished run, from `load_trained_run`.
+        root: Folder that the paths in a CSV list are relative to. None for the folder
+            of the list.
+        progress: Function that is called with the status of each clip as soon as the
+            clip is preprocessed.
+        keep_arrays: Keep the preprocessed video and audio in each prediction, as
+            `explain.draw_explanation` needs them.
+
+    Returns:
+        An iterator with one prediction per clip, in the order of the clips. A clip that
+        cannot be read, or lacks the face, video or audio that the strategy needs, has
+        the probabilities None, and does not stop the others.
+
+    Raises:
+        MmderError: If a path does not exist, a folder contains no clip, a list cannot
+            be read, or two clips have the same id. The iterator raises it if mmder_prep
+            is not installed, or its process cannot start.
+    """
+    found = paths if isinstance(paths, ClipList) else find_clips(paths, root=root)
+    prepared = prepare_clips(found.clips, trained_run.prep_settings, progress=progress)
+    predictions = predict_clips(prepared, trained_run)
+    return predictions if keep_arrays else (p.without_arrays() for p in predictions)
 
 
 def predict_clips(
-    clips: Iterable[PreparedClip], kept: TrainedRun
+    clips: Iterable[PreparedClip], trained_run: TrainedRun
 ) -> Iterator[Prediction]:
-    """Predict clips in batches, in their order.
+    """Yield the predictions of preprocessed clips, in their order.
 
-    A clip whose status the strategy cannot use gets no emotion, as in training.
+    A clip whose status the strategy cannot use has the probabilities None. Training
+    excludes the same clips.
 
     Args:
-        clips: From `prepared.prepared`.
-        kept: The models.
+        clips: Clips from `prepare_clips`.
+        trained_run: Models of a finished run.
     """
-    serves, waiting = accepted_statuses(kept.strategy), iter(clips)
-    while group := list(islice(waiting, ENCODE_BATCH_SIZE[kept.device.type])):
-        good = [clip for clip in group if clip.status in serves]
-        found = iter(_probabilities(good, kept) if good else ())
-        for clip in group:
-            share = next(found) if clip.status in serves else None
-            yield Prediction(clip=clip, probability=share)
+    accepted, remaining = accepted_statuses(trained_run.strategy), iter(clips)
+    batch_size = ENCODE_BATCH_SIZE[trained_run.device.type]
+    while batch := list(islice(remaining, batch_size)):
+        usable = [clip for clip in batch if clip.status in accepted]
+        rows = iter(_predict_batch(usable, trained_run) if usable else ())
+        for clip in batch:
+            row = next(rows) if clip.status in accepted else None
+            yield Prediction(
+                clip=clip,
+                probabilities=(
+                    None
+                    if row is None
+                    else dict(zip(trained_run.classes, row, strict=True))
+                ),
+            )
 
 
-def _probabilities(
-    clips: Sequence[PreparedClip], kept: TrainedRun
-) -> list[tuple[float, ...]]:
-    there = {k: t.to(kept.device) for k, t in arrays_to_batch(clips, kept).items()}
-    places = frame_permutations([clip.clip_id for clip in clips], seed=kept.seed)
-    x = fuse(
-        there.get("frames"),
-        there.get("sound"),
-        places.to(kept.device),
-        strategy=kept.strategy,
-        look=kept.render_settings,
+def _predict_batch(
+    clips: Sequence[PreparedClip], trained_run: TrainedRun
+) -> list[list[float]]:
+    """Return one row of class probabilities per clip."""
+    device = trained_run.device
+    arrays = {k: t.to(device) for k, t in arrays_to_batch(clips, trained_run).items()}
+    permutations = frame_permutations(
+        [clip.clip_id for clip in clips], seed=trained_run.seed
     )
-    return [tuple(share) for share in kept.probabilities(x).tolist()]
+    x = fuse(
+        arrays.get("frames"),
+        arrays.get("audio"),
+        permutations.to(device),
+        strategy=trained_run.strategy,
+        settings=trained_run.render_settings,
+    )
+    rows: list[list[float]] = trained_run.predict_probabilities(x).tolist()
+    return rows
 
 
 def arrays_to_batch(
-    clips: Sequence[PreparedClip], kept: TrainedRun
+    clips: Sequence[PreparedClip], trained_run: TrainedRun
 ) -> dict[str, Tensor]:
-    """Give what the strategy takes of clips, as a store would."""
+    """Return the arrays that the strategy needs, stacked over clips.
+
+    The result equals that of `load_arrays` for the same clips in a store.
+    """
     return load_arrays(
         lambda name: np.stack([clip.arrays[name] for clip in clips]),
-        strategy=kept.strategy,
-        audio=kept.render_settings.spectrogram,
+        strategy=trained_run.strategy,
+        spectrogram=trained_run.render_settings.spectrogram,
     )
 
 
-def overlap_warnings(kept: TrainedRun, names: Iterable[str]) -> list[str]:
-    """Say what predictions rest on, and which clips the models have met.
+def describe_models(trained_run: TrainedRun) -> str:
+    """Return one line that names the strategy, the folds and the classes."""
+    mean = "mean of the models" if len(trained_run.folds) > 1 else "the model"
+    return (
+        f"{trained_run.strategy.name} ({trained_run.strategy.equation}), {mean} of "
+        f"{trained_run.folds_text()}, {len(trained_run.classes)} classes "
+        f"({trained_run.labels})"
+    )
 
-    A clip of a name that a model was trained on is told better than a new one.
+
+def overlap_warnings(trained_run: TrainedRun, clip_ids: Iterable[str]) -> list[str]:
+    """Return a warning if some clips may have been used for training.
+
+    A model predicts a clip that it was trained on better than a new one. Clips are
+    compared by id and by file name.
     """
-    names = list(names)
-    mean = "mean of the models" if len(kept.folds) > 1 else "the model"
-    found = [
-        f"{kept.strategy.name} ({kept.strategy.equation}), {mean} of "
-        f"{kept.folds_text()}, {len(kept.classes)} classes ({kept.labels})"
+    clip_ids = list(clip_ids)
+    overlap = {
+        clip_id: folds
+        for clip_id in clip_ids
+        if (folds := _folds_trained_on(trained_run, clip_id))
+    }
+    if not overlap:
+        return []
+    first, folds = next(iter(overlap.items()))
+    return [
+        f"{len(overlap)} of {len(clip_ids)} clips have the name of a training clip, "
+        f"first {first} (fold {', '.join(map(str, folds))}). Their predictions do not "
+        "show how well new clips are predicted. --fold K uses the model of one fold."
     ]
-    met = {name: folds for name in names if (folds := _met(kept, name))}
-    if met:
-        name, by = next(iter(met.items()))
-        found.append(
-            f"{len(met)} of {len(names)} clips are called as one that was trained on, "
-            f"the first {name} (fold {', '.join(map(str, by))}): what is said of them "
-            "says nothing of new clips. --fold K takes the model of one fold."
-        )
-    return found
 
 
-def _met(kept: TrainedRun, name: str) -> list[int]:
-    names = {name, PurePosixPath(name).name, PurePosixPath(name).stem}
-    return [fold for fold in kept.folds if names & kept.trained[fold]]
+def _folds_trained_on(trained_run: TrainedRun, clip_id: str) -> list[int]:
+    path = PurePosixPath(clip_id)
+    names = {clip_id, path.name, path.stem}
+    return [k for k in trained_run.folds if names & trained_run.train_clips[k]]

@@ -1,7 +1,8 @@
-"""New clips prepared as those of a store are: by mmder_prep, in a process of its own.
+"""Preprocess new clips as mmder-prep does, in a separate process.
 
-The process computes with one thread, as the workers that make a store, so that equal
-files give equal bytes. A decoder that crashes takes that process with it and no more.
+The process computes with one thread, like the workers that make a store, so that equal
+files result in equal bytes. If a decoder crashes, only that process ends, and only the
+clip that it was reading is lost.
 """
 
 import os
@@ -26,72 +27,76 @@ if TYPE_CHECKING:
     from mmder_prep.pipeline.progress import ClipProgress
 
 PREFETCH = 8
-"""Clips that are given out before the first of them is taken."""
+"""Number of clips that are submitted before the result of the first one is used."""
 ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
+"""Environment variables of the process."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedClip:
-    """What a clip became."""
+    """A preprocessed clip."""
 
     clip_id: str
     status: str
-    """One of `schema.STATUSES`."""
+    """One of `mmder_store.schema.STATUSES`."""
     reason: str
+    """Explanation of the status, empty if there is none."""
     arrays: Mapping[str, NDArray[Any]]
-    """Arrays of a row of the store; none where it failed."""
+    """Arrays by name, as in one row of a store. Empty if the clip failed."""
 
 
 def prepare_clips(
     clips: Sequence["Clip"],
     settings: PrepSettings,
     *,
-    tick: Callable[[str], None] = lambda _status: None,
+    progress: Callable[[str], None] | None = None,
 ) -> Iterator[PreparedClip]:
-    """Prepare clips one by one, and the next while one is used.
+    """Preprocess clips in order, and prepare the next ones while one is used.
 
     Args:
-        clips: From `listed`.
-        settings: Those of the store.
-        tick: Called with the status of each clip as it is ready.
+        clips: Clips from `find_clips`.
+        settings: Preprocessing settings of the store.
+        progress: Function that is called with the status of each clip when it is ready.
 
     Yields:
-        Each clip in its order; one that cannot be prepared, with the reason.
+        One preprocessed clip per clip. A clip that cannot be prepared has the status
+        ``failed`` and a reason.
 
     Raises:
-        SettingsError: If what prepares clips is not installed.
-        MmderError: If the process cannot even start.
+        SettingsError: If mmder_prep or one of its dependencies is not installed.
+        MmderError: If the process cannot start.
     """
-    left = deque(clips)
-    while left:
-        with _process(settings) as process:
-            given: deque[Future[PreparedClip]] = deque()
+    report = progress or _ignore_status
+    remaining = deque(clips)
+    while remaining:
+        with _prep_process(settings) as process:
+            pending: deque[Future[PreparedClip]] = deque()
             try:
-                while left:
-                    for clip in list(left)[len(given) : PREFETCH]:
-                        given.append(process.submit(_prepare, clip, settings))
-                    made = given[0].result()
-                    given.popleft()
-                    left.popleft()
-                    tick(made.status)
-                    yield made
+                while remaining:
+                    for clip in list(remaining)[len(pending) : PREFETCH]:
+                        pending.append(process.submit(_prepare, clip, settings))
+                    prepared = pending[0].result()
+                    pending.popleft()
+                    remaining.popleft()
+                    report(prepared.status)
+                    yield prepared
             except BrokenProcessPool:
-                tick("failed")
-                yield _failed(left.popleft(), "its decoder ended the process")
+                report("failed")
+                yield _failed(remaining.popleft(), "its decoder ended the process")
 
 
-def progress(total: int, console: Console) -> "ClipProgress":
-    """Give what counts clips: a bar on a terminal, a line now and then in a log."""
+def clip_progress(total: int, console: Console) -> "ClipProgress":
+    """Return a counter of clips: a bar on a terminal, a line now and then in a log."""
     from mmder_prep.pipeline.progress import ClipProgress
 
     return ClipProgress(total, console)
 
 
 @contextmanager
-def _process(settings: PrepSettings) -> Iterator[ProcessPoolExecutor]:
-    """Start the process, and load there what every clip needs."""
+def _prep_process(settings: PrepSettings) -> Iterator[ProcessPoolExecutor]:
+    """Start the process, and load there the code and weights that every clip needs."""
     before = {name: os.environ.get(name) for name in ONE_THREAD}
     process = ProcessPoolExecutor(
         1, mp_context=get_context("spawn"), initializer=_ignore_sigint
@@ -102,12 +107,12 @@ def _process(settings: PrepSettings) -> Iterator[ProcessPoolExecutor]:
     except ImportError as error:
         process.shutdown()
         msg = (
-            f"predict: prepares clips itself, and {error.name} is not installed. "
-            'Say pip install "mmder[prep]".'
+            f"predict: needs {error.name} to read media files, which is not installed. "
+            'Run pip install "mmder[prep]".'
         )
         raise SettingsError(msg) from error
     except BrokenProcessPool as error:
-        msg = "predict: the process that prepares clips ended as it started"
+        msg = "predict: the process that prepares clips ended while it started"
         raise MmderError(msg) from error
     finally:
         for name, value in before.items():
@@ -121,8 +126,12 @@ def _process(settings: PrepSettings) -> Iterator[ProcessPoolExecutor]:
         process.shutdown(cancel_futures=True)
 
 
+def _ignore_status(status: str) -> None:
+    """Do nothing with the status of a clip."""
+
+
 def _ignore_sigint() -> None:
-    """Leave Ctrl-C to the program, which then ends this process."""
+    """Ignore Ctrl-C, because the main program ends this process itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
@@ -139,7 +148,7 @@ def _prepare(clip: "Clip", settings: PrepSettings) -> PreparedClip:
         row = prepare_clip(clip, settings, device="cpu")
     except MmderError as error:
         return _failed(clip, str(error))
-    except Exception as error:  # one clip, however odd, never stops the others
+    except Exception as error:  # an unexpected error of one clip must not stop others
         return _failed(clip, f"unexpected {type(error).__name__}: {error}")
     return PreparedClip(
         clip_id=clip.clip_id, status=row.status, reason=row.reason, arrays=row.arrays

@@ -1,4 +1,4 @@
-"""What a run kept of one strategy: its models, and how their clips were prepared."""
+"""Load the trained models of one strategy and their preprocessing settings."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,90 +16,112 @@ from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.fusion.rendering import FIXED_DB, IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES, Strategy
 from mmder_train.inference.ensemble import FoldEnsemble, build_ensembles
-from mmder_train.runtime.device import mixed_precision
+from mmder_train.runtime.device import choose_device, mixed_precision
 from mmder_train.weights import native, readers
 from mmder_train.weights.types import RawCheckpoint
+
+DEVICES = ("auto", "cpu", "cuda")
+"""Accepted names of devices."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedRun:
-    """The models of some folds of a run, for one strategy."""
+    """Models of one strategy of a finished run, and the settings of their input."""
 
     strategy: Strategy
     labels: str
     """Name of the label set."""
     classes: tuple[str, ...]
+    """Names of the classes, in the order of the probabilities."""
     folds: tuple[int, ...]
-    trained: Mapping[int, frozenset[str]]
-    """Names of the clips that each fold was trained on."""
+    """Numbers of the folds whose models are loaded, ascending from 1."""
+    train_clips: Mapping[int, frozenset[str]]
+    """Ids of the training clips of each fold."""
     render_settings: RenderSettings
+    """Settings that turn stored frames and spectrograms into the encoder's input."""
     seed: int
-    """Of the places of RFAS."""
-    settings: PrepSettings
-    """How the clips of the run were prepared."""
+    """Seed of the RFAS frame order."""
+    prep_settings: PrepSettings
+    """Preprocessing settings of the store that the run was trained on."""
     ensembles: tuple[FoldEnsemble, ...]
+    """Models; the heads of folds with equal encoders share one encoder."""
     device: torch.device
+    """Device of the models."""
 
     def folds_text(self) -> str:
-        """Name the folds for a person."""
+        """Return the fold numbers as text, such as ``folds 1, 2``."""
         numbers = ", ".join(map(str, self.folds))
         return f"folds {numbers}" if len(self.folds) > 1 else f"fold {numbers}"
 
     @torch.inference_mode()
-    def probabilities(
-        self, clips: Float[Tensor, "clip 3 16 224 224"]
+    def predict_probabilities(
+        self, inputs: Float[Tensor, "clip 3 16 224 224"]
     ) -> Float64[Tensor, "clip class"]:
-        """Give the mean, over all models, of the softmax of their logits; on the CPU.
+        """Return the class probabilities of fused inputs, on the CPU.
 
-        A frozen encoder that all folds share is passed once.
+        They are the mean over all models of the softmax of their logits. An encoder
+        that several folds share runs once.
+
+        Args:
+            inputs: Output of `fuse`, on any device.
         """
-        shares = []
-        for model in self.ensembles:
+        probabilities = []
+        for ensemble in self.ensembles:
             with mixed_precision(self.device):
-                pooled = model.encoder(clips.to(self.device))
-            for head in model.heads:
+                pooled = ensemble.encoder(inputs.to(self.device))
+            for head in ensemble.heads:
                 with mixed_precision(self.device):
                     logits = head(pooled)
-                shares.append(logits.float().cpu().double().softmax(1))
-        return torch.stack(shares).mean(0)
+                probabilities.append(logits.float().cpu().double().softmax(1))
+        return torch.stack(probabilities).mean(0)
 
 
 def load_trained_run(
-    path: Path,
+    run_dir: str | Path,
     *,
-    strategy: str | None,
-    fold: int | None,
-    store: Path | None,
-    device: str,
+    strategy: str | None = None,
+    fold: int | None = None,
+    store: str | Path | None = None,
+    device: str = "auto",
 ) -> TrainedRun:
-    """Read the models of a finished run.
+    """Load the models of a finished run that was made with ``--save-weights``.
 
     Args:
-        path: The run's folder.
-        strategy: Which of its strategies; None where it has one.
-        fold: The fold whose model is wanted; None for all of them.
-        store: Store that the run was trained on; wanted where an older version of the
-            program did not note how its clips were prepared.
-        device: Where the models go.
+        run_dir: Folder of the run.
+        strategy: Name of the strategy. None if the run has only one.
+        fold: Number of one fold, from 1. None to average the models of all folds.
+        store: Store that the run was trained on. Required only for a run of an older
+            mmder, whose weights do not contain the preprocessing settings.
+        device: ``auto`` for a GPU if there is one, ``cpu`` or ``cuda``.
 
     Raises:
-        MmderError: If there is no such run, it kept no weights, or they are not its.
+        MmderError: If there is no finished run in the folder, it has no such strategy
+            or fold, its weights are missing, damaged or those of another run, or the
+            device is not available.
     """
-    results = load_results(path)
+    run_dir = Path(run_dir)
+    if device not in DEVICES:
+        msg = f"device {device!r}: unknown; expected one of {', '.join(DEVICES)}"
+        raise SettingsError(msg)
+    torch_device = torch.device(choose_device(device))
+    results = load_results(run_dir)
     try:
-        name = _strategy(path, list(results["strategies"]), strategy)
-        found = [int(f["fold"]) for f in results["strategies"][name]["folds"]]
-        folds = _folds(path, found, fold)
-        files_of = {k: RunDirectory(path=path).weights(name, k) for k in folds}
-        _need(path, files_of)
-        held = {
-            k: _load_weights(file, results, name, k) for k, file in files_of.items()
+        name = _choose_strategy(run_dir, list(results["strategies"]), strategy)
+        finished = [int(f["fold"]) for f in results["strategies"][name]["folds"]]
+        folds = _choose_folds(run_dir, finished, fold)
+        files = {k: RunDirectory(path=run_dir).weights(name, k) for k in folds}
+        _check_files_exist(run_dir, files)
+        checkpoints = {
+            k: _load_weights(file, results, name, k) for k, file in files.items()
         }
-        about = held[folds[0]].metadata
-        settings = _settings(path, about, store)
+        prep_settings = _prep_settings(
+            run_dir,
+            checkpoints[folds[0]].metadata,
+            None if store is None else Path(store),
+        )
         classes = tuple(map(str, results["classes"]))
-        models = build_ensembles(
-            held, classes=len(classes), device=torch.device(device)
+        ensembles = build_ensembles(
+            checkpoints, classes=len(classes), device=torch_device
         )
         config = results["config"]
         return TrainedRun(
@@ -107,109 +129,121 @@ def load_trained_run(
             labels=str(config["labels"]),
             classes=classes,
             folds=folds,
-            trained={
-                k: frozenset(map(str, h.metadata.get("trained_clips", ())))
-                for k, h in held.items()
+            train_clips={
+                k: frozenset(map(str, c.metadata.get("trained_clips", ())))
+                for k, c in checkpoints.items()
             },
-            render_settings=_render_settings(config, settings.sample_rate_hz),
+            render_settings=_render_settings(config, prep_settings.sample_rate_hz),
             seed=int(config["seed"]),
-            settings=settings,
-            ensembles=tuple(models),
-            device=torch.device(device),
+            prep_settings=prep_settings,
+            ensembles=tuple(ensembles),
+            device=torch_device,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         if isinstance(error, SettingsError):
             raise
-        msg = f"run {path}: not as this mmder-train writes it ({error!r})"
+        msg = f"run {run_dir}: not in the format of this mmder-train ({error!r})"
         raise SettingsError(msg) from error
 
 
-def _strategy(path: Path, found: Sequence[str], asked: str | None) -> str:
-    known = [name for name in found if name in STRATEGIES]
+def _choose_strategy(run_dir: Path, names: Sequence[str], chosen: str | None) -> str:
+    known = [name for name in names if name in STRATEGIES]
     if not known:
         msg = (
-            f"run {path}: is of {', '.join(found)}, which keeps no weights; expected "
-            "a run of an encoder"
+            f"run {run_dir}: contains only {', '.join(names)}, which has no weights; "
+            "expected a run that trained an encoder"
         )
         raise SettingsError(msg)
-    if asked is None and len(known) > 1:
-        msg = f"run {path}: has {', '.join(known)}. Say which with --strategy."
+    if chosen is None and len(known) > 1:
+        msg = (
+            f"run {run_dir}: contains the strategies {', '.join(known)}. Choose one "
+            "with --strategy."
+        )
         raise SettingsError(msg)
-    if asked is not None and asked not in known:
-        msg = f"--strategy {asked}: run {path} has {', '.join(known)}"
+    if chosen is not None and chosen not in known:
+        msg = (
+            f"--strategy {chosen}: not in run {run_dir}; expected one of "
+            f"{', '.join(known)}"
+        )
         raise SettingsError(msg)
-    return asked or known[0]
+    return chosen or known[0]
 
 
-def _folds(path: Path, found: Sequence[int], asked: int | None) -> tuple[int, ...]:
-    if asked is None:
-        return tuple(sorted(found))
-    if asked not in found:
-        msg = f"--fold {asked}: run {path} has {', '.join(map(str, sorted(found)))}"
+def _choose_folds(
+    run_dir: Path, numbers: Sequence[int], chosen: int | None
+) -> tuple[int, ...]:
+    if chosen is None:
+        return tuple(sorted(numbers))
+    if chosen not in numbers:
+        msg = (
+            f"--fold {chosen}: not in run {run_dir}; expected one of "
+            f"{', '.join(map(str, sorted(numbers)))}"
+        )
         raise SettingsError(msg)
-    return (asked,)
+    return (chosen,)
 
 
-def _need(path: Path, files_of: Mapping[int, Path]) -> None:
-    missing = [str(k) for k, file in files_of.items() if not file.is_file()]
+def _check_files_exist(run_dir: Path, files: Mapping[int, Path]) -> None:
+    missing = [str(k) for k, file in files.items() if not file.is_file()]
     if not missing:
         return
-    what = "no weights" if len(missing) == len(files_of) else "no weights of fold "
-    which = "" if len(missing) == len(files_of) else ", ".join(missing)
+    of_folds = "" if len(missing) == len(files) else f" of fold {', '.join(missing)}"
     msg = (
-        f"run {path}: kept {what}{which}. Say the command that made it again with "
+        f"run {run_dir}: contains no weights{of_folds}. Run its command again with "
         "--save-weights."
     )
     raise SettingsError(msg)
 
 
 def _load_weights(
-    file: Path, results: Mapping[str, Any], name: str, fold: int
+    file: Path, results: Mapping[str, Any], strategy: str, fold: int
 ) -> RawCheckpoint:
-    """Read a file of weights that must be of this run, strategy and fold."""
-    held = readers.read_checkpoint(file)
-    if held.format != native.METADATA:
-        msg = f"weights {file}: not written by mmder-train; expected this run's own"
+    """Load a weights file, and check that it is of this run, strategy and fold."""
+    checkpoint = readers.read_checkpoint(file)
+    if checkpoint.format != native.METADATA:
+        msg = f"weights {file}: not written by mmder-train; expected those of this run"
         raise WeightsError(msg)
-    wanted = {
-        "strategy": name,
+    expected = {
+        "strategy": strategy,
         "fold": fold,
         "classes": results["classes"],
         "config": results["config"],
         "store_sha256": results["store"]["sha256"],
     }
-    for key, value in wanted.items():
-        if held.metadata.get(key) != value:
+    for key, value in expected.items():
+        if checkpoint.metadata.get(key) != value:
             msg = (
-                f"weights {file}: of another run, its {key} differs. Put the run's "
-                "own file back, or delete it and train again with --save-weights."
+                f"weights {file}: from another run, {key} differs. Restore the file of "
+                "this run, or delete it and train again with --save-weights."
             )
             raise WeightsError(msg)
-    return held
+    return checkpoint
 
 
-def _settings(path: Path, about: Mapping[str, Any], store: Path | None) -> PrepSettings:
-    """Give the settings of the run's store."""
+def _prep_settings(
+    run_dir: Path, metadata: Mapping[str, Any], store: Path | None
+) -> PrepSettings:
+    """Return the settings of the run's store."""
     if store is not None:
         opened = Store(store)
-        if opened.sha256 != about["store_sha256"]:
-            msg = f"--store {store}: run {path} was trained on another one"
+        if opened.sha256 != metadata["store_sha256"]:
+            msg = f"--store {store}: run {run_dir} was trained on another store"
             raise SettingsError(msg)
         return opened.spec.settings
-    found = about.get("preparation")
-    if found is None:
+    preparation = metadata.get("preparation")
+    if preparation is None:
         msg = (
-            f"run {path}: does not tell how its clips were prepared, an older mmder "
-            "made it. Name the store that it was trained on with --store."
+            f"run {run_dir}: contains no preprocessing settings, because an older "
+            "mmder wrote it. Name the store that it was trained on with --store."
         )
         raise SettingsError(msg)
-    if found["format"] != FORMAT_VERSION:
+    if preparation["format"] != FORMAT_VERSION:
         msg = (
-            f"run {path}: its clips were prepared in format {found['format']}, this "
-            f"mmder prepares format {FORMAT_VERSION}. Train again on a store of it."
+            f"run {run_dir}: trained on a store of format {preparation['format']}; "
+            f"expected {FORMAT_VERSION}. Train again on a store of this mmder."
         )
         raise SettingsError(msg)
-    return PrepSettings.from_json(found["settings"])
+    return PrepSettings.from_json(preparation["settings"])
 
 
 def _render_settings(config: Mapping[str, Any], sample_rate_hz: int) -> RenderSettings:
@@ -218,9 +252,9 @@ def _render_settings(config: Mapping[str, Any], sample_rate_hz: int) -> RenderSe
         "colormap": ("viridis", "gray"),
         "spectrogram_norm": ("window", "clip", "fixed"),
     }
-    for name, choice in choices.items():
-        if config[name] not in choice:
-            msg = f"{name} {config[name]!r}"
+    for name, accepted in choices.items():
+        if config[name] not in accepted:
+            msg = f"unknown {name} {config[name]!r}"
             raise ValueError(msg)
     return RenderSettings(
         spectrogram=config["spectrogram"],

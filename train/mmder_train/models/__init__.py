@@ -1,1 +1,1 @@
-"""Encoders and classification heads."""
+"""Encoders, the classification head, and the classifier that joins them."""

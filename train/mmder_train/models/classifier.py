@@ -1,4 +1,4 @@
-"""TODO."""
+"""Classifier: an encoder with a classification head."""
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -7,22 +7,28 @@ from mmder_train.models.videomae import Head
 
 
 class Classifier(nn.Module):
-    """An encoder and a head that are tuned together."""
+    """An encoder and a head that are fine-tuned together."""
 
     def __init__(self, encoder: nn.Module, head: Head) -> None:
-        """Join the two."""
+        """Join an encoder and a head."""
         super().__init__()
         self.encoder = encoder
         self.head = head
 
     @property
     def has_unused(self) -> bool:
-        """Whether some weights get no gradient: the last local step of MAE-DFER."""
+        """True if some weights do not affect the output, so their gradient is zero.
+
+        These are the weights of MAE-DFER's last local step if region tokens are pooled.
+        """
         return getattr(self.encoder, "pool", "mean") == "region"
 
     def group_matcher(self, *, coarse: bool) -> dict[str, str]:
-        """Name the layers for timm's layer decay: patches, each block, the head."""
-        del coarse  # one way alone
+        """Return patterns of layer names for timm's layer decay.
+
+        The layers are the patch embedding, each block, and the head.
+        """
+        del coarse  # timm passes it; there is only one grouping
         return {
             "stem": r"^encoder\.(?:patch_embed|lg_region_tokens)",
             "blocks": r"^encoder\.blocks\.(\d+)",
@@ -31,6 +37,6 @@ class Classifier(nn.Module):
     def forward(
         self, clips: Float[Tensor, "clip 3 16 224 224"]
     ) -> Float[Tensor, "clip class"]:
-        """Give the logits."""
+        """Return the logits."""
         logits: Tensor = self.head(self.encoder(clips))
         return logits

@@ -1,8 +1,8 @@
 """The encoder of MAE-DFER: attention within regions, among regions, and between both.
 
 MAE-DFER: Efficient Masked Autoencoder for Self-supervised Dynamic Facial Expression
-Recognition (Sun et al., ACM MM 2023), where it is called LGI-Former. Names of
-parameters are those of its published weights (``blocks.N.first_attn.kv``).
+Recognition (Sun et al., ACM MM 2023). The paper calls the encoder LGI-Former.
+Parameters have the names of the published weights (``blocks.N.first_attn.kv``).
 """
 
 import torch
@@ -23,17 +23,18 @@ from mmder_train.models.videomae import (
 SIDE_PX = 160
 DIM, DEPTH, HEADS = 512, 16, 8
 GRID = (FRAMES // TUBELET[0], SIDE_PX // TUBELET[1], SIDE_PX // TUBELET[2])
-"""Tokens of a clip: in time, down, across."""
+"""Number of tokens of a clip: in time, rows and columns."""
 REGION = (2, 5, 10)
-"""Tokens of a region: in time, down, across."""
+"""Number of tokens of a region: in time, rows and columns."""
 REGIONS = (GRID[0] // REGION[0], GRID[1] // REGION[1], GRID[2] // REGION[2])
+"""Number of regions of a clip: in time, rows and columns."""
 
 
 class Attention(nn.Module):
-    """Multi-head attention of some tokens to others, or to themselves."""
+    """Multi-head attention: self-attention, or cross-attention to a context."""
 
     def __init__(self, dim: int, heads: int) -> None:
-        """Make an attention over `dim` dimensions; keys have no bias."""
+        """Create an attention layer over `dim` dimensions. Keys have no bias."""
         super().__init__()
         self.heads = heads
         self.q = nn.Linear(dim, dim, bias=False)
@@ -44,48 +45,50 @@ class Attention(nn.Module):
 
     def forward(
         self,
-        asking: Float[Tensor, "clip asking dim"],
-        told: Float[Tensor, "clip told dim"],
-    ) -> Float[Tensor, "clip asking dim"]:
-        """Give what each of the tokens `asking` takes from the tokens `told`."""
+        tokens: Float[Tensor, "clip token dim"],
+        context: Float[Tensor, "clip context dim"],
+    ) -> Float[Tensor, "clip token dim"]:
+        """Return the attention output of each of `tokens` over `context`."""
         kv_bias = torch.cat((torch.zeros_like(self.v_bias), self.v_bias))
-        query = functional.linear(asking, self.q.weight, self.q_bias)
-        key, value = functional.linear(told, self.kv.weight, kv_bias).chunk(2, dim=-1)
-        taken = functional.scaled_dot_product_attention(
-            self._by_head(query), self._by_head(key), self._by_head(value)
+        query = functional.linear(tokens, self.q.weight, self.q_bias)
+        key, value = functional.linear(context, self.kv.weight, kv_bias).chunk(
+            2, dim=-1
         )
-        out: Tensor = self.proj(taken.transpose(1, 2).flatten(2))
+        attended = functional.scaled_dot_product_attention(
+            self._split_heads(query), self._split_heads(key), self._split_heads(value)
+        )
+        out: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
         return out
 
-    def _by_head(
+    def _split_heads(
         self, tokens: Float[Tensor, "clip token dim"]
     ) -> Float[Tensor, "clip head token part"]:
         return tokens.view(*tokens.shape[:2], self.heads, -1).transpose(1, 2)
 
 
 class Mlp(nn.Module):
-    """Two layers, the inner one four times as wide."""
+    """Two linear layers. The hidden layer is four times as wide."""
 
     def __init__(self, dim: int) -> None:
-        """Make one over `dim` dimensions."""
+        """Create an MLP over `dim` dimensions."""
         super().__init__()
         self.fc1 = nn.Linear(dim, 4 * dim)
         self.fc2 = nn.Linear(4 * dim, dim)
 
     def forward(self, tokens: Float[Tensor, "*all dim"]) -> Float[Tensor, "*all dim"]:
-        """Give tokens of the same shape."""
+        """Return tokens of the same shape."""
         out: Tensor = self.fc2(functional.gelu(self.fc1(tokens)))
         return out
 
 
 class Block(nn.Module):
-    """A local, a global and a local-global step, then the two layers for every token.
+    """A local, a global and a local-global attention step, and an MLP for all tokens.
 
-    The first token of each region stands for it.
+    The first token of each region is its region token, which represents the region.
     """
 
     def __init__(self, dim: int, heads: int, *, epsilon: float) -> None:
-        """Make a block over `dim` dimensions."""
+        """Create a block over `dim` dimensions."""
         super().__init__()
         self.first_attn_norm0 = nn.LayerNorm(dim, eps=epsilon)
         self.first_attn = Attention(dim, heads)
@@ -101,35 +104,35 @@ class Block(nn.Module):
     def forward(
         self, tokens: Float[Tensor, "clip region token dim"]
     ) -> Float[Tensor, "clip region token dim"]:
-        """Give tokens of the same shape."""
-        # Within each region, all tokens and its region token.
+        """Return tokens of the same shape."""
+        # Local: all tokens of a region, including its region token.
         within = self.first_attn_norm0(tokens).flatten(0, 1)
-        taken = self.first_attn(within, within).view_as(tokens)
-        tokens = tokens + self.drop_path(taken)
+        attended = self.first_attn(within, within).view_as(tokens)
+        tokens = tokens + self.drop_path(attended)
         regions, local = tokens[:, :, 0], tokens[:, :, 1:]
-        # Among the region tokens.
+        # Global: the region tokens of the clip.
         among = self.second_attn_norm0(regions)
         regions = regions + self.drop_path(self.second_attn(among, among))
-        # From the region tokens of the whole clip to every other token.
-        asking = self.third_attn_norm0(local).flatten(1, 2)
-        taken = self.third_attn(asking, self.third_attn_norm1(regions))
-        local = local + self.drop_path(taken.view_as(local))
+        # Local-global: every other token attends to all region tokens of the clip.
+        queries = self.third_attn_norm0(local).flatten(1, 2)
+        attended = self.third_attn(queries, self.third_attn_norm1(regions))
+        local = local + self.drop_path(attended.view_as(local))
         tokens = torch.cat((regions[:, :, None], local), dim=2)
         out: Tensor = tokens + self.drop_path(self.mlp(self.norm2(tokens)))
         return out
 
 
 class Encoder(nn.Module):
-    """Clips to one pooled vector each."""
+    """Encoder of clips, with one pooled vector per clip."""
 
     side_px = SIDE_PX
 
     def __init__(self, readout: PoolingConfig, *, depth: int = DEPTH) -> None:
-        """Make an encoder with random weights from torch's global generator.
+        """Create an encoder with random weights from torch's global generator.
 
         Args:
-            readout: What the weights expect.
-            depth: Blocks; published weights have 16.
+            readout: Pooling, epsilon and positions that the weights expect.
+            depth: Number of blocks. Published weights have 16.
         """
         super().__init__()
         self.dim = DIM
@@ -150,20 +153,20 @@ class Encoder(nn.Module):
         nn.init.trunc_normal_(self.lg_region_tokens, std=0.02)
 
     def no_weight_decay(self) -> set[str]:
-        """Name the parameters that do not decay, beside biases and norms."""
+        """Return the parameters without weight decay, besides biases and norms."""
         return {"lg_region_tokens"}
 
     def tokens(
         self, clips: Float[Tensor, "clip 3 16 height width"]
     ) -> Float[Tensor, "clip region token dim"]:
-        """Give the tokens of each region, its region token first.
+        """Return the tokens of each region, its region token first.
 
-        Clips of another side are brought to 160 px, bilinear and antialiased.
+        Clips of another size are resized to 160 px (bilinear, antialiased).
         """
-        tokens: Tensor = self.patch_embed(_resized(clips))
+        tokens: Tensor = self.patch_embed(_resize(clips))
         if self.positions is not None:
             tokens = tokens + self.positions.to(tokens.dtype)
-        local = _by_region(tokens)
+        local = _group_by_region(tokens)
         regions = self.lg_region_tokens.to(tokens.dtype)[None, :, None]
         tokens = torch.cat((regions.expand(len(clips), -1, -1, -1), local), dim=2)
         return run_blocks(self.blocks, tokens, recompute=self.checkpoint_activations)
@@ -171,29 +174,32 @@ class Encoder(nn.Module):
     def forward(
         self, clips: Float[Tensor, "clip 3 16 height width"]
     ) -> Float[Tensor, "clip dim"]:
-        """Give the mean of a clip's region tokens, or of its other tokens."""
+        """Return the mean of each clip's region tokens, or of its other tokens."""
         tokens = self.tokens(clips)
         if self.pool == "region":
             return tokens[:, :, 0].mean(dim=1)
         return tokens[:, :, 1:].flatten(1, 2).mean(dim=1)
 
 
-def _resized(
+def _resize(
     clips: Float[Tensor, "clip 3 16 height width"],
 ) -> Float[Tensor, "clip 3 16 160 160"]:
     if clips.shape[-2:] == (SIDE_PX, SIDE_PX):
         return clips
-    # The filter works on pictures, so frames stand beside colours for it.
+    # The filter takes images, so frames and colors are joined into one axis.
     small = functional.interpolate(
         clips.flatten(1, 2), size=(SIDE_PX, SIDE_PX), mode="bilinear", antialias=True
     )
     return small.view(*clips.shape[:3], SIDE_PX, SIDE_PX)
 
 
-def _by_region(
+def _group_by_region(
     tokens: Float[Tensor, "clip token dim"],
 ) -> Float[Tensor, "clip region local dim"]:
-    """Order tokens by region; regions and tokens in them go time, down, across."""
+    """Group tokens by region.
+
+    Regions, and the tokens of a region, are ordered by time, row and column.
+    """
     (nt, nh, nw), (t, h, w) = REGIONS, REGION
     parts = tokens.view(len(tokens), nt, t, nh, h, nw, w, DIM)
     return parts.permute(0, 1, 3, 5, 2, 4, 6, 7).flatten(4, 6).flatten(1, 3)

@@ -1,4 +1,4 @@
-"""The table of encoders: what each is called, how it is made, how it is read out."""
+"""Registry of encoders: name, constructor and default pooling of each."""
 
 import os
 import shutil
@@ -14,23 +14,23 @@ from mmder_train.models import mae_dfer, videomae
 from mmder_train.models.videomae import SIZES, PoolingConfig
 
 Encoder = videomae.Encoder | mae_dfer.Encoder
-"""Clips to one vector each; with `dim`, `side_px` and `blocks`."""
+"""Module from clips to one vector each, with `dim`, `side_px` and `blocks`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EncoderEntry:
-    """One encoder that can be trained."""
+    """An encoder that can be trained."""
 
     make: Callable[[PoolingConfig], Encoder]
-    """Gives one with random weights from torch's global generator."""
+    """Function that creates it with random weights from torch's global generator."""
     readout: PoolingConfig
-    """What its authors do when they fine-tune it."""
+    """Pooling, epsilon and positions that its authors use in fine-tuning."""
     pools: tuple[Literal["mean", "region"], ...] = ("mean",)
-    """Which tokens can be averaged."""
+    """Types of tokens that can be averaged."""
     drops_tokens: bool = True
-    """Whether a training step can leave tokens out."""
+    """True if a training step can drop tokens."""
     residuals: tuple[str, ...] = ("drop_path1", "drop_path2")
-    """Modules of a block through which its residuals pass."""
+    """Names of a block's stochastic-depth modules, one per residual branch."""
 
 
 ENCODERS: dict[str, EncoderEntry] = {
@@ -44,7 +44,7 @@ ENCODERS: dict[str, EncoderEntry] = {
         make=mae_dfer.Encoder,
         readout=PoolingConfig(pool="region"),
         pools=("mean", "region"),
-        drops_tokens=False,  # its regions need every place
+        drops_tokens=False,  # its regions need all tokens
         residuals=("drop_path",),
     ),
 }
@@ -59,47 +59,47 @@ def build_encoder(
     drop_tokens: float = 0.0,
     drop_path: float = 0.0,
 ) -> Encoder:
-    """Make an encoder with random weights from torch's global generator.
+    """Create an encoder with random weights from torch's global generator.
 
     Args:
-        name: One of `ENCODERS`.
-        readout: How it is read out; None for what its authors do.
-        compiled: Whether torch.compile makes its blocks faster. Each block is
-            compiled in place, so that names of weights stay as they are and the
-            first of all equal blocks pays for the others.
-        checkpoint_activations: Whether the inside of a block is computed again for
-            the gradients instead of being kept.
-        drop_tokens: Share of a clip's tokens that a training step leaves out.
-        drop_path: Share of clips that pass the last block by in a training step; it
-            grows evenly from 0 at the first (stochastic depth, arXiv 1603.09382).
+        name: A name in `ENCODERS`.
+        readout: Pooling, epsilon and positions. None for those of its authors.
+        compiled: Compile the blocks with torch.compile. Each block is compiled in
+            place, so the names of weights do not change, and equal blocks share the
+            code that is compiled for the first.
+        checkpoint_activations: Recompute the activations inside a block for the
+            gradients instead of storing them.
+        drop_tokens: Fraction of a clip's tokens that are dropped in a training step.
+        drop_path: Stochastic-depth rate of the last block in a training step (arXiv
+            1603.09382). The rate rises linearly from 0 at the first block.
 
     Raises:
-        SettingsError: If there is none of this name, it has no such read-out or needs
-            all tokens, or there is nothing to compile with.
+        SettingsError: If no encoder has this name, the encoder does not support the
+            pooling or needs all tokens, or there is no C++ compiler.
     """
-    kind = ENCODERS.get(name)
-    if kind is None:
+    entry = ENCODERS.get(name)
+    if entry is None:
         msg = f"--encoder {name}: expected one of {', '.join(ENCODERS)}"
         raise SettingsError(msg)
-    readout = readout or kind.readout
-    if readout.pool not in kind.pools:
+    readout = readout or entry.readout
+    if readout.pool not in entry.pools:
         msg = (
             f"--pool {readout.pool}: the encoder {name} has no such tokens. "
-            f"Say --pool {' or '.join(kind.pools)}."
+            f"Use --pool {' or '.join(entry.pools)}."
         )
         raise SettingsError(msg)
-    if drop_tokens and not kind.drops_tokens:
-        msg = f"--drop-tokens: the encoder {name} needs all of them; leave it out"
+    if drop_tokens and not entry.drops_tokens:
+        msg = f"--drop-tokens: the encoder {name} needs all tokens. Omit it."
         raise SettingsError(msg)
-    encoder = kind.make(readout)
+    encoder = entry.make(readout)
     encoder.checkpoint_activations = checkpoint_activations
     if isinstance(encoder, videomae.Encoder):
         encoder.drop_tokens = drop_tokens
     for number, block in enumerate(encoder.blocks):
         rate = drop_path * number / max(1, len(encoder.blocks) - 1)
         if rate:
-            for name in kind.residuals:
-                setattr(block, name, DropPath(rate))
+            for residual in entry.residuals:
+                setattr(block, residual, DropPath(rate))
     if compiled:
         _check_compiler()
         for block in encoder.blocks:
@@ -108,11 +108,11 @@ def build_encoder(
 
 
 def _check_compiler() -> None:
-    """Raise unless there is what torch.compile would call only at the first batch."""
+    """Raise if there is no C++ compiler, which torch.compile calls only at a batch."""
     names = (os.environ.get("CXX") or "g++", "clang++")
     if not any(map(shutil.which, names)):
         msg = (
-            f"--compile: torch.compile needs a C++ compiler, there is no {names[0]} "
-            "here. Install one, name it in CXX, or leave --compile out."
+            f"--compile: torch.compile needs a C++ compiler, and {names[0]} was not "
+            "found. Install one, name it in CXX, or omit --compile."
         )
         raise SettingsError(msg)

@@ -1,7 +1,8 @@
-"""The VideoMAE encoder, and the head on top of any encoder; no files here.
+"""The VideoMAE encoder, and the classification head of any encoder.
 
-Names of parameters are those of the official VideoMAE (``patch_embed.proj``,
-``blocks.N.attn.q_bias``, ``fc_norm``, ``head``), so that weights map one to one.
+No file access. Parameters have the names of the official VideoMAE
+(``patch_embed.proj``, ``blocks.N.attn.q_bias``, ``fc_norm``, ``head``), so that weights
+map one to one.
 """
 
 from dataclasses import dataclass
@@ -18,26 +19,26 @@ from torch.utils.checkpoint import checkpoint
 FRAMES = 16
 SIDE_PX = 224
 TUBELET = (2, 16, 16)
-"""Frames, rows and columns that one token sees (paper III-A)."""
+"""Number of frames, rows and columns per token (paper III-A)."""
 TOKENS = (FRAMES // 2) * (SIDE_PX // 16) ** 2
 EPSILON = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoolingConfig:
-    """What published encoders of one architecture do differently."""
+    """Differences between published encoders of one architecture."""
 
     norm_eps: float = EPSILON
-    """Added to the variance in every LayerNorm of the blocks."""
+    """Epsilon of every LayerNorm in the blocks."""
     pool: Literal["mean", "region"] = "mean"
-    """Which tokens are averaged: those of the clip, or the region tokens."""
+    """Tokens that are averaged: those of the clip, or the region tokens."""
     pos_embed: bool = True
-    """Whether the fixed sine-cosine positions are added."""
+    """True if the fixed sine-cosine positions are added."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Size:
-    """How wide and how deep an encoder is."""
+    """Width and depth of an encoder."""
 
     dim: int
     depth: int
@@ -47,7 +48,7 @@ class Size:
 
 
 SIZES = {
-    # Ours, for trying the whole way on a CPU; no published weights fit it.
+    # Ours, for trying the whole pipeline on a CPU. It fits no published weights.
     "tiny": Size(dim=96, depth=2, heads=2),
     # Ours, for training from scratch on a CPU: 128 tokens instead of 1,568.
     "tiny-56": Size(dim=96, depth=4, heads=2, patch_px=56),
@@ -62,28 +63,28 @@ SIZES = {
 
 
 def positions(tokens: int, dim: int) -> Float[Tensor, "token dim"]:
-    """Give the fixed sine-cosine position of every token.
+    """Compute the fixed sine-cosine position embedding of every token.
 
     Entry ``(p, i)`` is the sine (even i) or cosine (odd i) of
     ``p / 10000^(2 floor(i / 2) / dim)``, as in the Transformer and the official
-    VideoMAE: one running number over all tubelets, frames slowest.
+    VideoMAE. One index p counts all tubelets, with frames slowest.
     """
-    place = torch.arange(tokens, dtype=torch.float64)[:, None]
+    position = torch.arange(tokens, dtype=torch.float64)[:, None]
     pair = torch.arange(dim, dtype=torch.float64).div(2, rounding_mode="floor")
-    angle = place / 10000.0 ** (2 * pair / dim)
+    angle = position / 10000.0 ** (2 * pair / dim)
     odd = (torch.arange(dim) % 2).bool()
     return torch.where(odd, angle.cos(), angle.sin()).float()
 
 
 class PatchEmbedding(nn.Module):
-    """Cut a clip into tubelets and project each, as one matrix product.
+    """Projection of a clip's tubelets to tokens, as one matrix product.
 
-    Equal to the official strided Conv3d, whose weight it holds; tubelets do not
-    overlap, so no convolution is needed and a matrix product is much faster.
+    It equals the official strided Conv3d, whose weight it holds. Tubelets do not
+    overlap, so a matrix product computes the same and is much faster.
     """
 
     def __init__(self, dim: int, tubelet: tuple[int, int, int] = TUBELET) -> None:
-        """Make a projection of tubelets into `dim` dimensions."""
+        """Create a projection of tubelets to `dim` dimensions."""
         super().__init__()
         self.proj = nn.Conv3d(3, dim, kernel_size=tubelet, stride=tubelet)
 
@@ -92,7 +93,12 @@ class PatchEmbedding(nn.Module):
         clips: Float[Tensor, "clip 3 frame height width"],
         kept: Int64[Tensor, "clip kept"] | None = None,
     ) -> Float[Tensor, "clip token dim"]:
-        """Give the tokens in the order frame, row, column; of `kept` places alone."""
+        """Return the tokens in the order frame, row, column.
+
+        Args:
+            clips: Inputs of the encoder.
+            kept: Indices of the tokens to compute. None for all.
+        """
         clip, rgb, frame, height, width = clips.shape
         t, h, w = self.proj.weight.shape[2:]
         parts = clips.reshape(clip, rgb, frame // t, t, height // h, h, width // w, w)
@@ -100,24 +106,25 @@ class PatchEmbedding(nn.Module):
         if kept is None:
             tubelets = tubelets.flatten(4).flatten(1, 3)
         else:
-            # Straight from the clips: what is left out is not even copied.
-            place = torch.unravel_index(kept, tubelets.shape[1:4])
-            own = torch.arange(clip, device=kept.device)[:, None]
-            tubelets = tubelets[(own, *place)].flatten(2)
+            # Indexed straight from the clips, so dropped tubelets are never copied.
+            position = torch.unravel_index(kept, tubelets.shape[1:4])
+            clip_index = torch.arange(clip, device=kept.device)[:, None]
+            tubelets = tubelets[(clip_index, *position)].flatten(2)
         return functional.linear(tubelets, self.proj.weight.flatten(1), self.proj.bias)
 
 
 class Encoder(nn.Module):
-    """Clips to one pooled vector each."""
+    """Encoder of clips, with one pooled vector per clip."""
 
     side_px = SIDE_PX
 
     def __init__(self, size: Size, readout: PoolingConfig | None = None) -> None:
-        """Make an encoder with random weights from torch's global generator.
+        """Create an encoder with random weights from torch's global generator.
 
         Args:
-            size: How wide and how deep.
-            readout: What the weights expect; None for what VideoMAE does.
+            size: Width and depth.
+            readout: Epsilon and positions that the weights expect. None for those of
+                VideoMAE.
         """
         super().__init__()
         readout = readout or PoolingConfig()
@@ -126,8 +133,8 @@ class Encoder(nn.Module):
         self.drop_tokens = 0.0
         tubelet = (TUBELET[0], size.patch_px, size.patch_px)
         self.patch_embed = PatchEmbedding(size.dim, tubelet)
-        self.places = (FRAMES // TUBELET[0]) * (SIDE_PX // size.patch_px) ** 2
-        table = positions(self.places, size.dim) if readout.pos_embed else None
+        self.num_tokens = (FRAMES // TUBELET[0]) * (SIDE_PX // size.patch_px) ** 2
+        table = positions(self.num_tokens, size.dim) if readout.pos_embed else None
         self.positions: Tensor | None
         self.register_buffer("positions", table, persistent=False)
         self.blocks = nn.ModuleList(
@@ -145,10 +152,10 @@ class Encoder(nn.Module):
     def tokens(
         self, clips: Float[Tensor, "clip 3 16 224 224"]
     ) -> Float[Tensor, "clip token dim"]:
-        """Give the feature matrix F of the paper's equation (9).
+        """Compute the feature matrix F of the paper's equation (9).
 
-        There is no norm after the last block: the official encoder has none either
-        where tokens are averaged, the norm follows the mean (see `Head`).
+        No norm follows the last block. The official encoder has none either if tokens
+        are averaged: the norm follows the mean (see `Head`).
         """
         kept = self._sample_tokens(clips)
         tokens: Tensor = self.patch_embed(clips, kept)
@@ -160,36 +167,36 @@ class Encoder(nn.Module):
     def forward(
         self, clips: Float[Tensor, "clip 3 16 224 224"]
     ) -> Float[Tensor, "clip dim"]:
-        """Give the mean of a clip's tokens."""
+        """Return the mean of each clip's tokens."""
         return self.tokens(clips).mean(dim=1)
 
     def _sample_tokens(self, clips: Tensor) -> Int64[Tensor, "clip kept"] | None:
-        """Draw the tokens that a training step sees, anew for each clip."""
+        """Draw the tokens to keep in a training step, separately for each clip."""
         if not self.training or not self.drop_tokens:
             return None
-        kept = max(1, round(self.places * (1 - self.drop_tokens)))
-        drawn = torch.rand(len(clips), self.places, device=clips.device)
+        kept = max(1, round(self.num_tokens * (1 - self.drop_tokens)))
+        drawn = torch.rand(len(clips), self.num_tokens, device=clips.device)
         return drawn.argsort(dim=1)[:, :kept].sort(dim=1).values
 
 
 def gather_tokens(
     tokens: Float[Tensor, "clip token dim"], kept: Int64[Tensor, "clip kept"]
 ) -> Float[Tensor, "clip kept dim"]:
-    """Give each clip's tokens at its own places."""
+    """Return the tokens of each clip at its own indices."""
     return tokens.gather(1, kept[:, :, None].expand(-1, -1, tokens.shape[2]))
 
 
 def run_blocks(
     blocks: nn.ModuleList, tokens: Float[Tensor, "clip *token dim"], *, recompute: bool
 ) -> Float[Tensor, "clip *token dim"]:
-    """Pass tokens through blocks, one after the other.
+    """Run tokens through all blocks and return the last block's output.
 
     Args:
-        blocks: Each gives tokens of the same shape.
-        tokens: What the first block takes.
-        recompute: Keep only what each block takes and compute its inside again for
-            the gradients. The small encoder then keeps 37 MiB a clip instead of 451
-            (float32), for one more pass forwards; gradients are the same.
+        blocks: Blocks, each from tokens to tokens of the same shape.
+        tokens: Input of the first block.
+        recompute: Store only the input of each block, and recompute its activations
+            for the gradients. The small encoder then stores 37 MiB per clip instead of
+            451 (float32), at the cost of one more forward pass. Gradients are the same.
     """
     for block in blocks:
         if recompute and torch.is_grad_enabled():
@@ -200,15 +207,15 @@ def run_blocks(
 
 
 class Head(nn.Module):
-    """Pooled features to one logit a class.
+    """Classification head: pooled features to one logit per class.
 
-    Paper: IV-B3, "only single-layer neural network"; the flow chart (figure 4) puts
-    pooling and a normalisation before it. Which norm is open; LayerNorm, as in the
-    official VideoMAE (``fc_norm``).
+    Paper: IV-B3, "only single-layer neural network". The flow chart (figure 4) has
+    pooling and a normalization before it. The norm is not specified; we use LayerNorm,
+    as in the official VideoMAE (``fc_norm``).
     """
 
     def __init__(self, dim: int, classes: int) -> None:
-        """Make a head with random weights from torch's global generator."""
+        """Create a head with random weights from torch's global generator."""
         super().__init__()
         self.fc_norm = nn.LayerNorm(dim, eps=EPSILON)
         self.head = nn.Linear(dim, classes)
@@ -218,13 +225,13 @@ class Head(nn.Module):
     def forward(
         self, features: Float[Tensor, "clip dim"]
     ) -> Float[Tensor, "clip class"]:
-        """Give the logits."""
+        """Return the logits."""
         logits: Tensor = self.head(self.fc_norm(features))
         return logits
 
 
 def init_weights(module: nn.Module) -> None:
-    """Draw the weights as VideoMAE does before its pre-training."""
+    """Initialize the weights of a module as VideoMAE does before pre-training."""
     if isinstance(module, nn.Linear):
         nn.init.xavier_uniform_(module.weight)
         if module.bias is not None:

@@ -1,4 +1,4 @@
-"""Finished runs beside each other: grouped by seed, scored, ranked by label set."""
+"""Compare finished runs: group them by settings, score them, rank them by label set."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,153 +17,171 @@ from mmder_train.reporting import published_results
 from mmder_train.reporting.published_results import Published
 
 SEED = 0
-"""Seed of the intervals: equal runs give equal reports."""
+"""Seed of the bootstrap intervals, so that equal runs yield equal reports."""
 Pair = tuple[float, float]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ResultRow:
-    """Runs that differ in nothing but the seed, and their scores in [0, 1]."""
+    """Scores of runs that differ only in the seed, as fractions in [0, 1]."""
 
-    tested: tuple[StrategyResults, ...]
+    runs: tuple[StrategyResults, ...]
+    """Results of the runs, sorted by seed."""
     settings: Mapping[str, Any]
+    """Settings that distinguish this row from others."""
     war: float
-    """Of all clips, mean over seeds; so are all other scores."""
+    """WAR over all clips, averaged over seeds, as are all other scores."""
     uar: float
+    """UAR over all clips, averaged over seeds."""
     intervals: tuple[Pair, Pair] | None
-    """Of WAR and UAR, over speakers; None where one speaker was tested."""
+    """Intervals of WAR and UAR over speakers. None if only one speaker was tested."""
     seed_std: Pair | None
-    """Spread of WAR and UAR over seeds; None of one seed."""
+    """Standard deviation of WAR and UAR over seeds. None if there is one seed."""
     fold_mean: Pair
+    """Mean of WAR and UAR over folds."""
     fold_std: Pair
+    """Standard deviation of WAR and UAR over folds."""
     recall: Float64[np.ndarray, " class"]
+    """Recall of each class, NaN if it has no clip."""
     confusion: Int64[np.ndarray, "class class"]
-    """Sum over seeds."""
+    """Confusion matrix, summed over seeds."""
     chance: Pair
+    """WAR and UAR if the largest class is always predicted."""
 
     @property
     def first(self) -> StrategyResults:
-        """One of them, for what they share."""
-        return self.tested[0]
+        """First run, for everything that the runs have in common."""
+        return self.runs[0]
 
     @property
     def modality(self) -> str:
-        """What the strategy looks at."""
+        """Input of the strategy: ``V``, ``A`` or ``A+V``."""
         name = self.first.strategy
-        alone = {"video": "V", "audio": "A"}
-        return "A" if name.startswith("baseline-") else alone.get(name, "A+V")
+        single = {"video": "V", "audio": "A"}
+        return "A" if name.startswith("baseline-") else single.get(name, "A+V")
 
     @property
     def title(self) -> str:
-        """Name the strategy and the settings by which one knows it."""
-        told = [f"{k} {_plain(v)}" for k, v in self.settings.items()]
-        return ", ".join([self.first.strategy, *told])
+        """Name of the strategy, with the settings that distinguish it."""
+        settings = [f"{k} {_format(v)}" for k, v in self.settings.items()]
+        return ", ".join([self.first.strategy, *settings])
 
     @property
     def protocol(self) -> str:
-        """How speakers were cut into folds."""
+        """Name of the fold protocol."""
         return str(self.first.config.get("protocol"))
 
     @property
     def folds(self) -> list[int]:
-        """Which were tested."""
+        """Numbers of the tested folds."""
         return [int(k) for k in np.unique(self.first.fold)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ranking:
-    """Entries over one label set, the best WAR first, and published rows beside."""
+    """Results over one label set, best WAR first, with published results."""
 
     labels: str
+    """Name of the label set."""
     classes: tuple[str, ...]
     rows: tuple[ResultRow, ...]
     published: tuple[Published, ...]
-    """Over the same classes."""
-    elsewhere: tuple[Published, ...]
-    """On the same corpus, over other classes or unconfirmed ones: not comparable."""
-    notes: tuple[str, ...]
+    """Published results over the same classes."""
+    not_comparable: tuple[Published, ...]
+    """Published results on the same corpus, over other or unconfirmed classes."""
+    warnings: tuple[str, ...]
 
 
 def compare_runs(paths: Sequence[Path]) -> tuple[Ranking, ...]:
-    """Read finished runs and set them beside each other, label set by label set.
+    """Load finished runs, and return one ranking per label set.
 
     Args:
-        paths: Folders of runs.
+        paths: Folders of finished runs.
 
     Raises:
-        SettingsError: If one is no finished run, or two are the same.
+        SettingsError: If a folder does not contain a finished run, or two contain the
+            same one.
     """
     names = [path.resolve().name for path in paths]
     unique = len(set(names)) == len(names)
-    found = [
-        tested
+    results = [
+        strategy_results
         for path, name in zip(paths, names, strict=True)
-        for tested in load_run(path, name if unique else str(path))
+        for strategy_results in load_run(path, name if unique else str(path))
     ]
     groups = defaultdict(list)
-    for one in found:
-        groups[one.identity()].append(one)
+    for strategy_results in results:
+        groups[strategy_results.identity()].append(strategy_results)
     settings = _distinguishing_settings([group[0] for group in groups.values()])
-    entries = [
-        _entry(group, told)
-        for group, told in zip(groups.values(), settings, strict=True)
+    rows = [
+        _result_row(group, group_settings)
+        for group, group_settings in zip(groups.values(), settings, strict=True)
     ]
     by_labels = defaultdict(list)
-    for entry in entries:
-        key = (str(entry.first.config.get("labels")), entry.first.classes)
-        by_labels[key].append(entry)
+    for row in rows:
+        key = (str(row.first.config.get("labels")), row.first.classes)
+        by_labels[key].append(row)
     return tuple(
         _ranking(labels, classes, by_labels[labels, classes])
         for labels, classes in sorted(by_labels)
     )
 
 
-def _distinguishing_settings(tested: Sequence[StrategyResults]) -> list[dict[str, Any]]:
-    """Give the settings by which one knows each: the main ones, and what differs.
+def _distinguishing_settings(
+    results: Sequence[StrategyResults],
+) -> list[dict[str, Any]]:
+    """Return the main settings of each result, and those that differ.
 
-    What differs is looked for among runs of one strategy: a baseline has other settings
-    than an encoder in any case.
+    Only results of the same strategy are compared, because a baseline always has other
+    settings than an encoder.
     """
     main = ("encoder", "weights", "method", "spectrogram")
-    never = ("seed", "strategies", "labels", "weights_sha256")
+    ignored = ("seed", "strategies", "labels", "weights_sha256")
     values = defaultdict(set)
-    for one in tested:
-        for key, value in one.config.items():
-            values[one.strategy, key].add(str(value))
-        values[one.strategy, "store"].add(str(one.store.get("sha256")))
-    told = []
-    for one in tested:
-        known = {**one.config, "store": one.store.get("name")}
+    for result in results:
+        for key, value in result.config.items():
+            values[result.strategy, key].add(str(value))
+        values[result.strategy, "store"].add(str(result.store.get("sha256")))
+    distinguishing = []
+    for result in results:
+        known = {**result.config, "store": result.store.get("name")}
         differ = {
-            k for k in known if len(values[one.strategy, k]) > 1 and k not in never
+            k for k in known if len(values[result.strategy, k]) > 1 and k not in ignored
         }
         keys = [*main, *sorted(differ - set(main))]
-        told.append({k: known[k] for k in keys if known.get(k) not in (None, "none")})
-    return told
+        distinguishing.append(
+            {k: known[k] for k in keys if known.get(k) not in (None, "none")}
+        )
+    return distinguishing
 
 
-def _entry(group: Sequence[StrategyResults], settings: Mapping[str, Any]) -> ResultRow:
-    """Score runs that differ in the seed."""
-    tested = sorted(group, key=lambda t: (_seed(t), t.run))
-    first = tested[0]
-    seeds = [_seed(t) for t in tested]
-    for one, other in pairwise(tested):
+def _result_row(
+    group: Sequence[StrategyResults], settings: Mapping[str, Any]
+) -> ResultRow:
+    """Score runs that differ only in the seed."""
+    runs = sorted(group, key=lambda r: (_seed(r), r.run))
+    first = runs[0]
+    for one, other in pairwise(runs):
         if _seed(one) == _seed(other):
             msg = (
-                f"runs {one.run} and {other.run}: the same run of {one.strategy} twice"
+                f"runs {one.run} and {other.run}: the same run of {one.strategy} "
+                "twice; expected different runs"
             )
             raise SettingsError(msg)
         if (one.clip_id, one.true.tolist()) != (other.clip_id, other.true.tolist()):
-            msg = f"runs {one.run} and {other.run}: other clips under equal settings"
+            msg = (
+                f"runs {one.run} and {other.run}: different clips although the "
+                "settings are equal; expected the same clips"
+            )
             raise SettingsError(msg)
-    by_speaker = np.stack([t.confusion_by(t.speaker) for t in tested])
-    by_fold = np.stack([t.confusion_by(t.fold.tolist()) for t in tested])
+    by_speaker = np.stack([r.confusion_by(r.speaker) for r in runs])
+    by_fold = np.stack([r.confusion_by(r.fold.tolist()) for r in runs])
     pooled = by_speaker.sum(axis=1)
     scores = np.array([_scores(c) for c in pooled])
     fold_scores = np.array([[_scores(c) for c in run] for run in by_fold]).mean(axis=0)
     war, uar = scores.mean(axis=0).tolist()
     return ResultRow(
-        tested=tuple(tested),
+        runs=tuple(runs),
         settings=settings,
         war=war,
         uar=uar,
@@ -172,7 +190,7 @@ def _entry(group: Sequence[StrategyResults], settings: Mapping[str, Any]) -> Res
             if len(set(first.speaker)) > 1
             else None
         ),
-        seed_std=_pair(scores.std(axis=0)) if len(seeds) > 1 else None,
+        seed_std=_pair(scores.std(axis=0)) if len(runs) > 1 else None,
         fold_mean=_pair(fold_scores.mean(axis=0)),
         fold_std=_pair(fold_scores.std(axis=0)),
         recall=metrics.recalls(pooled.sum(axis=0)),
@@ -181,12 +199,12 @@ def _entry(group: Sequence[StrategyResults], settings: Mapping[str, Any]) -> Res
     )
 
 
-def _plain(value: object) -> str:
+def _format(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _seed(tested: StrategyResults) -> int:
-    return int(tested.config.get("seed", 0))
+def _seed(results: StrategyResults) -> int:
+    return int(results.config.get("seed", 0))
 
 
 def _scores(counts: Int64[np.ndarray, "class class"]) -> Pair:
@@ -199,26 +217,26 @@ def _pair(values: Float64[np.ndarray, " 2"]) -> Pair:
 
 
 def _ranking(
-    labels: str, classes: tuple[str, ...], entries: Iterable[ResultRow]
+    labels: str, classes: tuple[str, ...], rows: Iterable[ResultRow]
 ) -> Ranking:
-    ranked = sorted(entries, key=lambda e: (-e.war, e.first.strategy, e.first.run))
-    corpora = {e.first.store.get("corpus") for e in ranked}
+    ranked = sorted(rows, key=lambda r: (-r.war, r.first.strategy, r.first.run))
+    corpora = {r.first.store.get("corpus") for r in ranked}
     known = sorted(
         published_results.ROWS, key=lambda row: (-row.war, row.method, row.source)
     )
     same = tuple(r for r in known if r.setting.labels == labels and r.corpus in corpora)
-    notes = []
-    clips = [set(e.first.clip_id) for e in ranked]
+    warnings = []
+    clips = [set(r.first.clip_id) for r in ranked]
     if any(c != clips[0] for c in clips):
-        notes.append(
-            "Not all rows of this report were tested on the same clips; compare only "
-            "those that were."
+        warnings.append(
+            "The runs were not all tested on the same clips. Compare only rows that "
+            "were."
         )
     return Ranking(
         labels=labels,
         classes=classes,
         rows=tuple(ranked),
         published=same,
-        elsewhere=tuple(r for r in known if r.corpus in corpora and r not in same),
-        notes=tuple(notes),
+        not_comparable=tuple(r for r in known if r.corpus in corpora and r not in same),
+        warnings=tuple(warnings),
     )

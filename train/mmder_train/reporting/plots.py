@@ -1,4 +1,4 @@
-"""Pictures of a comparison, as SVG: equal scores give equal bytes."""
+"""Plots of a comparison as SVG; equal scores yield equal bytes."""
 
 import io
 from typing import TYPE_CHECKING
@@ -11,57 +11,57 @@ from mmder_train.reporting.comparison import Ranking, ResultRow
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-OWN = "#1f5fa8"
-CHANCE = "#8a8a8a"
-MARKS = {
-    # Colour, and whether the mark is filled: only what published code or splits show.
+OWN_COLOR = "#1f5fa8"
+CHANCE_COLOR = "#8a8a8a"
+MARK_COLORS = {
+    # Edge and fill color. Filled only if published code or splits confirm it.
     "yes": ("#2b2b2b", "#2b2b2b"),
     "claimed": ("#c2571a", "none"),
     "no": ("#b3261e", "none"),
     "not checked": ("#8a8a8a", "none"),
 }
 ROW_IN = 0.3
-"""Height of a row."""
+"""Height of a row in inches."""
 
 
 def scores(ranking: Ranking) -> bytes:
-    """Draw the WAR of every row over these classes, ours with intervals."""
+    """Draw the WAR of every row of a ranking, and the intervals of the runs."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    rows = len(ranking.rows) + len(ranking.published)
-    figure = Figure(figsize=(9, 1.3 + ROW_IN * rows))
+    num_rows = len(ranking.rows) + len(ranking.published)
+    figure = Figure(figsize=(9, 1.3 + ROW_IN * num_rows))
     FigureCanvasAgg(figure)
     axes = figure.subplots()
     names = []
-    for place, entry in enumerate(ranking.rows):
-        low, high = entry.intervals[0] if entry.intervals else (entry.war, entry.war)
-        axes.plot([100 * low, 100 * high], [place, place], color=OWN, linewidth=2.5)
-        axes.plot(100 * entry.war, place, "o", color=OWN, markersize=7)
-        names.append(entry.title)
-    for place, row in enumerate(ranking.published, start=len(ranking.rows)):
-        edge, inside = MARKS[row.setting.independent]
+    for y, row in enumerate(ranking.rows):
+        low, high = row.intervals[0] if row.intervals else (row.war, row.war)
+        axes.plot([100 * low, 100 * high], [y, y], color=OWN_COLOR, linewidth=2.5)
+        axes.plot(100 * row.war, y, "o", color=OWN_COLOR, markersize=7)
+        names.append(row.title)
+    for y, published in enumerate(ranking.published, start=len(ranking.rows)):
+        edge, fill = MARK_COLORS[published.setting.speaker_independent]
         axes.plot(
-            row.war,
-            place,
+            published.war,
+            y,
             "D",
             markeredgecolor=edge,
-            markerfacecolor=inside,
+            markerfacecolor=fill,
             markersize=6,
         )
-        names.append(f"{row.method}, {row.modality}")
+        names.append(f"{published.method}, {published.modality}")
     chance = 100 * ranking.rows[0].chance[0]
-    axes.axvline(chance, color=CHANCE, linewidth=1, linestyle=(0, (4, 3)))
+    axes.axvline(chance, color=CHANCE_COLOR, linewidth=1, linestyle=(0, (4, 3)))
     axes.text(
         chance + 0.8,
-        rows - 0.45,
+        num_rows - 0.45,
         "always the largest class",
-        color=CHANCE,
+        color=CHANCE_COLOR,
         fontsize=8,
         va="bottom",
     )
-    axes.set_yticks(range(rows), names, fontsize=9)
-    axes.set_ylim(rows - 0.4, -0.6)
+    axes.set_yticks(range(num_rows), names, fontsize=9)
+    axes.set_ylim(num_rows - 0.4, -0.6)
     axes.set_xlim(0, 100)
     axes.set_xlabel("WAR, percent", fontsize=9)
     axes.grid(axis="x", color="#e6e6e6", linewidth=0.8)
@@ -73,12 +73,12 @@ def scores(ranking: Ranking) -> bytes:
     return _svg(figure)
 
 
-def confusion(entry: ResultRow, classes: tuple[str, ...]) -> bytes:
-    """Draw the confusion matrix of an entry, its seeds taken together."""
-    title = f"WAR {entry.war:.1%}, UAR {entry.uar:.1%}"
-    if len(entry.tested) > 1:
-        title += f" ({len(entry.tested)} seeds)"
-    return _svg(confusion_figure(np.asarray(entry.confusion), classes, title))
+def confusion(row: ResultRow, classes: tuple[str, ...]) -> bytes:
+    """Draw the confusion matrix of a row, summed over its seeds."""
+    title = f"WAR {row.war:.1%}, UAR {row.uar:.1%}"
+    if len(row.runs) > 1:
+        title += f" ({len(row.runs)} seeds)"
+    return _svg(confusion_figure(np.asarray(row.confusion), classes, title))
 
 
 def _svg(figure: "Figure") -> bytes:

@@ -1,28 +1,30 @@
-"""What others report: the rows of the paper's Tables I to III, and of later work.
+"""Published results: the rows of the paper's Tables I to III, and of later work.
 
-Each with its source, its number of classes and whether its protocol keeps the speakers
-it tests out of training. Numbers are percent, as printed. A row whose classes were not
-confirmed stands in no ranking.
+Each row has its source, its number of classes, and whether its protocol excludes the
+test speakers from training. Numbers are percent, as printed. A row whose classes were
+not confirmed is not ranked.
 """
 
 from dataclasses import dataclass
 from typing import Literal
 
-Independent = Literal["yes", "no", "claimed", "not checked"]
+SpeakerIndependence = Literal["yes", "no", "claimed", "not checked"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setting:
-    """How a number came about, shared by the rows of one work."""
+    """Evaluation setting, shared by the rows of one work."""
 
     labels: str | None
-    """Name of the label set with the same classes, None where not confirmed."""
+    """Name of the label set with the same classes, None if it is not confirmed."""
     classes: int | None
-    independent: Independent
-    """Whether no speaker is trained and tested on: as shown by published code or
-    splits, only claimed, or not checked."""
-    remark: str
-    """What one must know to compare."""
+    """Number of classes, None if it is not confirmed."""
+    speaker_independent: SpeakerIndependence
+    """``yes`` if published code or splits show that no speaker is both trained and
+    tested on, ``no`` if they show the opposite, ``claimed`` if only the text states
+    it."""
+    note: str
+    """Differences that matter for a comparison."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,98 +32,101 @@ class Published:
     """One published result."""
 
     corpus: str
-    """As in a store."""
+    """Name of the corpus, as in a store."""
     method: str
     modality: Literal["A", "V", "A+V"]
+    """Audio, video or both."""
     war: float
+    """Weighted average recall in percent."""
     uar: float | None
+    """Unweighted average recall in percent, None if it was not printed."""
     source: str
-    """Where the number stands."""
+    """Publication that the number is quoted from."""
     setting: Setting
 
 
 UNKNOWN = Setting(
     labels=None,
     classes=None,
-    independent="not checked",
-    remark="classes and split not stated where the number is quoted",
+    speaker_independent="not checked",
+    note="the source of the number does not state its classes and split",
 )
 PAPER_RAVDESS = Setting(
     labels="ravdess-7",
     classes=7,
-    independent="claimed",
-    remark="one split, where the text says 6 folds of speakers: the released notebook "
+    speaker_independent="claimed",
+    note="one split, although the text says 6 folds of speakers: the released notebook "
     "prints the FSLF row from one test set of 360 clips, and its 1080 + 720 + 360 "
-    "clips are more than the corpus' 1440",
+    "clips are more than the 1440 of the corpus",
 )
 PAPER_CREMAD = Setting(
     labels="cremad-6",
     classes=6,
-    independent="claimed",
-    remark="said to be 5 folds of speakers; no code or split was published",
+    speaker_independent="claimed",
+    note="5 folds of speakers according to the text; no code or split was published",
 )
 PAPER_IEMOCAP = Setting(
     labels="iemocap-4",
     classes=4,
-    independent="claimed",
-    remark="said to be 5 folds; no code or split was published",
+    speaker_independent="claimed",
+    note="5 folds according to the text; no code or split was published",
 )
 MSAF = Setting(
     labels="ravdess-8",
     classes=8,
-    independent="yes",
-    remark="6 folds of consecutive actors; best epoch on the test fold",
+    speaker_independent="yes",
+    note="6 folds of consecutive actors; best epoch on the test fold",
 )
 AVT = Setting(
     labels="ravdess-8",
     classes=8,
-    independent="yes",
-    remark="one split: tests actors 5, 10, 16, 19, validates on four others",
+    speaker_independent="yes",
+    note="one split: tests actors 5, 10, 16, 19, validates on four others",
 )
 CFN_SR = Setting(
     labels=None,
     classes=None,
-    independent="yes",
-    remark="5 folds over actors 1 to 20; 21 to 24 are never tested (default of the "
+    speaker_independent="yes",
+    note="5 folds over actors 1 to 20; 21 to 24 are never tested (default of the "
     "published code); printed as SFN-SR",
 )
 VQ_RAVDESS = Setting(
     labels="ravdess-8",
     classes=8,
-    independent="yes",
-    remark="5 folds of 4 actors drawn without a seed; best epoch on the test fold",
+    speaker_independent="yes",
+    note="5 folds of 4 actors drawn without a seed; best epoch on the test fold",
 )
 VQ_CREMAD = Setting(
     labels="cremad-6",
     classes=6,
-    independent="yes",
-    remark="folds of actors drawn without a seed; best epoch on the test fold",
+    speaker_independent="yes",
+    note="folds of actors drawn without a seed; best epoch on the test fold",
 )
 AV_SUPERB = Setting(
     labels="iemocap-4",
     classes=4,
-    independent="yes",
-    remark="leave one session out, frozen encoder, pictures not cropped",
+    speaker_independent="yes",
+    note="leave one session out, frozen encoder, frames not cropped",
 )
 PEER_RAVDESS = Setting(
     labels="ravdess-8",
     classes=8,
-    independent="yes",
-    remark="6 folds of consecutive actors; no validation speakers, and whether the "
-    "last or the best test epoch is printed is not said",
+    speaker_independent="yes",
+    note="6 folds of consecutive actors; no validation speakers; the text does not "
+    "state whether the last or the best test epoch is printed",
 )
 PEER_CREMAD = Setting(
     labels="cremad-6",
     classes=6,
-    independent="yes",
-    remark="5 folds of consecutive actors; no validation speakers, and whether the "
-    "last or the best test epoch is printed is not said",
+    speaker_independent="yes",
+    note="5 folds of consecutive actors; no validation speakers; the text does not "
+    "state whether the last or the best test epoch is printed",
 )
 PEER_IEMOCAP = Setting(
     labels="iemocap-4",
     classes=4,
-    independent="yes",
-    remark="leave one session out; a validation list that was not published",
+    speaker_independent="yes",
+    note="leave one session out; the list of validation clips was not published",
 )
 
 OWN = "MultiMAE-DER"
@@ -129,7 +134,7 @@ HICMAE = "Sun et al., HiCMAE, 2024"
 AVF = "Wu et al., AVF-MAE++, CVPR 2025, main table"
 VQ_OWN = "Sadok et al., VQ-MAE-AV, best head"
 
-# Method, modality, UAR, WAR, setting: the paper's columns, in the paper's order.
+# Columns in the paper's order: method, modality, UAR, WAR, setting.
 _Row = tuple[str, Literal["A", "V", "A+V"], float | None, float, Setting]
 TABLE_1: tuple[_Row, ...] = (
     ("AV-LSTM", "A+V", None, 65.80, UNKNOWN),
@@ -222,4 +227,4 @@ ROWS = tuple(
     )
     for row in table
 ) + tuple(_published(*peer) for peer in PEERS)
-"""Every row known here."""
+"""All published results."""

@@ -1,9 +1,4 @@
-"""TODO."""
-
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
+"""Layout of tables that do not go to a terminal."""
 
 PLAIN_WIDTH = 100
-"""Columns of a table in a log file."""
+"""Width in columns of a table in a log file."""

@@ -1,4 +1,4 @@
-"""Memory of this process: kept for the next step, and told apart when it is short."""
+"""Memory of this process: reuse of freed memory, and detection of its exhaustion."""
 
 import ctypes
 import sys
@@ -10,11 +10,12 @@ KEEP_BYTES = 2**31 - 1
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep what is freed for what is asked for next.
+    """Make glibc keep freed memory for the next allocation.
 
-    Tensors of a step are hundreds of megabytes, and as many in the next step. By
-    default glibc gives each back to the system, which clears every page anew: on a
-    CPU that took half the time of a step of a small encoder. Elsewhere nothing changes.
+    The tensors of a step take hundreds of megabytes, and those of the next step take as
+    many. By default glibc returns the memory to the system after each step, and the
+    system clears every page again. On a CPU that took half the time of a step of a
+    small encoder. On systems without glibc this does nothing.
     """
     if not sys.platform.startswith("linux"):
         return
@@ -25,7 +26,7 @@ def keep_freed_memory() -> None:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Tell if an error of torch or Python is about memory, the device's or ours."""
+    """Return whether an error of torch or Python means that memory was exhausted."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
     text = str(error)

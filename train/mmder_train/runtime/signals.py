@@ -1,4 +1,4 @@
-"""TODO."""
+"""Signals that ask a run to stop after the current step."""
 
 import signal
 import threading
@@ -11,37 +11,37 @@ from mmder_store.errors import MmderError
 
 
 class TrainingInterruptedError(MmderError):
-    """The user or the machine asked to stop, and what was learnt is saved."""
+    """The run was asked to stop, and its training state is saved."""
 
     signal: int = signal.SIGTERM
 
 
 @dataclass(kw_only=True, slots=True)
 class StopRequest:
-    """Whether the run was asked to stop."""
+    """Signal that asked the run to stop, if there was one."""
 
     signal: int | None = None
 
 
 @contextmanager
 def stop_on_signal() -> Iterator[StopRequest]:
-    """Turn SIGTERM and the first Ctrl-C into a question that the next step answers.
+    """Record SIGTERM or the first Ctrl-C, so that training stops after its step.
 
-    A second Ctrl-C stops at once.
+    A second Ctrl-C stops at once. Outside of the main thread no signal is recorded.
     """
-    asked = StopRequest()
+    request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
-        yield asked
+        yield request
         return
 
-    def note(number: int, _: FrameType | None) -> None:
-        if number == signal.SIGINT and asked.signal is not None:
+    def record(number: int, _: FrameType | None) -> None:
+        if number == signal.SIGINT and request.signal is not None:
             raise KeyboardInterrupt
-        asked.signal = number
+        request.signal = number
 
-    before = {s: signal.signal(s, note) for s in (signal.SIGTERM, signal.SIGINT)}
+    handlers = {s: signal.signal(s, record) for s in (signal.SIGTERM, signal.SIGINT)}
     try:
-        yield asked
+        yield request
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -1,4 +1,4 @@
-"""A fold that is not finished, on disk: it goes on where it was, to the last digit."""
+"""Save and resume a partly trained fold, bit for bit."""
 
 import json
 import re
@@ -21,119 +21,127 @@ from mmder_train.training.train_state import TrainState
 
 @dataclass(kw_only=True, slots=True)
 class Checkpoint:
-    """Where one fold is kept while it is learnt.
+    """Files that hold the training state of one fold.
 
-    A JSON file says how far the fold is and which file holds its tensors; it is renamed
-    into place after them, so that the two always belong together. Each process of a
-    group keeps its own: their random numbers differ.
+    A JSON file holds the progress of the fold and names the file of its tensors. It is
+    renamed into place after that file is complete, so that the two always match. Each
+    process has files of its own, because the processes draw different random numbers.
     """
 
     path: Path
-    """Of the JSON, without its ending."""
+    """Path of the JSON file without its suffix."""
     identity: dict[str, Any]
-    """What the run is of; a checkpoint of another one is refused."""
-    every_s: float
-    stop_request: "StopRequest"
+    """Identity of the run. A checkpoint of another run is rejected."""
+    save_every_s: float
+    """Seconds between two checkpoints."""
+    stop_request: StopRequest
+    """Request that is checked after each step."""
     world: WorldInfo = SINGLE_PROCESS
-    _saved: float = field(default_factory=time.monotonic)
+    """Processes that train together."""
+    _saved_s: float = field(default_factory=time.monotonic)
 
     @property
-    def _name(self) -> Path:
+    def _json_path(self) -> Path:
         rank = f"-{self.world.rank}" if self.world.world_size > 1 else ""
         return self.path.with_name(f"{self.path.name}{rank}.json")
 
-    def load(self, learner: TrainState) -> bool:
-        """Let the learner go on where it was; tell if there was anything.
+    def load(self, state: TrainState) -> bool:
+        """Restore the state from the checkpoint, and return whether there was one.
 
         Raises:
-            SettingsError: If what is there is not of this run, or damaged.
+            SettingsError: If the checkpoint is damaged or belongs to another run.
         """
-        found = self._read()
-        # All go on, or all begin: a kill may fall between two of their files.
-        steps = self.world.all_gather(found[1]["step"] if found else -1)
-        if found is None or len(set(steps)) > 1:
+        saved = self._read()
+        # A kill may fall between the files of two processes. Unless all processes are
+        # at the same step, all of them start from the beginning.
+        steps = self.world.all_gather(saved[1]["step"] if saved else -1)
+        if saved is None or len(set(steps)) > 1:
             return False
         try:
-            learner.load_state_dict(*found)
+            state.load_state_dict(*saved)
         except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
-            what = f"is of another model ({_short(error)})"
-            raise self._bad(what) from error
+            problem = f"is of another model ({_short(error)})"
+            raise self._error(problem) from error
         return True
 
     def _read(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
         try:
-            told = json.loads(self._name.read_text(encoding="utf-8"))
-            file = str(told["tensors"])
-            int(told["step"])
-            wrong = ""
+            facts = json.loads(self._json_path.read_text(encoding="utf-8"))
+            file = str(facts["tensors"])
+            int(facts["step"])
+            problem = ""
             if Path(file).name != file:
-                wrong = f"names a file elsewhere ({file})"
-            elif told["of"] != digest(self.identity):
-                wrong = "is of a run with other settings"
-            if not wrong:
-                return load_file(self._name.with_name(file)), told
+                problem = f"names a file in another folder ({file})"
+            elif facts["of"] != digest(self.identity):
+                problem = "is of a run with other settings"
+            if not problem:
+                return load_file(self._json_path.with_name(file)), facts
         except FileNotFoundError as error:
-            if error.filename and Path(error.filename) == self._name:
+            if error.filename and Path(error.filename) == self._json_path:
                 return None
-            wrong = "lacks its tensors"
+            problem = "lacks its tensors"
         except (ValueError, KeyError, TypeError, SafetensorError) as error:
-            wrong = f"cannot be read ({_short(error)})"
-        raise self._bad(wrong)
+            problem = f"cannot be read ({_short(error)})"
+        raise self._error(problem)
 
-    def _bad(self, what: str) -> SettingsError:
+    def _error(self, problem: str) -> SettingsError:
         return SettingsError(
-            f"checkpoint {self._name}: {what}. Delete it to learn this fold anew."
+            f"checkpoint {self._json_path}: {problem}. Delete it to train this fold "
+            "from the beginning."
         )
 
-    def after_step(self, learner: TrainState) -> None:
-        """Save if it is time to.
+    def after_step(self, state: TrainState) -> None:
+        """Save the state if a checkpoint is due or the run shall stop.
 
         Raises:
-            StoppedError: If the run was asked to stop; it is saved.
+            TrainingInterruptedError: If the run was asked to stop. The state is saved.
         """
         # All processes save and stop after the same step.
         number = self.world.all_reduce_max(self.stop_request.signal or 0)
-        due = time.monotonic() - self._saved > self.every_s
+        due = time.monotonic() - self._saved_s > self.save_every_s
         if self.world.all_reduce_max(number or due):
-            self.save(learner)
+            self.save(state)
         if number:
-            stopped = TrainingInterruptedError(
-                f"stopped after step {learner.step} of this fold, which is saved: the "
-                "same command goes on from there"
+            interrupted = TrainingInterruptedError(
+                f"stopped after step {state.step} of this fold, which is saved. Run "
+                "the same command to resume."
             )
-            stopped.signal = number
-            raise stopped
+            interrupted.signal = number
+            raise interrupted
 
-    def save(self, learner: TrainState) -> None:
-        """Write all that the learner is."""
-        tensors, facts = learner.state_dict()
-        name = self._name
-        file = name.with_name(f"{name.stem}-{learner.step}.safetensors")
-        with atomic_write(file) as draft:
+    def save(self, state: TrainState) -> None:
+        """Write the complete state, and delete older files of this process."""
+        tensors, facts = state.state_dict()
+        json_path = self._json_path
+        tensor_path = json_path.with_name(f"{json_path.stem}-{state.step}.safetensors")
+        with atomic_write(tensor_path) as draft:
             save_file(tensors, draft)
-        write_json(name, facts | {"tensors": file.name, "of": digest(self.identity)})
-        for old in self._files():
-            if old not in (name, file):
-                old.unlink()
-        self._saved = time.monotonic()
+        write_json(
+            json_path,
+            facts | {"tensors": tensor_path.name, "of": digest(self.identity)},
+        )
+        for file in self._files():
+            if file not in (json_path, tensor_path):
+                file.unlink()
+        self._saved_s = time.monotonic()
 
     def delete(self) -> None:
-        """Remove what is not needed any more: the fold is finished."""
-        name = self._name
-        name.unlink(missing_ok=True)
-        for old in self._files():
-            old.unlink()
-        if name.parent.is_dir() and not any(name.parent.iterdir()):
-            name.parent.rmdir()
+        """Delete the files of this process. The fold is finished."""
+        json_path = self._json_path
+        json_path.unlink(missing_ok=True)
+        for file in self._files():
+            file.unlink()
+        if json_path.parent.is_dir() and not any(json_path.parent.iterdir()):
+            json_path.parent.rmdir()
 
     def _files(self) -> list[Path]:
-        """List what this process keeps of the fold, and drafts that a kill left of it.
+        """List the files of this process and fold, and drafts of them left by a kill.
 
-        Others of the group may be writing theirs.
+        Other processes may be writing theirs at the same time.
         """
-        name = self._name
-        own = rf"(\.\d+\.)?{re.escape(name.stem)}(-\d+\.safetensors|\.json)"
-        return [f for f in name.parent.glob("*") if re.fullmatch(own, f.name)]
+        json_path = self._json_path
+        own = rf"(\.\d+\.)?{re.escape(json_path.stem)}(-\d+\.safetensors|\.json)"
+        return [f for f in json_path.parent.glob("*") if re.fullmatch(own, f.name)]
 
 
 def _short(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""TODO."""
+"""Batched inference over all processes."""
 
 from collections.abc import Iterable
 
@@ -9,33 +9,39 @@ from torch import Tensor, nn
 from mmder_train.runtime.device import mixed_precision
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 
-Inputs = Iterable[tuple[Tensor, Tensor]]
-"""Positions of a batch's clips, and what the model takes of them."""
+InputBatches = Iterable[tuple[Tensor, Tensor]]
+"""Batches as pairs: positions of the clips, and the input of the model."""
 
 
 @torch.inference_mode()
 def collect_outputs(
     model: nn.Module,
-    batches: Inputs,
+    batches: InputBatches,
     *,
     device: torch.device,
-    group: WorldInfo = SINGLE_PROCESS,
+    world: WorldInfo = SINGLE_PROCESS,
 ) -> tuple[Int64[Tensor, " clip"], Float[Tensor, "clip out"]]:
-    """Give the positions of clips, ascending, and what the model makes of them.
+    """Return the positions of the clips in ascending order, and their outputs.
 
-    Both are on the CPU. Of several processes, each applies the model to its own
-    batches, and all get all; a clip that two of them had counts once.
+    Both are on the CPU. Each process applies the model to its own batches and receives
+    the outputs of all processes. A clip that two processes have is returned once.
+
+    Args:
+        model: An encoder, a head or both. It is set to evaluation mode.
+        batches: Batches of this process.
+        device: Device of the model.
+        world: Processes that share the batches.
     """
     model.eval()
-    found = []
+    pairs = []
     for positions, batch in batches:
         with mixed_precision(device):
-            result = model(batch)
-        found.append((positions, result.float().cpu()))
-    every = [pair for own in group.all_gather(found) for pair in own]
-    index, out = (torch.cat(side) for side in zip(*every, strict=True))
+            output = model(batch)
+        pairs.append((positions, output.float().cpu()))
+    gathered = [pair for own in world.all_gather(pairs) for pair in own]
+    index, outputs = (torch.cat(side) for side in zip(*gathered, strict=True))
     order = index.argsort(stable=True)
     index = index[order]
     first = torch.ones_like(index, dtype=torch.bool)
     first[1:] = index[1:] != index[:-1]
-    return index[first], out[order][first]
+    return index[first], outputs[order][first]

@@ -1,4 +1,4 @@
-"""The optimiser and its learning rate as a function of the step (pure)."""
+"""AdamW with weight decay by parameter, and learning rate schedules by step."""
 
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +10,8 @@ from timm.optim import (  # type: ignore[attr-defined]
 from timm.scheduler.cosine_lr import CosineLRScheduler
 from torch import nn, optim
 
-PATCHES = "patch_embed.proj.weight"
+PATCH_PROJECTION = "patch_embed.proj.weight"
+"""Suffix of the parameter that projects patches to tokens."""
 
 
 def create_optimizer(
@@ -18,25 +19,26 @@ def create_optimizer(
     *,
     lr: float,
     weight_decay: float,
-    patch_rate: float = 1.0,
+    patch_lr_scale: float = 1.0,
     layer_decay: float = 1.0,
 ) -> optim.AdamW:
-    """Give AdamW over what of the model learns.
+    """Return AdamW over the trainable parameters of a model.
 
-    Biases and norms do not decay, nor what a module names in `no_weight_decay`.
+    Biases, norms and the parameters named by a module's `no_weight_decay` are not
+    decayed.
 
     Args:
         model: An encoder, a head or both.
-        lr: Highest rate.
-        weight_decay: Of all others.
-        patch_rate: Share of the rate that the projection of patches takes. A step of
-            Adam moves each weight alike, and so the sum over a patch by as much as
-            the patch has pixels that are alike: large smooth patches want far less.
-            The scheduler of timm multiplies by it.
-        layer_decay: Share of the rate of the layer above that each layer takes, from
-            the head (1) down to the patches (BEiT, arXiv 2106.08254).
+        lr: Highest learning rate.
+        weight_decay: Weight decay of all other parameters.
+        patch_lr_scale: Factor on the learning rate of the patch projection. A step of
+            Adam moves each weight by the same amount. Over a patch whose pixels are
+            alike these moves add up, so large smooth patches need a far lower rate.
+            timm's scheduler applies the factor.
+        layer_decay: Learning rate of a layer relative to the layer above it, from the
+            head (1) down to the patches (BEiT, arXiv 2106.08254).
     """
-    kept = {
+    no_decay = {
         f"{name}.{parameter}" if name else parameter
         for name, module in model.named_modules()
         if hasattr(module, "no_weight_decay")
@@ -45,51 +47,62 @@ def create_optimizer(
     groups: list[dict[str, Any]]
     if layer_decay == 1:
         groups = param_groups_weight_decay(
-            model, weight_decay, no_weight_decay_list=kept
+            model, weight_decay, no_weight_decay_list=no_decay
         )
     else:
         groups = param_groups_layer_decay(
-            model, weight_decay, no_weight_decay_list=kept, layer_decay=layer_decay
+            model, weight_decay, no_weight_decay_list=no_decay, layer_decay=layer_decay
         )
-    if patch_rate != 1:
-        slow = {id(p) for n, p in model.named_parameters() if n.endswith(PATCHES)}
-        groups = [
-            {
-                **group,
-                "params": [p for p in group["params"] if (id(p) in slow) == scaled],
-                "lr_scale": group.get("lr_scale", 1.0) * (patch_rate if scaled else 1),
-            }
-            for group in groups
-            for scaled in (False, True)
-        ]
-        groups = [group for group in groups if group["params"]]
+    if patch_lr_scale != 1:
+        groups = _scale_patch_lr(model, groups, patch_lr_scale)
     return optim.AdamW(groups, lr=lr, fused=True)
 
 
+def _scale_patch_lr(
+    model: nn.Module, groups: list[dict[str, Any]], scale: float
+) -> list[dict[str, Any]]:
+    """Return the groups, with patch projections in groups of their own."""
+    patches = {
+        id(p) for n, p in model.named_parameters() if n.endswith(PATCH_PROJECTION)
+    }
+    split = [
+        {
+            **group,
+            "params": [p for p in group["params"] if (id(p) in patches) == scaled],
+            "lr_scale": group.get("lr_scale", 1.0) * (scale if scaled else 1),
+        }
+        for group in groups
+        for scaled in (False, True)
+    ]
+    return [group for group in split if group["params"]]
+
+
 def constant_lr(_: int) -> None:
-    """Leave the rate as it is."""
+    """Leave the learning rate unchanged."""
 
 
 def warmup_cosine(
-    optimiser: optim.Optimizer, *, steps: int, warm_up: float
+    optimizer: optim.Optimizer, *, steps: int, warmup: float
 ) -> Callable[[int], None]:
-    """Give what sets the rate before a step: a straight climb, then half a cosine.
+    """Return a function that sets the learning rate before a step.
+
+    The learning rate rises linearly, then follows half a cosine.
 
     Args:
-        optimiser: Its rate is the highest.
-        steps: Steps of the whole run.
-        warm_up: Share of them in which the rate climbs.
+        optimizer: Its learning rate is the highest of the schedule.
+        steps: Number of steps of the fold.
+        warmup: Fraction of the steps in which the learning rate rises.
     """
     scheduler = CosineLRScheduler(
-        optimiser,
+        optimizer,
         t_initial=steps,
-        warmup_t=int(steps * warm_up),
+        warmup_t=int(steps * warmup),
         warmup_lr_init=0.0,
         t_in_epochs=False,
     )
 
-    def set_rate(step: int) -> None:
-        # Counted from 1, or the first step would be taken with a rate of 0.
+    def set_lr(step: int) -> None:
+        # Counted from 1, or the learning rate of the first step would be 0.
         scheduler.step_update(min(step + 1, steps - 1))
 
-    return set_rate
+    return set_lr

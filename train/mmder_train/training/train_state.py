@@ -1,4 +1,4 @@
-"""A model while it learns: one step of the optimiser, and all that a step changes."""
+"""Training state: a model, its optimizer and its progress, and one optimizer step."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping
@@ -25,82 +25,83 @@ RANDOM_PREFIX = "random."
 
 
 class NonFiniteLossError(MmderError):
-    """The loss of a step is no number."""
+    """The loss of a step is infinite or not a number."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MicroBatch:
-    """Clips that pass the model at once: a step's batch, or a share of it."""
+    """Clips that go through the model together: a step's batch, or a part of it."""
 
     x: Tensor
-    """What the model takes."""
+    """Input of the model."""
     target: Tensor
-    """Classes, or each clip's share in every class where clips are mixed."""
+    """Class of each clip, or the weight of every class if clips are mixed."""
     counts: bool = True
     """False for a clip that only keeps this process in step with the others."""
 
 
 @dataclass(kw_only=True, slots=True)
 class TrainState:
-    """A model, its optimiser, and how far they are."""
+    """A model, its optimizer, and their progress."""
 
     model: nn.Module
     optimizer: optim.Optimizer
     set_lr: Callable[[int], None]
-    """Called with the number of each step, from 0."""
+    """Function that sets the learning rate, called with each step's number from 0."""
     device: torch.device
     world: WorldInfo = SINGLE_PROCESS
     label_smoothing: float = 0.0
     clip_grad: float = 0.0
-    """Longest gradient; 0 for any."""
+    """Maximum gradient norm. 0 disables clipping."""
     ema: ModelEmaV3 | None = None
-    """Mean of the weights over the steps; tested in their place."""
+    """Exponential moving average of the weights, evaluated instead of the model."""
     step: int = 0
-    """Steps taken."""
+    """Number of steps taken."""
     loss_sum: float = 0.0
-    """Over the clips of this epoch."""
+    """Sum of the losses of this process's clips in the current epoch."""
     clips: int = 0
-    """Trained on in this epoch."""
+    """Number of this process's clips in the current epoch so far."""
     history: list[dict[str, Any]] = field(default_factory=list)
-    """One row an epoch."""
+    """One row per epoch."""
     best: dict[str, Tensor] = field(default_factory=dict)
-    """Weights of the epoch that was best in validation, on the CPU."""
+    """Weights of the epoch with the best validation score, on the CPU."""
     _wrapped: nn.Module | None = None
 
     def __post_init__(self) -> None:
-        """Let several processes share their gradients."""
+        """Wrap the model if several processes share their gradients."""
         if self.world.world_size > 1:
             gpu = self.device.type == "cuda"
             self._wrapped = DistributedDataParallel(
                 self.model,
                 device_ids=[self.device.index] if gpu else None,
-                # Regions' last block has layers that its read-out does not use.
+                # With region pooling, layers of the last block are not used.
                 find_unused_parameters=getattr(self.model, "has_unused", False),
             )
 
     @property
     def eval_model(self) -> nn.Module:
-        """The weights that are tested: the mean's where there is one."""
+        """The evaluated model: the EMA copy if EMA is on."""
         return self.model if self.ema is None else self.ema.module
 
-    def train_step(self, parts: Iterator[MicroBatch], *, clips: int) -> float:
-        """Take one step; give the mean loss of this process's clips.
+    def train_step(self, micro_batches: Iterator[MicroBatch], *, clips: int) -> float:
+        """Take one optimizer step, and return the mean loss of this process's clips.
 
         Paper: IV-B3, "sparse categorical cross-entropy".
 
         Args:
-            parts: This process's clips; gradients are summed over them, so that they
-                need not fit the memory at once.
-            clips: Clips of the step, in all processes.
+            micro_batches: Clips of this process. Gradients are summed over the
+                micro-batches, so that the clips need not fit in memory at once.
+            clips: Number of clips of the step in all processes.
 
         Raises:
-            NotANumberError: If the loss is none; the weights are as before.
+            NonFiniteLossError: If the loss is infinite or NaN. The weights are
+                unchanged.
         """
         self.model.train()
         self.set_lr(self.step)
-        total, own = self._gradients(parts, clips)
-        if not math.isfinite(total):
-            msg = f"the loss is {total}"
+        loss_sum, own_clips = self._accumulate_gradients(micro_batches, clips)
+        if not math.isfinite(loss_sum):
+            msg = f"the loss is {loss_sum}"
             raise NonFiniteLossError(msg)
         if self.clip_grad:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad)
@@ -108,43 +109,53 @@ class TrainState:
         if self.ema is not None:
             self.ema.update(self.model, step=self.step)
         self.step += 1
-        self.loss_sum += total
-        self.clips += own
-        return total / max(own, 1)
+        self.loss_sum += loss_sum
+        self.clips += own_clips
+        return loss_sum / max(own_clips, 1)
 
-    def _gradients(self, parts: Iterator[MicroBatch], clips: int) -> tuple[float, int]:
-        """Sum gradients of the mean loss over parts; give its sum, and own clips."""
+    def _accumulate_gradients(
+        self, micro_batches: Iterator[MicroBatch], clips: int
+    ) -> tuple[float, int]:
+        """Add up the gradients of the mean loss over the micro-batches.
+
+        Returns:
+            Sum of the losses of this process's clips, and their number.
+        """
         self.optimizer.zero_grad(set_to_none=True)
         model = self._wrapped or self.model
-        total, own = torch.zeros((), device=self.device), 0
-        part = next(parts)
-        while part is not None:
-            following = next(parts, None)
-            # Processes exchange gradients once a step, with the last part.
+        loss_sum, own_clips = torch.zeros((), device=self.device), 0
+        micro_batch = next(micro_batches)
+        while micro_batch is not None:
+            following = next(micro_batches, None)
+            # Processes exchange gradients once per step, with the last micro-batch.
             waits = following is not None and isinstance(model, DistributedDataParallel)
             with model.no_sync() if waits else nullcontext():  # type: ignore[operator]
                 with mixed_precision(self.device):
-                    logits = model(part.x)
+                    logits = model(micro_batch.x)
+                target = micro_batch.target
                 loss = functional.cross_entropy(
                     logits.float(),
-                    part.target,
-                    # Shares of mixed clips are smoothed when they are mixed.
+                    target,
+                    # Targets of mixed clips are smoothed when the clips are mixed.
                     label_smoothing=(
-                        0.0 if part.target.is_floating_point() else self.label_smoothing
+                        0.0 if target.is_floating_point() else self.label_smoothing
                     ),
                     reduction="sum",
-                ) * float(part.counts)
-                # Of the mean over all processes, which share means of gradients.
+                ) * float(micro_batch.counts)
+                # DistributedDataParallel averages over processes; the factor turns
+                # that average of sums into the mean over all clips of the step.
                 (loss * (self.world.world_size / clips)).backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
-            own += len(part.target) * part.counts
-            part = following  # type: ignore[assignment]
-        return total.item(), own
+            loss_sum += loss.detach()
+            own_clips += len(target) * micro_batch.counts
+            micro_batch = following  # type: ignore[assignment]
+        return loss_sum.item(), own_clips
 
-    def fits(self, parts: Iterator[MicroBatch], *, clips: int) -> bool:
-        """Tell if the gradients of a step fit the memory; no step is taken."""
+    def fits_in_memory(
+        self, micro_batches: Iterator[MicroBatch], *, clips: int
+    ) -> bool:
+        """Return whether the gradients of a step fit in memory. No step is taken."""
         try:
-            self._gradients(parts, clips)
+            self._accumulate_gradients(micro_batches, clips)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -154,7 +165,7 @@ class TrainState:
         return True
 
     def end_epoch(self) -> float:
-        """Give the mean loss of the epoch's clips in all processes; begin the next."""
+        """Return the epoch's mean loss over all processes, and start the next epoch."""
         loss = self.world.all_reduce_sum(self.loss_sum) / self.world.all_reduce_sum(
             self.clips
         )
@@ -162,56 +173,58 @@ class TrainState:
         return loss
 
     def save_best(self) -> None:
-        """Remember the weights as they are."""
-        state = self.eval_model.state_dict()
-        self.best = {name: t.detach().cpu().clone() for name, t in state.items()}
+        """Copy the current evaluated weights to `best`."""
+        weights = self.eval_model.state_dict()
+        self.best = {name: t.detach().cpu().clone() for name, t in weights.items()}
 
     def restore_best(self) -> None:
-        """Take the weights that were remembered; the last ones if none were."""
+        """Load the weights in `best`. Keep the last ones if none were saved."""
         if self.best:
             self.eval_model.load_state_dict(self.best)
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Give all that a step changes: tensors by name, and what JSON holds."""
-        found = {MODEL_PREFIX + name: t for name, t in self.model.state_dict().items()}
+        """Return everything that a step changes: tensors by name, and JSON values."""
+        tensors = {
+            MODEL_PREFIX + name: t for name, t in self.model.state_dict().items()
+        }
         if self.ema is not None:
-            inner = self.ema.module.state_dict()
-            found |= {EMA_PREFIX + name: t for name, t in inner.items()}
-        found |= {BEST_PREFIX + name: t for name, t in self.best.items()}
-        for number, kept in self.optimizer.state_dict()["state"].items():
-            found |= {
-                f"{OPTIMIZER_PREFIX}{number}.{name}": t for name, t in kept.items()
+            ema = self.ema.module.state_dict()
+            tensors |= {EMA_PREFIX + name: t for name, t in ema.items()}
+        tensors |= {BEST_PREFIX + name: t for name, t in self.best.items()}
+        for number, values in self.optimizer.state_dict()["state"].items():
+            tensors |= {
+                f"{OPTIMIZER_PREFIX}{number}.{name}": t for name, t in values.items()
             }
-        found[RANDOM_PREFIX + "cpu"] = torch.get_rng_state()
+        tensors[RANDOM_PREFIX + "cpu"] = torch.get_rng_state()
         if self.device.type == "cuda":
-            found[RANDOM_PREFIX + "cuda"] = torch.cuda.get_rng_state(self.device)
+            tensors[RANDOM_PREFIX + "cuda"] = torch.cuda.get_rng_state(self.device)
         facts = {
             "step": self.step,
-            # As text that keeps every digit.
+            # As hexadecimal text, which keeps every bit.
             "loss_sum": self.loss_sum.hex(),
             "clips": self.clips,
             "history": self.history,
         }
-        return {k: t.detach().cpu().contiguous() for k, t in found.items()}, facts
+        return {k: t.detach().cpu().contiguous() for k, t in tensors.items()}, facts
 
     def load_state_dict(
         self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
     ) -> None:
-        """Become what `state` told of.
+        """Restore a state returned by `state_dict`.
 
         Raises:
-            KeyError, ValueError, RuntimeError: If it is of another model.
+            KeyError, ValueError, RuntimeError: If the state is of another model.
         """
-        self.model.load_state_dict(with_prefix(MODEL_PREFIX, tensors))
+        self.model.load_state_dict(select_prefix(MODEL_PREFIX, tensors))
         if self.ema is not None:
-            self.ema.module.load_state_dict(with_prefix(EMA_PREFIX, tensors))
-        self.best = with_prefix(BEST_PREFIX, tensors)
-        kept: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in with_prefix(OPTIMIZER_PREFIX, tensors).items():
-            number, _, what = name.partition(".")
-            kept.setdefault(int(number), {})[what] = tensor
+            self.ema.module.load_state_dict(select_prefix(EMA_PREFIX, tensors))
+        self.best = select_prefix(BEST_PREFIX, tensors)
+        optimizer: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in select_prefix(OPTIMIZER_PREFIX, tensors).items():
+            number, _, key = name.partition(".")
+            optimizer.setdefault(int(number), {})[key] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": kept, "param_groups": groups})
+        self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
         torch.set_rng_state(tensors[RANDOM_PREFIX + "cpu"])
         if self.device.type == "cuda":
             torch.cuda.set_rng_state(tensors[RANDOM_PREFIX + "cuda"], self.device)
@@ -221,7 +234,8 @@ class TrainState:
         self.history = list(facts["history"])
 
 
-def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def select_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names start with a prefix, which is removed."""
     return {
         k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)
     }

@@ -1,8 +1,10 @@
-"""Clips pass a model: epochs of learning, and one pass without. No options here."""
+"""Training loop: steps, validation after each epoch, early stopping and resuming."""
 
 import math
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,128 +18,149 @@ from mmder_train.training.checkpoint import Checkpoint
 from mmder_train.training.train_state import MicroBatch, NonFiniteLossError, TrainState
 
 MAX_NAMES = 8
-"""Clips of a step that a message names."""
+"""Maximum number of clips that a message names."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepBatch:
-    """One step's clips, as far as this process has them."""
+    """The clips of one step that belong to this process."""
 
     index: Int64[Tensor, " clip"]
     """Positions of the clips."""
     clips: int
-    """Clips of the step in all processes."""
-    parts: Callable[[int], Iterator[MicroBatch]]
-    """Gives them in as many parts as asked for, made one after the other."""
+    """Number of clips of the step in all processes."""
+    split: Callable[[int], Iterator[MicroBatch]]
+    """Function that yields the clips in a number of micro-batches, made one by one."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FitPlan:
-    """What is learnt in one fold, and when it ends."""
+    """Batches of one fold, and the conditions that end its training."""
 
     epoch_batches: Callable[[int, int], Iterable[StepBatch]]
-    """Gives the steps of an epoch, from 0, after so many of them."""
+    """Function that yields the steps of an epoch: `epoch_batches(epoch, first_step)`.
+    Both are counted from 0."""
     steps_per_epoch: int
-    """Steps of an epoch."""
     epochs: int
-    micro_batches: int = 1
-    """A step's clips pass in so many parts."""
+    grad_accum_steps: int = 1
+    """Number of micro-batches per step."""
     validate: Callable[[nn.Module], Mapping[str, float]] = lambda _: {}
-    """Gives ``val_uar`` and whatever else is worth a row's column."""
+    """Function that returns ``val_uar`` and other scores for the epoch's row."""
     patience: int = 0
-    """Epochs without a better ``val_uar`` after which it ends; 0 for none."""
+    """Number of epochs without a better ``val_uar`` after which training ends. 0
+    disables early stopping."""
     clip_ids: Sequence[str]
+    """Names of all clips, for messages."""
 
 
 def fit(
-    learner: TrainState,
-    course: FitPlan,
+    state: TrainState,
+    plan: FitPlan,
     *,
     progress: Progress,
     checkpoint: Checkpoint | None = None,
 ) -> None:
-    """Learn to the end, from wherever the learner is.
+    """Train to the last epoch, resuming from the current state.
 
-    With validation, the weights of the epoch with the best ``val_uar`` are those that
-    the learner has in the end; the first of equal ones. Else the last epoch's.
+    With validation, the state ends with the weights of the epoch with the best
+    ``val_uar``, the first of equal ones. Without, it ends with those of the last epoch.
+
+    Args:
+        state: Model and optimizer.
+        plan: Batches and epochs.
+        progress: Receives each step and each epoch.
+        checkpoint: Files to resume from and to save to.
 
     Raises:
-        MmderError: If the loss is no number any more, or memory does not suffice.
-        StoppedError: If the run was asked to stop.
+        MmderError: If the loss is not finite, or the memory does not suffice.
+        TrainingInterruptedError: If the run was asked to stop.
     """
-    if checkpoint is not None and checkpoint.load(learner):
-        progress.log(f"goes on after epoch {len(learner.history)}, step {learner.step}")
-    while len(learner.history) < course.epochs and not should_stop_early(
-        learner, course
+    if checkpoint is not None and checkpoint.load(state):
+        progress.log(f"resuming after epoch {len(state.history)}, step {state.step}")
+    while len(state.history) < plan.epochs and not should_stop_early(
+        state.history, plan.patience
     ):
-        epoch = len(learner.history)
-        waiting = time.monotonic()
-        for lesson in course.epoch_batches(
-            epoch, learner.step - epoch * course.steps_per_epoch
+        epoch = len(state.history)
+        waiting_since = time.monotonic()
+        for step_batch in plan.epoch_batches(
+            epoch, state.step - epoch * plan.steps_per_epoch
         ):
-            waited_s = time.monotonic() - waiting
-            loss = _take(learner, lesson, course)
-            progress.step(clips=lesson.clips, loss=loss, waited_s=waited_s)
+            waited_s = time.monotonic() - waiting_since
+            with _explain_errors(state, step_batch, plan):
+                loss = state.train_step(
+                    step_batch.split(plan.grad_accum_steps), clips=step_batch.clips
+                )
+            progress.step(clips=step_batch.clips, loss=loss, waited_s=waited_s)
             if checkpoint is not None:
-                checkpoint.after_step(learner)
-            waiting = time.monotonic()
-        row: dict[str, Any] = {"epoch": epoch + 1, "loss": learner.end_epoch()}
-        row |= course.validate(learner.eval_model)
-        if "val_uar" in row and row["val_uar"] > _best(learner.history):
-            learner.save_best()
-        learner.history.append(row)
-        progress.epoch(row, rate=learner.optimizer.param_groups[-1]["lr"])
-    learner.restore_best()
+                checkpoint.after_step(state)
+            waiting_since = time.monotonic()
+        row: dict[str, Any] = {"epoch": epoch + 1, "loss": state.end_epoch()}
+        row |= plan.validate(state.eval_model)
+        if "val_uar" in row and row["val_uar"] > _best_uar(state.history):
+            state.save_best()
+        state.history.append(row)
+        progress.epoch(row, lr=state.optimizer.param_groups[-1]["lr"])
+    state.restore_best()
 
 
-def _best(history: Sequence[Mapping[str, float]]) -> float:
+def _best_uar(history: Sequence[Mapping[str, float]]) -> float:
     return max((row["val_uar"] for row in history), default=-math.inf)
 
 
-def should_stop_early(learner: TrainState, course: FitPlan) -> bool:
-    rows = learner.history
-    if not course.patience or not rows:
+def should_stop_early(history: Sequence[Mapping[str, float]], patience: int) -> bool:
+    """Return whether the last `patience` epochs brought no better ``val_uar``."""
+    if not patience or not history:
         return False
-    best = max(range(len(rows)), key=lambda i: (rows[i]["val_uar"], -i))
-    return len(rows) - 1 - best >= course.patience
+    best = max(range(len(history)), key=lambda i: (history[i]["val_uar"], -i))
+    return len(history) - 1 - best >= patience
 
 
-def _take(learner: TrainState, lesson: StepBatch, course: FitPlan) -> float:
+@contextmanager
+def _explain_errors(
+    state: TrainState, step_batch: StepBatch, plan: FitPlan
+) -> Iterator[None]:
+    """Translate a failed step into a message with a way out."""
     try:
-        return learner.train_step(
-            lesson.parts(course.micro_batches), clips=lesson.clips
-        )
+        yield
     except NonFiniteLossError as error:
-        names = [course.clip_ids[i] for i in lesson.index.tolist()]
-        more = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
+        names = [plan.clip_ids[i] for i in step_batch.index.tolist()]
+        rest = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
         msg = (
-            f"step {learner.step + 1}: {error}, with clips {', '.join(names[:MAX_NAMES])}"
-            f"{more}. A smaller --lr may help; if not, look at the store with "
+            f"step {state.step + 1}: {error}, with clips {', '.join(names[:MAX_NAMES])}"
+            f"{rest}. A smaller --lr may help. If not, check the store with "
             "mmder-prep verify."
         )
         raise MmderError(msg) from error
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-    # Outside of `except`, whose error would keep the memory.
-    raise MmderError(_what_fits(learner, lesson, course))
+        # The frames of the failed step hold its tensors until they are cleared.
+        traceback.clear_frames(error.__traceback__)
+        raise MmderError(_suggest_micro_batches(state, step_batch, plan)) from error
 
 
-def _what_fits(learner: TrainState, lesson: StepBatch, course: FitPlan) -> str:
-    """Try smaller parts of the step that did not fit, and say which do."""
-    own = len(lesson.index)
-    at_once = math.ceil(own / course.micro_batches)
-    said = f"out of memory: {at_once} clips at once do not fit"
-    parts = course.micro_batches * 2
-    while parts < 2 * own and learner.world.world_size == 1:
-        if learner.fits(lesson.parts(min(parts, own)), clips=lesson.clips):
+def _suggest_micro_batches(
+    state: TrainState, step_batch: StepBatch, plan: FitPlan
+) -> str:
+    """Try smaller micro-batches of a step that did not fit, and name those that do."""
+    own_clips = len(step_batch.index)
+    at_once = math.ceil(own_clips / plan.grad_accum_steps)
+    problem = f"out of memory: {at_once} clips at once do not fit"
+    steps = plan.grad_accum_steps * 2
+    while steps < 2 * own_clips and state.world.world_size == 1:
+        number = min(steps, own_clips)
+        if state.fits_in_memory(step_batch.split(number), clips=step_batch.clips):
             return (
-                f"{said}, {math.ceil(own / min(parts, own))} do. "
-                f"Say --grad-accum-steps {min(parts, own)}."
+                f"{problem}, {math.ceil(own_clips / number)} do. "
+                f"Use --grad-accum-steps {number}."
             )
-        parts *= 2
-    tried = ", nor does one" if learner.world.world_size == 1 and own > 1 else ""
+        steps *= 2
+    tried = (
+        ", and neither does one"
+        if state.world.world_size == 1 and own_clips > 1
+        else ""
+    )
     return (
-        f"{said}{tried}. Say --checkpoint-activations, a larger --grad-accum-steps, or a "
-        "smaller --encoder."
+        f"{problem}{tried}. Use --checkpoint-activations, a larger --grad-accum-steps, "
+        "or a smaller --encoder."
     )

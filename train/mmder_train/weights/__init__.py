@@ -1,16 +1,23 @@
-"""Weights of any source under the official names; no code from a file ever runs."""
+"""Pretrained weights of any known source, under the names of the official VideoMAE.
+
+No code from a weights file is ever run.
+"""
 
 from mmder_train.weights.load import load_weights
-from mmder_train.weights.matching import build_empty, compare, load_into
+from mmder_train.weights.matching import (
+    build_meta_encoder,
+    load_into,
+    match_weights,
+)
 from mmder_train.weights.native import save_weights, to_state_dict
 from mmder_train.weights.types import Weights
 
 __all__ = [
     "Weights",
-    "build_empty",
-    "compare",
+    "build_meta_encoder",
     "load_into",
-    "to_state_dict",
     "load_weights",
+    "match_weights",
     "save_weights",
+    "to_state_dict",
 ]

@@ -1,10 +1,10 @@
-"""The table of formats: how a source names the tensors of the official VideoMAE.
+"""Table of weight formats: how each source names the official VideoMAE tensors.
 
-A format is known by the name of its patch embedding; what stands before that name is
-the prefix of the encoder (``module.``, ``_orig_mod.``, ``encoder.``, ``backbone.``).
-A new format is one row. Names were read in the sources given with each row and, for
-Hugging Face, timm and the project itself, checked with the library; no published file
-was at hand.
+A format is recognized by the name of its patch embedding. The text before that name
+is the prefix of the encoder (``module.``, ``_orig_mod.``, ``encoder.``,
+``backbone.``). To add a format, add one row. The names were read from the source code
+cited with each row. For Hugging Face, timm and mmder itself they were also checked
+with the library. No published weights file was available.
 """
 
 import re
@@ -22,26 +22,30 @@ from mmder_train.weights.types import DECODER, RawCheckpoint, SourceInfo
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Format:
-    """One way to name tensors."""
+    """One naming scheme for the tensors of an encoder."""
 
     name: str
+    """Name of the format, shown to the user."""
     patch: str = "patch_embed.proj.weight"
     """End of the name of the patch embedding."""
     is_certain: bool = False
-    """Whether the kind of file tells the format, and not the patch embedding."""
+    """True if the type of file determines the format, not the patch embedding."""
     renames: tuple[tuple[str, str], ...] = ()
-    """What becomes what, once the prefix is gone."""
+    """Regular expressions and replacements, applied after removing the prefix."""
     dropped: tuple[tuple[str, str], ...]
-    """Beginnings of names that belong to no encoder, and why; {} is a head's size."""
+    """Regular expressions for the start of names outside the encoder, with the reason.
+
+    ``{}`` in a reason is the number of classes of a head.
+    """
     norm_eps: float = 1e-6
-    """Of its LayerNorms, where the file does not say."""
+    """LayerNorm epsilon, if the file does not state it."""
     image_norm: str = "imagenet"
-    """Of its pictures, where the file does not say."""
+    """Image normalization, if the file does not state it."""
     sibling_config: Callable[[Path], SourceInfo] | None = None
-    """Reads what lies in the folder beside the file."""
+    """Read the configuration files in the folder of the weights file."""
 
 
-LAST_NORM = "norm of the tokens in pre-training; the head norms their mean instead"
+LAST_NORM = "norm of the tokens in pre-training; the head normalizes their mean instead"
 HEAD_NORM = "norm before the head; every fold trains its own"
 HEAD = "head of {} classes; every fold trains its own"
 _OFFICIAL = (
@@ -52,17 +56,20 @@ _OFFICIAL = (
 )
 
 FORMATS = (
-    # The project's own, see own.py.
+    # Written by mmder itself, see native.py.
     Format(name="mmder", is_certain=True, dropped=_OFFICIAL),
     # See keras.py.
     Format(name="Keras VideoMAE", is_certain=True, dropped=_OFFICIAL, norm_eps=1e-5),
-    # See images.py; timm's own description of the model says epsilon and statistics.
+    # See timm_vit.py. Epsilon and image statistics come from the model in timm.
     Format(
         name="timm image ViT",
         is_certain=True,
         dropped=(
-            (r"(?:cls|reg|dist)_token$", "a token of no place in the picture"),
-            (r"pos_embed$", "positions of one picture; fixed ones of a clip instead"),
+            (r"(?:cls|reg|dist)_token$", "a token without a position in the image"),
+            (
+                r"pos_embed$",
+                "positions of one image; those of a clip replace them",
+            ),
             (r"norm\.", LAST_NORM),
             (r"fc_norm\.|attn_pool\.", HEAD_NORM),
             (r"head(?:_dist)?\.", HEAD),
@@ -71,8 +78,8 @@ FORMATS = (
     # MCG-NJU/VideoMAE modeling_pretrain.py and modeling_finetune.py; the same names in
     # OpenGVLab/VideoMAEv2 (its Hugging Face repositories too) and sunlicai/MAE-DFER.
     Format(name="VideoMAE", dropped=_OFFICIAL),
-    # transformers, models/videomae: to 4.x q_bias and v_bias, from 5.x also query.bias
-    # and value.bias. 1e-12 is its default of layer_norm_eps.
+    # transformers, models/videomae: q_bias and v_bias up to 4.x; query.bias and
+    # value.bias as well from 5.x. 1e-12 is its default of layer_norm_eps.
     Format(
         name="Hugging Face VideoMAE",
         patch="embeddings.patch_embeddings.projection.weight",
@@ -100,8 +107,8 @@ FORMATS = (
         norm_eps=1e-12,
         sibling_config=hf_config.read_config,
     ),
-    # ControlNet/MARLIN model/encoder.py and model/util.py: torch's LayerNorm as it is,
-    # and pictures divided by 255.
+    # ControlNet/MARLIN model/encoder.py and model/util.py: torch's default
+    # LayerNorm epsilon, and images divided by 255.
     Format(
         name="MARLIN",
         patch="patch_embedding.projection.weight",
@@ -128,7 +135,7 @@ FORMATS = (
             (r"\.mlp\.layers\.1\.", ".mlp.fc2."),
         ),
         dropped=(
-            (r"data_preprocessor\.", "statistics of its pictures"),
+            (r"data_preprocessor\.", "image statistics"),
             (r"norm\.", LAST_NORM),
             (r"fc_norm\.", HEAD_NORM),
             (r"cls_head\.", HEAD),
@@ -136,80 +143,86 @@ FORMATS = (
     ),
 )
 _WRAPPERS = r"(?:(?:module|model|_orig_mod|backbone)\.)*"
-_OF_ENCODER = re.compile(r"(?:^|\.)(?:blocks|layer)\.\d+\.|patch_embed")
+_ENCODER_NAME = re.compile(r"(?:^|\.)(?:blocks|layer)\.\d+\.|patch_embed")
 
 
-def detect_format(where: str, held: RawCheckpoint) -> tuple[Format, str]:
-    """Give the format and the encoder's prefix.
+def detect_format(name: str, checkpoint: RawCheckpoint) -> tuple[Format, str]:
+    """Return the format of a checkpoint and the prefix of its encoder.
 
     Raises:
-        WeightsError: If there is no patch embedding by a known name, or more than one.
+        WeightsError: If there is no patch embedding with a known name, or several.
     """
-    for form in FORMATS:
-        if form.is_certain != bool(held.format) or (
-            form.is_certain and form.name != held.format
+    for fmt in FORMATS:
+        if fmt.is_certain != bool(checkpoint.format) or (
+            fmt.is_certain and fmt.name != checkpoint.format
         ):
             continue
-        names = [
-            name
-            for name in held.tensors
-            if name == form.patch or name.endswith("." + form.patch)
+        matches = [
+            key
+            for key in checkpoint.tensors
+            if key == fmt.patch or key.endswith("." + fmt.patch)
         ]
-        if len(names) > 1:
+        if len(matches) > 1:
             msg = (
-                f"weights {where}: two encoders, or one under mixed prefixes "
-                f"({names[0]!r} and {names[1]!r}). Save the state_dict of one model."
+                f"weights {name}: two encoders, or one under mixed prefixes "
+                f"({matches[0]!r} and {matches[1]!r}). Save the state_dict of one "
+                "model."
             )
             raise WeightsError(msg)
-        if names:
-            return form, names[0].removesuffix(form.patch)
-    known = ", ".join(sorted({form.patch for form in FORMATS}))
+        if matches:
+            return fmt, matches[0].removesuffix(fmt.patch)
+    known = ", ".join(sorted({fmt.patch for fmt in FORMATS}))
+    first = ", ".join(map(repr, list(checkpoint.tensors)[:3]))
     msg = (
-        f"weights {where}: no video transformer of a known kind: {len(held.tensors)} "
-        f"tensors ({', '.join(map(repr, list(held.tensors)[:3]))} ...), none of them "
+        f"weights {name}: not a video transformer of a known format: "
+        f"{len(checkpoint.tensors)} tensors ({first} ...), expected one of them to be "
         f"{known}"
     )
     raise WeightsError(msg)
 
 
 def to_official_names(
-    where: str, held: RawCheckpoint
+    name: str, checkpoint: RawCheckpoint
 ) -> tuple[Format, dict[str, Tensor], Mapping[str, str]]:
-    """Give the format, tensors under the official names, and why what was left out.
+    """Rename the tensors of a checkpoint to the official names.
+
+    Returns:
+        The format, the tensors by their official name, and the reason for each tensor
+        that was dropped.
 
     Raises:
-        WeightsError: If the format is unknown, or names are mixed.
+        WeightsError: If the format is unknown, or if names are mixed.
     """
-    form, prefix = detect_format(where, held)
+    fmt, prefix = detect_format(name, checkpoint)
     tensors: dict[str, Tensor] = {}
-    left_out = dict(held.dropped)
-    for full, tensor in held.tensors.items():
-        inside = full.startswith(prefix)
-        name = full.removeprefix(prefix)
-        why = _why(form, name if inside else full, tensor)
-        if why is None and not inside:
-            if _OF_ENCODER.search(full):
+    dropped = dict(checkpoint.dropped)
+    for key, tensor in checkpoint.tensors.items():
+        has_prefix = key.startswith(prefix)
+        official = key.removeprefix(prefix)
+        reason = _drop_reason(fmt, official if has_prefix else key, tensor)
+        if reason is None and not has_prefix:
+            if _ENCODER_NAME.search(key):
                 msg = (
-                    f"weights {where}: names with the prefix {prefix!r} and without "
-                    f"it ({full!r}). Save the state_dict of one model again."
+                    f"weights {name}: names with the prefix {prefix!r} and without "
+                    f"it ({key!r}). Save the state_dict of one model again."
                 )
                 raise WeightsError(msg)
-            why = f"beside the encoder, which lies under {prefix!r}"
-        if why is not None:
-            left_out[full] = why
+            reason = f"outside the encoder, which is under {prefix!r}"
+        if reason is not None:
+            dropped[key] = reason
             continue
-        for old, new in form.renames:
-            name = re.sub(old, new, name)
-        if name in tensors:
-            msg = f"weights {where}: two tensors that are both {name!r} ({full!r})"
+        for pattern, replacement in fmt.renames:
+            official = re.sub(pattern, replacement, official)
+        if official in tensors:
+            msg = f"weights {name}: two tensors for {official!r} (second: {key!r})"
             raise WeightsError(msg)
-        tensors[name] = tensor
-    tensors, more = merge_qkv(tensors)
-    return form, tensors, left_out | more
+        tensors[official] = tensor
+    tensors, dropped_biases = merge_qkv(tensors)
+    return fmt, tensors, dropped | dropped_biases
 
 
-def _why(form: Format, name: str, tensor: Tensor) -> str | None:
-    for start, why in form.dropped:
-        if re.match(_WRAPPERS + f"(?:{start})", name):
-            return why.format(len(tensor) if tensor.ndim else 0)
+def _drop_reason(fmt: Format, name: str, tensor: Tensor) -> str | None:
+    for pattern, reason in fmt.dropped:
+        if re.match(_WRAPPERS + f"(?:{pattern})", name):
+            return reason.format(len(tensor) if tensor.ndim else 0)
     return None

@@ -1,4 +1,4 @@
-"""From what the user called it to weights under the official names."""
+"""Load weights from a file, a folder, the Hugging Face hub or timm."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -7,45 +7,47 @@ from mmder_train.models.registry import ENCODERS
 from mmder_train.models.videomae import PoolingConfig
 from mmder_train.weights import hub, readers, timm_vit
 from mmder_train.weights.formats import to_official_names
-from mmder_train.weights.matching import encoder_of
+from mmder_train.weights.matching import closest_encoder
 from mmder_train.weights.types import RawCheckpoint, SourceInfo, Weights
 
 
 def load_weights(spec: str | Path) -> Weights:
-    """Read weights of any known format.
+    """Load weights of any known format.
 
     Args:
         spec: A file, a folder, ``hf:OWNER/MODEL[/FILE]`` or ``timm:NAME[@FILE]``.
 
     Raises:
-        WeightsError: If there are none, or they are damaged, or of no known format.
+        WeightsError: If there are none, or if they are damaged or of an unknown
+            format.
     """
-    name, held = _read_checkpoint(spec)
-    form, tensors, left_out = to_official_names(name, held)
-    facts = held.facts
-    if form.sibling_config is not None:
-        facts = form.sibling_config(held.paths[0].parent)
-    if facts.unnamed_image_norm:
-        why = (
-            f"{facts.unnamed_image_norm} is none known here; {form.image_norm} instead"
+    name, checkpoint = _read_checkpoint(spec)
+    fmt, tensors, dropped = to_official_names(name, checkpoint)
+    info = checkpoint.source_info
+    if fmt.sibling_config is not None:
+        info = fmt.sibling_config(checkpoint.paths[0].parent)
+    if info.unnamed_image_norm:
+        reason = (
+            f"{info.unnamed_image_norm} is not a known normalization; "
+            f"{fmt.image_norm} is used instead"
         )
-        left_out = {**left_out, "statistics of its pictures": why}
-    found = Weights(
+        dropped = {**dropped, "image normalization": reason}
+    loaded = Weights(
         name=name,
-        format=form.name,
-        sha256=readers.sha256(held.paths),
+        format=fmt.name,
+        sha256=readers.sha256(checkpoint.paths),
         encoder="",
         tensors=tensors,
-        dropped=left_out,
+        dropped=dropped,
         readout=PoolingConfig(),
-        image_norm=facts.image_norm or form.image_norm,
-        facts=facts,
-        metadata=held.metadata,
+        image_norm=info.image_norm or fmt.image_norm,
+        source_info=info,
+        metadata=checkpoint.metadata,
     )
-    encoder = encoder_of(found)
-    asked = ENCODERS[encoder].readout if encoder else PoolingConfig()
+    encoder = closest_encoder(loaded)
+    default = ENCODERS[encoder].readout if encoder else PoolingConfig()
     return replace(
-        found, encoder=encoder, readout=_readout(facts, asked, form.norm_eps)
+        loaded, encoder=encoder, readout=_readout(info, default, fmt.norm_eps)
     )
 
 
@@ -59,9 +61,11 @@ def _read_checkpoint(spec: str | Path) -> tuple[str, RawCheckpoint]:
     return path.absolute().name, readers.read_checkpoint(path)
 
 
-def _readout(facts: SourceInfo, asked: PoolingConfig, epsilon: float) -> PoolingConfig:
+def _readout(
+    info: SourceInfo, default: PoolingConfig, norm_eps: float
+) -> PoolingConfig:
     return PoolingConfig(
-        norm_eps=epsilon if facts.norm_eps is None else facts.norm_eps,
-        pool=facts.pool or asked.pool,
-        pos_embed=asked.pos_embed if facts.pos_embed is None else facts.pos_embed,
+        norm_eps=norm_eps if info.norm_eps is None else info.norm_eps,
+        pool=info.pool or default.pool,
+        pos_embed=default.pos_embed if info.pos_embed is None else info.pos_embed,
     )

@@ -1,4 +1,4 @@
-"""What of some weights fits an encoder, and what does not."""
+"""Compare weights with an encoder, and load them into it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,211 +15,236 @@ from mmder_train.weights.types import Weights
 POSITIONS = "pos_embed"
 PATCH = "patch_embed.proj.weight"
 FLOATS = (torch.float32, torch.float16, torch.bfloat16, torch.float64)
-SAME_TABLE = 2e-3
-"""Between fixed positions and a file's: half precision rounds by up to 5e-4, and
-angles that were computed in single precision are off by up to 1e-4."""
+POSITION_TOLERANCE = 2e-3
+"""Maximum difference between the fixed positions and those in a file.
+
+Half precision rounds by up to 5e-4. Angles computed in single precision are off by up
+to 1e-4.
+"""
 MAX_NAMES = 3
+"""Maximum number of tensor names in an error message."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeightMatch:
-    """How the tensors of a source and of an encoder go together."""
+    """Result of comparing the tensors of a source with those of an encoder."""
 
     matched: tuple[str, ...]
+    """Names of tensors that can be loaded."""
     new: tuple[str, ...]
-    """Stay at random, as the user allowed."""
+    """Names of tensors that keep their random initialization, as the user allowed."""
     missing: tuple[str, ...]
-    other: tuple[str, ...]
-    """What is there and differs: shapes, kinds of number, pictures."""
-    homeless: tuple[str, ...]
-    """Tensors that the encoder has no place for."""
-    way_out: str
+    """Names of encoder tensors that the source lacks."""
+    mismatched: tuple[str, ...]
+    """Descriptions of differences in shape, dtype, image size or number of heads."""
+    unexpected: tuple[str, ...]
+    """Names of source tensors that the encoder does not have."""
+    advice: str
+    """Suggestion for the user if the weights do not fit."""
 
     @property
-    def whole(self) -> bool:
-        """Whether the encoder can be filled."""
-        return not (self.missing or self.other or self.homeless)
+    def is_complete(self) -> bool:
+        """True if the encoder can be loaded completely."""
+        return not (self.missing or self.mismatched or self.unexpected)
 
     def raise_if_incompatible(self, name: str) -> None:
-        """Stop unless the encoder can be filled.
+        """Raise an error unless the encoder can be loaded completely.
+
+        Args:
+            name: Name of the weights, for the message.
 
         Raises:
-            WeightsError: What does not fit of the weights `name`, and what to do.
+            WeightsError: With the differences and a suggestion, if there are any.
         """
-        if self.whole:
+        if self.is_complete:
             return
-        parts = [_short(list(self.other))] if self.other else []
-        if self.homeless:
-            parts.append("no place for " + _short([repr(n) for n in self.homeless]))
+        parts = [_shorten(list(self.mismatched))] if self.mismatched else []
+        if self.unexpected:
+            names = _shorten([repr(n) for n in self.unexpected])
+            parts.append(f"the encoder has no {names}")
         if self.missing:
-            parts.append("no tensor " + _short([repr(n) for n in self.missing]))
-        msg = f"weights {name}: {'; '.join(parts)}. {self.way_out}"
+            parts.append("no tensor " + _shorten([repr(n) for n in self.missing]))
+        msg = f"weights {name}: {'; '.join(parts)}. {self.advice}"
         raise WeightsError(msg)
 
 
-def _short(items: Sequence[str]) -> str:
-    more = len(items) - MAX_NAMES
+def _shorten(items: Sequence[str]) -> str:
+    hidden = len(items) - MAX_NAMES
     shown = ", ".join(items[:MAX_NAMES])
-    return f"{shown} and {more} more" if more > 0 else shown
+    return f"{shown} and {hidden} more" if hidden > 0 else shown
 
 
-def compare(
+def match_weights(
     encoder: nn.Module, weights: Weights, new_parts: Sequence[str] = ()
 ) -> WeightMatch:
-    """Compare every tensor of both sides.
+    """Compare every tensor of an encoder with every tensor of a source.
 
     Args:
-        encoder: On any device, also one without numbers (``meta``).
-        weights: From `load`.
-        new_parts: Names, or beginnings of names up to a dot, that may stay at random.
+        encoder: An encoder on any device. It may be on ``meta``, without values.
+        weights: Weights from `load_weights`.
+        new_parts: Tensor names, or starts of names up to a dot, that may keep their
+            random initialization.
 
     Raises:
-        WeightsError: If the encoder has no part of such a name.
+        WeightsError: If the encoder has no tensor that begins with such a name.
     """
-    want = encoder.state_dict()
+    expected = encoder.state_dict()
     for part in new_parts:
-        if part != POSITIONS and not any(_in(name, [part]) for name in want):
-            msg = f"--allow-missing {part}: no tensor of the encoder begins so"
+        if part != POSITIONS and not any(_is_in(name, [part]) for name in expected):
+            msg = f"--allow-missing {part}: no tensor of the encoder begins with it"
             raise WeightsError(msg)
-    found = dict(weights.tensors)
-    table = found.pop(POSITIONS, None)
-    other = {} if table is None else _positions(encoder, table)
-    missing = [name for name in want if name not in found]
-    for name in want.keys() & found.keys():
-        if text := _difference(name, found[name], want[name].shape):
-            other[name] = text
-    refused = {name: other[name] for name in other if not _in(name, new_parts)}
-    new = [n for n in want if (n in missing or n in other) and _in(n, new_parts)]
-    lacks = [name for name in missing if not _in(name, new_parts)]
-    homeless = sorted(found.keys() - want.keys())
-    pictures = _pictures(encoder, weights, new_parts)
+    loaded = dict(weights.tensors)
+    table = loaded.pop(POSITIONS, None)
+    differences = {} if table is None else _compare_positions(encoder, table)
+    absent = [name for name in expected if name not in loaded]
+    for name in expected.keys() & loaded.keys():
+        if text := _difference(name, loaded[name], expected[name].shape):
+            differences[name] = text
+    refused = {n: differences[n] for n in differences if not _is_in(n, new_parts)}
+    new = [
+        name
+        for name in expected
+        if (name in absent or name in differences) and _is_in(name, new_parts)
+    ]
+    missing = [name for name in absent if not _is_in(name, new_parts)]
+    unexpected = sorted(loaded.keys() - expected.keys())
+    inputs = _compare_inputs(encoder, weights, new_parts)
     if POSITIONS in new_parts:
         new.append(POSITIONS)
     order = sorted(refused, key=lambda name: (name != PATCH, name))
     return WeightMatch(
-        matched=tuple(n for n in want if n in found and n not in other),
+        matched=tuple(n for n in expected if n in loaded and n not in differences),
         new=tuple(new),
-        missing=tuple(lacks),
-        other=(*pictures, *(refused[name] for name in order)),
-        homeless=tuple(homeless),
-        way_out=_way_out(weights, want, lacks, refused, homeless, pictures),
+        missing=tuple(missing),
+        mismatched=(*inputs, *(refused[name] for name in order)),
+        unexpected=tuple(unexpected),
+        advice=_advice(weights, expected, missing, refused, unexpected, inputs),
     )
 
 
-def _in(name: str, parts: Sequence[str]) -> bool:
+def _is_in(name: str, parts: Sequence[str]) -> bool:
     return any(name == part or name.startswith(part + ".") for part in parts)
 
 
-def _difference(name: str, found: Tensor, shape: torch.Size) -> str:
-    if found.shape != shape:
-        return f"tensor {name!r} is {tuple(found.shape)}, expected {tuple(shape)}"
-    if found.dtype not in FLOATS:
-        kinds = ", ".join(str(kind).removeprefix("torch.") for kind in FLOATS)
-        return f"tensor {name!r} holds {found.dtype}, expected one of {kinds}"
-    # A sum is twenty times as fast, and finite unless a number is not or it is huge.
-    if not found.sum().isfinite() and not found.isfinite().all():
-        return f"tensor {name!r} holds numbers that are not finite"
+def _difference(name: str, tensor: Tensor, shape: torch.Size) -> str:
+    if tensor.shape != shape:
+        return f"tensor {name!r} is {tuple(tensor.shape)}, expected {tuple(shape)}"
+    if tensor.dtype not in FLOATS:
+        dtypes = ", ".join(str(dtype).removeprefix("torch.") for dtype in FLOATS)
+        return f"tensor {name!r} has dtype {tensor.dtype}, expected one of {dtypes}"
+    # A sum is twenty times as fast. It is finite unless a value is not finite or huge.
+    if not tensor.sum().isfinite() and not tensor.isfinite().all():
+        return f"tensor {name!r} contains values that are not finite"
     return ""
 
 
-def _positions(encoder: nn.Module, table: Tensor) -> dict[str, str]:
-    """Compare positions in a file with the fixed ones, which no file needs to hold."""
+def _compare_positions(encoder: nn.Module, table: Tensor) -> dict[str, str]:
+    """Compare positions from a file with the fixed ones. A file may omit them."""
     fixed = getattr(encoder, "positions", None)
     if fixed is None:
         return {}
     if table.shape[-2:] != fixed.shape or table.numel() != fixed.numel():
         return {
             POSITIONS: f"tensor {POSITIONS!r} is {tuple(table.shape)}, expected "
-            f"{(1, *fixed.shape)}, so pictures or clips were of another size"
+            f"{(1, *fixed.shape)}, so its images or clips had another size"
         }
     same = positions(*fixed.shape)
-    if (table.reshape(same.shape).float() - same).abs().max() > SAME_TABLE:
+    if (table.reshape(same.shape).float() - same).abs().max() > POSITION_TOLERANCE:
         return {POSITIONS: f"tensor {POSITIONS!r} is not the fixed sine-cosine table"}
     return {}
 
 
-def _pictures(
+def _compare_inputs(
     encoder: nn.Module, weights: Weights, new_parts: Sequence[str]
 ) -> tuple[str, ...]:
-    """Compare what the source says of its pictures and its attention.
+    """Compare the image size, clip length and number of heads that a source states.
 
-    Pictures and clips of another size only move the positions.
+    Images and clips of another size only change the positions.
     """
     attention = getattr(encoder.get_submodule("blocks.0"), "attn", None)
-    wanted = {
-        "{} heads": (weights.facts.heads, getattr(attention, "num_heads", None)),
-    }
+    info = weights.source_info
+    pairs = {"{} heads": (info.heads, getattr(attention, "num_heads", None))}
     if POSITIONS not in new_parts:
         side_px = getattr(encoder, "side_px", None)
-        wanted["pictures of {} px"] = (weights.facts.side_px, side_px)
-        wanted["clips of {} frames"] = (weights.facts.frames, FRAMES)
+        pairs["images of {} px"] = (info.side_px, side_px)
+        pairs["clips of {} frames"] = (info.frames, FRAMES)
     return tuple(
-        f"made for {what.format(found)}, expected {expected}"
-        for what, (found, expected) in wanted.items()
-        if found is not None and expected is not None and found != expected
+        f"made for {text.format(stated)}, expected {expected}"
+        for text, (stated, expected) in pairs.items()
+        if stated is not None and expected is not None and stated != expected
     )
 
 
-def _way_out(
+def _advice(
     weights: Weights,
-    want: Mapping[str, Tensor],
+    expected: Mapping[str, Tensor],
     missing: Sequence[str],
-    other: Mapping[str, str],
-    homeless: Sequence[str],
-    pictures: Sequence[str],
+    refused: Mapping[str, str],
+    unexpected: Sequence[str],
+    inputs: Sequence[str],
 ) -> str:
     patch = weights.tensors.get(PATCH)
-    fits = weights.encoder
-    here = {name: tensor.shape for name, tensor in want.items()}
-    if fits and _count(_shapes(ENCODERS[fits]), weights) > _count(here, weights):
-        return f"Say --encoder {fits}."
-    if any(tail.endswith("." + name) for name in missing for tail in homeless):
+    closest = weights.encoder
+    shapes = {name: tensor.shape for name, tensor in expected.items()}
+    if closest and _count_fitting(_shapes(ENCODERS[closest]), weights) > _count_fitting(
+        shapes, weights
+    ):
+        return f"Pass --encoder {closest}."
+    if any(end.endswith("." + name) for name in missing for end in unexpected):
         return "Mixed prefixes: save the state_dict of one model again."
     if patch is not None and patch.ndim == 4:
-        return "An image model: say --weights timm:NAME@FILE."
-    if homeless:
+        return "An image model: pass --weights timm:NAME@FILE."
+    if unexpected:
         return "Another architecture: choose a VideoMAE of this size."
-    if PATCH in other:
-        return "Choose weights made for patches of this size."
-    if pictures or POSITIONS in other:
+    if PATCH in refused:
+        return "Choose weights for patches of this size."
+    if inputs or POSITIONS in refused:
         return (
-            "Choose weights made for clips of this size, or say --allow-missing "
-            f"{POSITIONS} if the encoder may learn with other positions."
+            "Choose weights for clips of this size, or pass --allow-missing "
+            f"{POSITIONS} if the encoder may be trained with other positions."
         )
-    if missing or other:
+    if missing or refused:
         parts = ",".join(
-            sorted({_part(name) for name in (*missing, *other)})[:MAX_NAMES]
+            sorted({_module_of(name) for name in (*missing, *refused)})[:MAX_NAMES]
         )
-        return f"Say --allow-missing {parts} if these may start at random."
+        return (
+            f"Pass --allow-missing {parts} if these may keep their random "
+            "initialization."
+        )
     return ""
 
 
-def _part(name: str) -> str:
+def _module_of(name: str) -> str:
     words = name.split(".")
     return ".".join(words[:2] if words[0] == "blocks" else words[:1])
 
 
-def _count(want: Mapping[str, torch.Size], weights: Weights) -> int:
-    found = weights.tensors
-    return sum(name in found and found[name].shape == want[name] for name in want)
+def _count_fitting(shapes: Mapping[str, torch.Size], weights: Weights) -> int:
+    tensors = weights.tensors
+    return sum(
+        name in tensors and tensors[name].shape == shape
+        for name, shape in shapes.items()
+    )
 
 
 @cache
-def _shapes(kind: EncoderEntry) -> dict[str, torch.Size]:
+def _shapes(entry: EncoderEntry) -> dict[str, torch.Size]:
     with torch.device("meta"):
-        empty = kind.make(kind.readout)
-    return {name: tensor.shape for name, tensor in empty.state_dict().items()}
+        encoder = entry.make(entry.readout)
+    return {name: tensor.shape for name, tensor in encoder.state_dict().items()}
 
 
-def build_empty(name: str) -> nn.Module:
-    """Make an encoder without numbers: names and shapes alone."""
+def build_meta_encoder(name: str) -> nn.Module:
+    """Build an encoder on the ``meta`` device, with names and shapes but no values."""
     with torch.device("meta"):
         return build_encoder(name)
 
 
-def encoder_of(weights: Weights) -> str:
-    """Give the name of the encoder that most of the tensors fit, empty for none."""
-    counts = {name: _count(_shapes(ENCODERS[name]), weights) for name in ENCODERS}
+def closest_encoder(weights: Weights) -> str:
+    """Return the name of the encoder that most tensors fit, or "" if none fits."""
+    counts = {
+        name: _count_fitting(_shapes(ENCODERS[name]), weights) for name in ENCODERS
+    }
     best = max(counts, key=counts.__getitem__)
     return best if counts[best] else ""
 
@@ -227,15 +252,15 @@ def encoder_of(weights: Weights) -> str:
 def load_into(
     encoder: nn.Module, weights: Weights, new_parts: Sequence[str] = ()
 ) -> WeightMatch:
-    """Put a source's tensors into an encoder, all or none, as 32-bit floats.
+    """Load the tensors of a source into an encoder as 32-bit floats, all or none.
 
-    Arguments as for `compare`.
+    The arguments are those of `match_weights`.
 
     Raises:
-        WeightsError: If a tensor is missing, unknown or of another shape.
+        WeightsError: If a tensor is missing, unexpected or of another shape.
     """
-    fit = compare(encoder, weights, new_parts)
-    fit.raise_if_incompatible(weights.name)
-    taken = {name: weights.tensors[name].float() for name in fit.matched}
-    encoder.load_state_dict(encoder.state_dict() | taken)
-    return fit
+    match = match_weights(encoder, weights, new_parts)
+    match.raise_if_incompatible(weights.name)
+    loaded = {name: weights.tensors[name].float() for name in match.matched}
+    encoder.load_state_dict(encoder.state_dict() | loaded)
+    return match

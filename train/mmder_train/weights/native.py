@@ -1,6 +1,6 @@
-"""The project's own weights: safetensors with the official VideoMAE's names.
+"""mmder's own weights format: safetensors with the names of the official VideoMAE.
 
-One metadata entry, ``mmder``, says what it holds.
+One metadata entry, ``mmder``, describes the contents.
 """
 
 import json
@@ -25,24 +25,31 @@ POOLING_KEYS: dict[str, Callable[[Any], bool]] = {
     "pos_embed": lambda value: isinstance(value, bool),
     "image_norm": lambda value: isinstance(value, str) and value in IMAGE_NORMS,
 }
-"""What of a run's settings belongs to its weights, and what it can be."""
+"""Settings of a run that its weights depend on, and a check of each value."""
 
 
 def to_state_dict(encoder: nn.Module, head: Head) -> dict[str, Tensor]:
-    """Give all tensors of an encoder and its head under the official names."""
+    """Return all tensors of an encoder and its head under the official names."""
     both = {**encoder.state_dict(), **head.state_dict()}
     return {name: tensor.cpu().contiguous() for name, tensor in both.items()}
 
 
 def save_weights(
-    path: Path, tensors: Mapping[str, Tensor], about: Mapping[str, Any]
+    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, Any]
 ) -> None:
-    """Write the project's own format; the caller renames it into place.
+    """Write weights in mmder's own format.
+
+    The write is not atomic: the caller writes to a draft and renames it.
+
+    Args:
+        path: File to write.
+        tensors: Tensors by their official name.
+        metadata: Description of the weights, as JSON values.
 
     Raises:
-        WeightsError: If the disk refuses.
+        WeightsError: If the file cannot be written.
     """
-    text = json.dumps({"format": FORMAT_VERSION, **about}, sort_keys=True)
+    text = json.dumps({"format": FORMAT_VERSION, **metadata}, sort_keys=True)
     try:
         save_file(dict(tensors), path, metadata={METADATA: text})
     except SafetensorError as error:
@@ -51,30 +58,40 @@ def save_weights(
 
 
 def read_metadata(path: Path, text: str) -> tuple[dict[str, Any], SourceInfo]:
-    """Read what such a file says of itself, and of how it is read out.
+    """Parse the metadata entry of mmder's own format.
+
+    Args:
+        path: File of the weights, for messages.
+        text: The entry as JSON.
+
+    Returns:
+        The metadata, and the facts about the encoder in it.
 
     Raises:
-        WeightsError: If it is of another version, or damaged.
+        WeightsError: If the entry is of another version, or damaged.
     """
     try:
-        about = json.loads(text)
-        version, config = about.get("format"), about.get("config") or {}
+        metadata = json.loads(text)
+        version, config = metadata.get("format"), metadata.get("config") or {}
         if version != FORMAT_VERSION:
             msg = (
                 f"weights {path}: {METADATA} format {version!r}, expected "
                 f"{FORMAT_VERSION}. Another version of mmder wrote it."
             )
             raise WeightsError(msg)
-        read_out: dict[str, Any] = {name: config.get(name) for name in POOLING_KEYS}
-        odd = [
-            n for n, v in read_out.items() if v is not None and not POOLING_KEYS[n](v)
+        settings: dict[str, Any] = {name: config.get(name) for name in POOLING_KEYS}
+        invalid = [
+            name
+            for name, value in settings.items()
+            if value is not None and not POOLING_KEYS[name](value)
         ]
     except (json.JSONDecodeError, AttributeError, RecursionError) as error:
         msg = (
             f"weights {path}: its {METADATA} entry is damaged ({error}); copy it again"
         )
         raise WeightsError(msg) from error
-    if odd:
-        msg = f"weights {path}: {odd[0]} is {read_out[odd[0]]!r}; copy it again"
+    if invalid:
+        name = invalid[0]
+        msg = f"weights {path}: {name} is {settings[name]!r}; copy it again"
         raise WeightsError(msg)
-    return about, SourceInfo(**read_out)
+    return metadata, SourceInfo(**settings)

@@ -1,7 +1,7 @@
-"""Other ways to write a block, brought to the official one; every step is exact.
+"""Rewrite other forms of a transformer block to the official one, exactly.
 
-The official attention holds one weight for query, key and value, and biases for
-query and value alone.
+The official attention has one weight for query, key and value, and biases only for
+query and value.
 """
 
 import re
@@ -10,22 +10,26 @@ import torch
 from torch import Tensor
 
 KEY_BIAS = (
-    "bias of the keys: it adds the same to a query's product with every key, and "
-    "softmax takes that away"
+    "bias of the keys: it adds the same value to the products of a query with every "
+    "key, which softmax cancels"
 )
 SCALED = (
     ("attn.proj", r"\.(?:ls1\.gamma|gamma_1)$"),
     ("mlp.fc2", r"\.(?:ls2\.gamma|gamma_2)$"),
 )
+"""Layers followed by a LayerScale, with a regular expression for its name."""
 
 
 def merge_qkv(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """Give the blocks in the official form, and why what was left out.
+    """Rewrite all blocks to the official form.
 
-    A scale after a layer (LayerScale) goes into the layer: g (W x + b) is
+    A scale after a layer (LayerScale) is multiplied into the layer: g (W x + b) is
     (g W) x + g b.
+
+    Returns:
+        The tensors in the official form, and the reason for each dropped one.
     """
-    out, left_out = dict(tensors), {}
+    out, dropped = dict(tensors), {}
     for name in list(out):
         if name.endswith(".attn.q.weight"):
             block = name.removesuffix("q.weight")
@@ -36,21 +40,21 @@ def merge_qkv(tensors: dict[str, Tensor]) -> tuple[dict[str, Tensor], dict[str, 
             block = name.removesuffix("qkv.bias")
             query, _, value = out.pop(name).chunk(3)
             out[f"{block}q_bias"], out[f"{block}v_bias"] = query, value
-            left_out[f"{block}qkv.bias, its middle third"] = KEY_BIAS
+            dropped[f"{block}qkv.bias, its middle third"] = KEY_BIAS
     for name in list(out):
-        if found := re.search(r"\.attn\.(?:([qkv])\.bias|(k)_bias)$", name):
-            part = found[1] or found[2]
+        if match := re.search(r"\.attn\.(?:([qkv])\.bias|(k)_bias)$", name):
+            part = match[1] or match[2]
             tensor = out.pop(name)
             if part == "k":
-                left_out[name] = KEY_BIAS
+                dropped[name] = KEY_BIAS
             else:
-                out[f"{name[: found.start()]}.attn.{part}_bias"] = tensor
+                out[f"{name[: match.start()]}.attn.{part}_bias"] = tensor
         for layer, scale in SCALED:
-            if found := re.search(scale, name):
-                gain, block = out.pop(name), name[: found.start()]
+            if match := re.search(scale, name):
+                gain, block = out.pop(name), name[: match.start()]
                 for part in ("weight", "bias"):
-                    whole = f"{block}.{layer}.{part}"
-                    if whole in out and len(out[whole]) == len(gain):
-                        tall = gain if part == "bias" else gain[:, None]
-                        out[whole] = tall * out[whole]
-    return out, left_out
+                    target = f"{block}.{layer}.{part}"
+                    if target in out and len(out[target]) == len(gain):
+                        factor = gain if part == "bias" else gain[:, None]
+                        out[target] = factor * out[target]
+    return out, dropped

@@ -1,4 +1,4 @@
-"""Files and folders on disk to tensors, whatever they are called in there."""
+"""Read tensors from files and folders on disk, under the names used there."""
 
 import hashlib
 import json
@@ -14,54 +14,56 @@ from mmder_train.weights import keras, native, torch_pickle
 from mmder_train.weights.types import RawCheckpoint
 
 INDEX = ".index.json"
-WHOLE = (
+MODEL_FILES = (
     "model.safetensors",
     f"model.safetensors{INDEX}",
     "pytorch_model.bin",
     f"pytorch_model.bin{INDEX}",
 )
-"""What Hugging Face calls a model, the safer first."""
+"""File names of a Hugging Face model, the safer ones first."""
 SUFFIXES = (".safetensors", ".pth", ".pt", ".bin", ".h5")
 JSON_BYTES = 16 << 20
-"""No index or description is larger."""
+"""Maximum size of an index or a configuration."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileReader:
-    """One kind of file."""
+    """Reader of one type of file."""
 
-    recognises: Callable[[bytes], bool]
-    """Looks at the first bytes."""
+    recognizes: Callable[[bytes], bool]
+    """Return whether the first bytes of a file are of this type."""
     read: Callable[[Path], RawCheckpoint]
+    """Read the whole file."""
 
 
 def read_checkpoint(path: Path) -> RawCheckpoint:
-    """Read a file, a folder, or the index of a model in parts.
+    """Read a file, a folder, or a sharded model by its index.
 
     Raises:
-        WeightsError: If there is none, or it is damaged, or of no known kind.
+        WeightsError: If there is no such file, or if it is damaged or of an unknown
+            type.
     """
     if path.is_dir():
-        return read_checkpoint(_in(path))
+        return read_checkpoint(_model_file(path))
     if not path.is_file():
         msg = f"weights {path}: no such file"
         raise WeightsError(msg)
     if path.name.endswith(INDEX):
-        return _parts(path)
+        return _read_shards(path)
     with path.open("rb") as file:
         head = file.read(64)
-    for kind in FILE_READERS:
-        if kind.recognises(head):
-            return kind.read(path)
+    for reader in FILE_READERS:
+        if reader.recognizes(head):
+            return reader.read(path)
     msg = (
-        f"weights {path}: {_guess(head)}; expected safetensors, a file of torch.save "
-        "or weights of Keras in HDF5"
+        f"weights {path}: {_describe(head)}; expected safetensors, a torch.save file "
+        "or Keras weights in HDF5"
     )
     raise WeightsError(msg)
 
 
 def sha256(paths: Sequence[Path]) -> str:
-    """Hash a file, or the list of the hashes of several."""
+    """Return the SHA-256 of a file, or of the list of hashes of several files."""
     hashes = []
     for path in paths:
         with path.open("rb") as file:
@@ -75,66 +77,66 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a small JSON object.
 
     Raises:
-        WeightsError: If it is none.
+        WeightsError: If the file is not a JSON object.
     """
     try:
         if path.stat().st_size > JSON_BYTES:
             msg = "too large"
             raise ValueError(msg)
-        found = json.loads(path.read_bytes())
-        if not isinstance(found, dict):
-            msg = f"a {type(found).__name__}"
+        content = json.loads(path.read_bytes())
+        if not isinstance(content, dict):
+            msg = f"a {type(content).__name__}"
             raise ValueError(msg)
     except (ValueError, RecursionError) as error:
-        msg = f"weights {path}: no JSON object ({error}). Get it again."
+        msg = f"weights {path}: not a JSON object ({error}). Download it again."
         raise WeightsError(msg) from error
-    return found
+    return content
 
 
-def _in(folder: Path) -> Path:
-    """Find the one model in a folder."""
-    for name in WHOLE:
+def _model_file(folder: Path) -> Path:
+    """Return the only model file in a folder."""
+    for name in MODEL_FILES:
         if (folder / name).is_file():
             return folder / name
-    found = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES)
-    if len(found) == 1:
-        return found[0]
-    held = ", ".join(p.name for p in found) or "none of these"
+    candidates = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES)
+    if len(candidates) == 1:
+        return candidates[0]
+    names = ", ".join(p.name for p in candidates) or "none of these"
     msg = (
-        f"weights {folder}: a folder with {held}; expected one of {', '.join(WHOLE)}, "
-        "or name the file itself"
+        f"weights {folder}: a folder with {names}; expected one of "
+        f"{', '.join(MODEL_FILES)}, or pass the file itself"
     )
     raise WeightsError(msg)
 
 
-def _parts(index: Path) -> RawCheckpoint:
-    """Read a model in parts; all of them lie beside their index."""
-    where = read_json(index).get("weight_map")
-    if not isinstance(where, dict) or not where:
+def _read_shards(index: Path) -> RawCheckpoint:
+    """Read a sharded model. All shards are in the folder of their index."""
+    shard_of = read_json(index).get("weight_map")
+    if not isinstance(shard_of, dict) or not shard_of:
         msg = f"weights {index}: no weight_map inside"
         raise WeightsError(msg)
-    names = sorted({str(name) for name in where.values()})
+    names = sorted({str(name) for name in shard_of.values()})
     for name in names:
         if Path(name).name != name or not (index.parent / name).is_file():
-            msg = f"weights {index}: names {name!r}, which does not lie beside it"
+            msg = f"weights {index}: names {name!r}, which is not in its folder"
             raise WeightsError(msg)
-    parts = [read_checkpoint(index.parent / name) for name in names]
-    tensors = {k: v for part in parts for k, v in part.tensors.items()}
-    lost = sorted(where.keys() - tensors.keys())
-    if lost:
+    shards = [read_checkpoint(index.parent / name) for name in names]
+    tensors = {k: v for shard in shards for k, v in shard.tensors.items()}
+    missing = sorted(shard_of.keys() - tensors.keys())
+    if missing:
         msg = (
-            f"weights {index}: {len(lost)} tensors that no part holds, the first "
-            f"{lost[0]!r}. Get the parts again."
+            f"weights {index}: {len(missing)} tensors that no shard contains, the "
+            f"first {missing[0]!r}. Download the shards again."
         )
         raise WeightsError(msg)
     return RawCheckpoint(
         tensors=tensors,
         paths=tuple(index.parent / name for name in names),
-        dropped={k: v for part in parts for k, v in part.dropped.items()},
+        dropped={k: v for shard in shards for k, v in shard.dropped.items()},
     )
 
 
-def _safetensors(path: Path) -> RawCheckpoint:
+def _read_safetensors(path: Path) -> RawCheckpoint:
     try:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
@@ -144,30 +146,31 @@ def _safetensors(path: Path) -> RawCheckpoint:
         raise WeightsError(msg) from error
     if native.METADATA not in metadata:
         return RawCheckpoint(tensors=tensors, paths=(path,))
-    about, facts = native.read_metadata(path, metadata[native.METADATA])
+    own_metadata, info = native.read_metadata(path, metadata[native.METADATA])
     return RawCheckpoint(
         tensors=tensors,
         paths=(path,),
         format=native.METADATA,
-        facts=facts,
-        metadata=about,
+        source_info=info,
+        metadata=own_metadata,
     )
 
 
 FILE_READERS = (
-    FileReader(recognises=lambda head: head[8:9] == b"{", read=_safetensors),
+    FileReader(recognizes=lambda head: head[8:9] == b"{", read=_read_safetensors),
     FileReader(
-        recognises=lambda head: head[:4] == b"PK\x03\x04", read=torch_pickle.read
+        recognizes=lambda head: head[:4] == b"PK\x03\x04", read=torch_pickle.read
     ),
-    FileReader(recognises=lambda head: head[:1] == b"\x80", read=torch_pickle.read),
-    FileReader(recognises=lambda head: head[:4] == b"\x89HDF", read=keras.read),
+    FileReader(recognizes=lambda head: head[:1] == b"\x80", read=torch_pickle.read),
+    FileReader(recognizes=lambda head: head[:4] == b"\x89HDF", read=keras.read),
 )
 
 
-def _guess(head: bytes) -> str:
-    known = {
+def _describe(head: bytes) -> str:
+    """Describe a file of an unknown type by its first bytes."""
+    descriptions = {
         b"version https": "a git-lfs pointer, not the file itself (run git lfs pull)",
         b"<": "a web page, not the file itself",
-        b"": "of an unknown kind" if head else "empty",
+        b"": "of an unknown type" if head else "empty",
     }
-    return next(what for magic, what in known.items() if head.startswith(magic))
+    return next(text for magic, text in descriptions.items() if head.startswith(magic))

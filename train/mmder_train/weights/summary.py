@@ -1,4 +1,4 @@
-"""What is in a weights file, for a person to read."""
+"""Print a readable summary of a weights file."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,41 +13,43 @@ from mmder_train.weights.matching import POSITIONS, WeightMatch
 from mmder_train.weights.types import Weights
 
 MAX_NAMES = 4
+"""Maximum number of tensor names per row."""
 IMAGE_NORM_TEXT = {
-    "imagenet": "mean and spread of ImageNet, by colour",
-    "half": "mean 0.5, spread 0.5",
-    "none": "0 to 1 as they are",
-    "release": "mean of ImageNet, spread 0.225",
+    "imagenet": "mean and std of ImageNet, per color channel",
+    "half": "mean 0.5, std 0.5",
+    "none": "values in [0, 1], unchanged",
+    "release": "mean of ImageNet, std 0.225",
 }
 
 
-def print_fit(
-    weights: Weights, encoder: str, fit: WeightMatch, console: Console
+def print_match(
+    weights: Weights, encoder: str, match: WeightMatch, console: Console
 ) -> None:
-    """Print one table: what the source is, and what of it an encoder takes.
+    """Print a table of the properties of a source and of the tensors that fit.
 
     Args:
-        weights: From `load`.
+        weights: Weights from `load_weights`.
         encoder: Name of the encoder that they were compared with.
-        fit: From `compare`.
-        console: Where to.
+        match: Result of `match_weights`.
+        console: Console to print to.
     """
     if not console.is_terminal:
         console.width = PLAIN_WIDTH
     table = Table(box=box.ASCII2, show_header=False)
-    table.add_column("what", no_wrap=True)
-    table.add_column("found", overflow="fold")
-    for what, found in _rows(weights, encoder, fit):
-        table.add_row(what, _plain(found))
+    table.add_column("property", no_wrap=True)
+    table.add_column("value", overflow="fold")
+    for name, value in _rows(weights, encoder, match):
+        table.add_row(name, _printable(value))
     console.print(table)
 
 
 def _rows(
-    weights: Weights, encoder: str, fit: WeightMatch
+    weights: Weights, encoder: str, match: WeightMatch
 ) -> Iterator[tuple[str, str]]:
-    numbers = sum(weights.tensors[name].numel() for name in fit.matched)
-    kinds = Counter(
-        str(weights.tensors[name].dtype).removeprefix("torch.") for name in fit.matched
+    numbers = sum(weights.tensors[name].numel() for name in match.matched)
+    dtypes = Counter(
+        str(weights.tensors[name].dtype).removeprefix("torch.")
+        for name in match.matched
     )
     yield "weights", weights.name
     yield "format", weights.format
@@ -55,37 +57,38 @@ def _rows(
     yield "encoder", encoder
     yield (
         "matched",
-        f"{len(fit.matched)} tensors, {numbers:,} numbers"
-        + (f" ({', '.join(kinds)})" if kinds else ""),
+        f"{len(match.matched)} tensors, {numbers:,} parameters"
+        + (f" ({', '.join(dtypes)})" if dtypes else ""),
     )
-    left_out = dict(weights.dropped)
+    dropped = dict(weights.dropped)
     if POSITIONS in weights.tensors:
-        left_out[POSITIONS] = "positions, which the encoder makes itself"
-    reasons: dict[str, list[str]] = {}
-    for name, why in left_out.items():
-        reasons.setdefault(why, []).append(name)
-    for why, names in reasons.items():
-        yield "left out", f"{why}: {_some(names)}"
-    parts = ["the head of every fold"] + ([_some([*fit.new])] if fit.new else [])
+        dropped[POSITIONS] = "positions, which the encoder computes itself"
+    names_by_reason: dict[str, list[str]] = {}
+    for name, reason in dropped.items():
+        names_by_reason.setdefault(reason, []).append(name)
+    for reason, names in names_by_reason.items():
+        yield "not loaded", f"{reason}: {_shorten(names)}"
+    parts = ["the head of every fold"] + ([_shorten([*match.new])] if match.new else [])
     yield "new", "; ".join(parts)
-    if fit.other:
-        yield "differs", _some([*fit.other], "; ")
-    if fit.homeless:
-        yield "no place for", _some([*fit.homeless])
-    if fit.missing:
-        yield "missing", _some([*fit.missing])
-    yield "pictures", f"{weights.image_norm}: {IMAGE_NORM_TEXT[weights.image_norm]}"
-    asked = weights.readout
-    yield "LayerNorm", f"epsilon {asked.norm_eps:g}"
-    yield "read-out", f"mean of the {'region ' * (asked.pool == 'region')}tokens"
-    yield "positions", "fixed sine-cosine" if asked.pos_embed else "none"
+    if match.mismatched:
+        yield "mismatched", _shorten([*match.mismatched], "; ")
+    if match.unexpected:
+        yield "unexpected", _shorten([*match.unexpected])
+    if match.missing:
+        yield "missing", _shorten([*match.missing])
+    yield "images", f"{weights.image_norm}: {IMAGE_NORM_TEXT[weights.image_norm]}"
+    readout = weights.readout
+    yield "LayerNorm", f"epsilon {readout.norm_eps:g}"
+    yield "pooling", f"mean of the {'region ' * (readout.pool == 'region')}tokens"
+    yield "positions", "fixed sine-cosine" if readout.pos_embed else "none"
 
 
-def _some(names: list[str], between: str = ", ") -> str:
-    more = len(names) - MAX_NAMES
-    return between.join(names[:MAX_NAMES]) + (f" and {more} more" if more > 0 else "")
+def _shorten(names: list[str], separator: str = ", ") -> str:
+    hidden = len(names) - MAX_NAMES
+    shown = separator.join(names[:MAX_NAMES])
+    return f"{shown} and {hidden} more" if hidden > 0 else shown
 
 
-def _plain(text: str) -> Text:
-    """Give names of a file without what a terminal would obey."""
+def _printable(text: str) -> Text:
+    """Replace control characters, which a terminal would interpret."""
     return Text("".join(c if c.isprintable() else "?" for c in text))

@@ -1,9 +1,9 @@
-"""Image transformers of timm, inflated: one picture's patches become tubelets.
+"""Inflate image transformers of timm: patches of an image become tubelets of a clip.
 
 The weight of a patch is repeated over the frames of a tubelet and divided by their
-number, so that a clip that stands still embeds as its picture does (Carreira and
-Zisserman, 2017, section 2.1). Positions of one picture are no positions of a clip:
-the fixed table of VideoMAE takes their place.
+number, so that a clip of identical frames has the same embedding as the image
+(Carreira and Zisserman, 2017, section 2.1). The positions of an image do not fit a
+clip. The fixed positions of VideoMAE replace them.
 """
 
 from pathlib import Path
@@ -22,43 +22,46 @@ PATCH = "patch_embed.proj.weight"
 
 
 def read(spec: str) -> RawCheckpoint:
-    """Read ``NAME`` from the hub, or ``NAME@FILE`` from a file that lies here.
+    """Read ``NAME`` from the hub, or ``NAME@FILE`` from a local file.
 
     Raises:
-        WeightsError: If timm has no such transformer, or the file cannot be had.
+        WeightsError: If timm has no such transformer, or if the file cannot be read.
     """
     name, _, file = spec.partition("@")
-    model = _described(name)
-    path = Path(file) if file else _fetched(name, model.pretrained_cfg)
-    held = readers.read_checkpoint(path)
+    model = _build_meta_model(name)
+    config = model.pretrained_cfg
+    path = Path(file) if file else _fetch(name, config)
+    checkpoint = readers.read_checkpoint(path)
     tensors = {
-        name: inflate(tensor) if name.endswith(PATCH) else tensor
-        for name, tensor in held.tensors.items()
+        key: inflate(tensor) if key.endswith(PATCH) else tensor
+        for key, tensor in checkpoint.tensors.items()
     }
-    described = model.pretrained_cfg
-    pictures, other = read_image_norm(described["mean"], described["std"])
+    image_norm, unnamed = read_image_norm(config["mean"], config["std"])
     return RawCheckpoint(
         tensors=tensors,
-        paths=held.paths,
+        paths=checkpoint.paths,
         format="timm image ViT",
-        facts=SourceInfo(
+        source_info=SourceInfo(
             heads=model.blocks[0].attn.num_heads,
             norm_eps=model.blocks[0].norm1.eps,
-            image_norm=pictures,
-            unnamed_image_norm=other,
+            image_norm=image_norm,
+            unnamed_image_norm=unnamed,
         ),
-        dropped=held.dropped,
+        dropped=checkpoint.dropped,
     )
 
 
 def inflate(patch: Tensor) -> Tensor:
-    """Give the weight of a tubelet from that of a patch."""
+    """Return the weight of a tubelet embedding for that of a patch embedding."""
     frames = TUBELET[0]
     return patch.unsqueeze(2).repeat(1, 1, frames, 1, 1) / frames
 
 
-def _described(name: str) -> Any:  # noqa: ANN401
-    """Make the model without its numbers, to know its heads, norms and pictures."""
+def _build_meta_model(name: str) -> Any:  # noqa: ANN401
+    """Build a timm model without values.
+
+    It shows the number of heads, the LayerNorm epsilon and the image normalization.
+    """
     import timm
     from timm.models.vision_transformer import Block, VisionTransformer
 
@@ -69,31 +72,33 @@ def _described(name: str) -> Any:  # noqa: ANN401
         with torch.device("meta"):
             model = timm.create_model(name, pretrained=False)
     except (RuntimeError, NotImplementedError) as error:
-        msg = f"weights timm:{name}: timm cannot make it ({error})"
+        msg = f"weights timm:{name}: timm cannot build it ({error})"
         raise WeightsError(msg) from error
-    plain = isinstance(model, VisionTransformer) and all(
+    is_plain = isinstance(model, VisionTransformer) and all(
         type(block) is Block and str(block.mlp.act) == str(torch.nn.GELU())
         for block in model.blocks
     )
-    if not plain:
+    if not is_plain:
         msg = (
-            f"weights timm:{name}: a {type(model).__name__} of another make than "
-            "VideoMAE; expected a plain VisionTransformer, as vit_base_patch16_224"
+            f"weights timm:{name}: a {type(model).__name__} with another architecture "
+            "than VideoMAE; expected a plain VisionTransformer such as "
+            "vit_base_patch16_224"
         )
         raise WeightsError(msg)
     return model
 
 
-def _fetched(name: str, described: dict[str, Any]) -> Path:
-    repository = described.get("hf_hub_id")
+def _fetch(name: str, config: dict[str, Any]) -> Path:
+    repository = config.get("hf_hub_id")
     if not repository:
-        msg = f"weights timm:{name}: no published weights. Say timm:{name}@FILE."
+        msg = f"weights timm:{name}: no published weights. Pass timm:{name}@FILE."
         raise WeightsError(msg)
     try:
         return hub.fetch(f"{repository}/model.safetensors")
     except WeightsError as error:
         msg = (
-            f"weights timm:{name}: cannot be had here. Get model.safetensors of "
-            f"{repository} on another machine, and say --weights timm:{name}@FILE."
+            f"weights timm:{name}: cannot be downloaded. Download model.safetensors "
+            f"of {repository} on another machine, and pass --weights "
+            f"timm:{name}@FILE."
         )
         raise WeightsError(msg) from error

@@ -1,1 +1,1 @@
-"""The quality report of a store: what is measured, drawn and written on one page."""
+"""The quality report of a store: measures, charts, contact sheets and the page."""

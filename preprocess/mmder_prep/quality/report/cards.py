@@ -1,4 +1,4 @@
-"""One clip as the page shows it: its contact sheet, and what is odd about it."""
+"""Cards of the report page: the contact sheet of one clip, and what is unusual."""
 
 from base64 import b64encode
 from collections.abc import Iterable
@@ -16,24 +16,26 @@ from mmder_store.store import Store
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Card:
-    """One clip as it is shown."""
+    """One clip on the page."""
 
     clip_id: str
     about: str
+    """Speaker and emotion."""
     status: str
     reason: str
     note: str
-    why: tuple[str, ...]
-    """Measures beyond their limit."""
+    exceeded: tuple[str, ...]
+    """Measures that exceed their limit, with value, limit and rank."""
     image: str
-    """Base64 of a JPEG; empty where there is nothing to show."""
+    """JPEG in base64. Empty if there is nothing to show."""
     alt: str
+    """Alternative text of the image."""
     marks: tuple[tuple[str, str], ...]
-    """Time, and score of the face, of every face shown."""
+    """Time and face score below each face."""
 
 
 def clip_card(store: Store, row: int, values: measures.Values) -> Card:
-    """Gather what is shown of one clip, its contact sheet with it."""
+    """Return the card of one clip, with its contact sheet."""
     columns = store.columns
     status = str(columns["status"][row])
     speaker, emotion = columns["speaker"][row], columns["emotion"][row]
@@ -49,55 +51,58 @@ def clip_card(store: Store, row: int, values: measures.Values) -> Card:
             marks = tuple((f"{t:.2f} s", "") for t in windows_s.mean(axis=1))
     parts = [
         "eight faces" if frames is not None else "",
-        "the spectrogram and cepstrum of their sound" if stft is not None else "",
+        "spectrogram and cepstrum of the audio" if stft is not None else "",
     ]
     empty = frames is None and stft is None
     image = b"" if empty else contact_sheets.contact_sheet(frames, stft, mfcc)
     return Card(
         clip_id=plain(columns["clip_id"][row]),
-        about=plain(f"speaker {speaker}, {emotion or 'no emotion given'}"),
+        about=plain(f"speaker {speaker}, {emotion or 'no emotion'}"),
         status=status,
         reason=plain(without_paths(columns["reason"][row])),
         note=plain(without_paths(columns["note"][row])),
-        why=tuple(_why(m, values[m.name], row) for m in _odd(values, row)),
+        exceeded=tuple(
+            _exceeded(m, values[m.name], row) for m in _worst_measures(values, row)
+        ),
         image=b64encode(image).decode(),
         alt=" above ".join(filter(None, parts)),
         marks=marks,
     )
 
 
-def _odd(values: measures.Values, row: int) -> Iterable[Measure]:
-    """Give the measures in which a clip is beyond the limit, the worst first."""
-    bad = {
+def _worst_measures(values: measures.Values, row: int) -> Iterable[Measure]:
+    """Return the measures that a clip exceeds, the worst first."""
+    badness = {
         m.name: float(measures.badness(m, values[m.name])[row])
         for m in MEASURES
         if m.name in values
     }
-    odd = [
+    exceeded = [
         m
         for m in MEASURES
         if m.name in values and measures.beyond(m, values[m.name])[row]
     ]
-    return sorted(odd, key=lambda m: -bad[m.name])
+    return sorted(exceeded, key=lambda m: -badness[m.name])
 
 
-def _why(measure: Measure, values: Float64[np.ndarray, " clip"], row: int) -> str:
-    place = int((measure.excess(values) > measure.excess(values)[row]).sum()) + 1
+def _exceeded(measure: Measure, values: Float64[np.ndarray, " clip"], row: int) -> str:
+    """Describe the value of a clip, its limit, and its rank among all clips."""
+    rank = int((measure.excess(values) > measure.excess(values)[row]).sum()) + 1
     known = int((~np.isnan(values)).sum())
     unit = f" {measure.unit}" if measure.unit else ""
     return (
         f"{measure.name} {brief(float(values[row]))}{unit} "
-        f"({measure.bound}; no. {place} of {known})"
+        f"({measure.bound}; rank {rank} of {known})"
     )
 
 
 def _marks(store: Store, row: int) -> tuple[tuple[str, str], ...]:
-    """Say of every second frame when it was shown, and how sure its face is."""
+    """Return the time and the face score of every second frame."""
     times_s, scores = store.read("frame_time_s", row), store.read("face_score", row)
-    repeated = FRAMES_16 - max(0, int(store.columns["clamped"][row]))
+    first_repeated = FRAMES_16 - max(0, int(store.columns["clamped"][row]))
     return tuple(
         (
-            "repeated" if frame >= repeated else f"{times_s[frame]:.2f} s",
+            "repeated" if frame >= first_repeated else f"{times_s[frame]:.2f} s",
             f"{scores[frame]:.2f}" if np.isfinite(scores[frame]) else DASH,
         )
         for frame in range(0, FRAMES_16, 2)

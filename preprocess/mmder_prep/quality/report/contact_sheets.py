@@ -1,8 +1,8 @@
-"""Contact sheets: eight faces of a clip above the sound that went with them.
+"""Contact sheets: eight faces of a clip above the spectrogram of their audio.
 
-Every second frame is shown, as wide as two steps of sound, in the middle of its own
-window. The sound is laid out from the middles of all sixteen windows: at its edges a
-window has zeros in its spectra, which would show as a line between two faces.
+Every second frame is shown, as wide as two steps of audio, centered on its own window.
+The audio strip is assembled from the centers of all sixteen windows: at the edges of a
+window the spectra include zero padding, which would show as a line between two faces.
 """
 
 from functools import cache
@@ -16,10 +16,11 @@ STFT_PX = 56
 MFCC_PX = 36
 GAP_PX = 3
 STFT_DB = (-80.0, 20.0)
-"""Equal for all clips, so that a quiet clip is a dark one."""
+"""Range of the spectrogram, equal for all clips so that a quiet clip is dark."""
 MFCC_DB = (-25.0, 25.0)
+"""Range of the cepstrum."""
 QUALITY = 82
-"""Of the JPEG, of 100."""
+"""JPEG quality, 0 to 100."""
 
 
 def contact_sheet(
@@ -30,9 +31,12 @@ def contact_sheet(
     """Draw one clip as a JPEG.
 
     Args:
-        frames: Face crops, None where there is no picture.
-        stft: Sound around each of them, None where there is no sound.
-        mfcc: Its cepstrum; the 0th coefficient, loudness, is left out.
+        frames: Face crops, None if there is no video.
+        stft: Spectrogram windows around the frames, None if there is no audio.
+        mfcc: Cepstrum of these windows. The 0th coefficient (loudness) is not shown.
+
+    Raises:
+        ValueError: If there is neither video nor audio.
     """
     rows = []
     if frames is not None:
@@ -42,7 +46,7 @@ def contact_sheet(
     if mfcc is not None:
         rows.append(_strip(mfcc[:, 1:], MFCC_PX, MFCC_DB))
     if not rows:
-        msg = "a contact sheet of neither picture nor sound"
+        msg = "a contact sheet needs video or audio, found neither"
         raise ValueError(msg)
     gap = np.full((GAP_PX, rows[0].shape[1], 3), 255, dtype=np.uint8)
     parts = [part for row in rows for part in (gap, row)][1:]
@@ -52,9 +56,10 @@ def contact_sheet(
 
 
 def _face(rgb: UInt8[np.ndarray, "y x 3"]) -> UInt8[np.ndarray, "side side 3"]:
+    """Return a small face crop with a white border on the left and the right."""
     small = cv2.resize(rgb, (FACE_PX - 2, FACE_PX), interpolation=cv2.INTER_AREA)
-    edged = np.pad(small, ((0, 0), (1, 1), (0, 0)), constant_values=255)
-    return np.asarray(edged, dtype=np.uint8)
+    bordered = np.pad(small, ((0, 0), (1, 1), (0, 0)), constant_values=255)
+    return np.asarray(bordered, dtype=np.uint8)
 
 
 def _strip(
@@ -62,23 +67,24 @@ def _strip(
     height_px: int,
     range_db: tuple[float, float],
 ) -> UInt8[np.ndarray, "y x 3"]:
-    """Lay windows on one axis of time, low bands at the bottom."""
+    """Draw windows on one time axis, low bands at the bottom."""
     tiles = continuous(windows)
     low, high = range_db
     values = np.nan_to_num(tiles.astype(np.float32), nan=low, posinf=high, neginf=low)
     index = np.clip((values - low) / (high - low) * 255, 0, 255).astype(np.uint8)
     size = (FACE_PX * (len(windows) // 2), height_px)
-    sized = cv2.resize(index[::-1], size, interpolation=cv2.INTER_AREA)
-    return np.asarray(_colours()[sized])
+    resized = cv2.resize(index[::-1], size, interpolation=cv2.INTER_AREA)
+    return np.asarray(_colormap()[resized])
 
 
 def continuous(
     windows: Float16[np.ndarray, "16 band time"],
 ) -> Float16[np.ndarray, "band strip"]:
-    """Join windows to one stretch, from a step before the first instant on.
+    """Join windows into one strip that starts one step before the first instant.
 
     Returns:
-        Sixteen steps: up to one step after the 15th instant, the last frame shown.
+        A strip of sixteen steps. It ends one step after the 15th instant, which is the
+        last frame shown.
     """
     step = (windows.shape[2] - 1) // 2
     low = step // 2
@@ -88,8 +94,8 @@ def continuous(
 
 
 @cache
-def _colours() -> UInt8[np.ndarray, "256 3"]:
-    """Give the colours that the trainer paints sound with."""
+def _colormap() -> UInt8[np.ndarray, "256 3"]:
+    """Return the colormap that the trainer uses for spectrograms."""
     from matplotlib import colormaps
 
     return np.asarray(colormaps["viridis"](np.arange(256), bytes=True)[:, :3])

@@ -1,7 +1,8 @@
-"""How good each clip of a store is, in numbers: what is measured, and which is worst.
+"""Quality measures of the clips of a store, and a ranking of the worst clips.
 
-Nothing here opens a file. A measure has a limit: up to it a difference means nothing,
-beyond it a person should look. The limits are ours; they sort, and drop no clip.
+Nothing here opens a file. A measure has a limit: values within it are ordinary, values
+beyond it should be checked by a person. The limits are choices of this project. They
+sort clips, and never drop one.
 """
 
 from collections.abc import Mapping
@@ -19,18 +20,19 @@ from mmder_store.settings import FRAMES_16
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measure:
-    """One number a clip."""
+    """A quantity with one value per clip."""
 
     name: str
     unit: str
     meaning: str
+    """Definition for the page."""
     limit: float = np.nan
-    """NaN where no value is bad in itself."""
+    """Largest or smallest ordinary value. NaN if no value is bad in itself."""
     worse: Literal["above", "below", "away"] = "above"
-    """On which side of the limit, or away from zero by more than it."""
+    """Side of the limit that is worse; ``away`` compares the absolute value."""
 
     def excess(self, values: Float64[np.ndarray, " clip"]) -> NDArray[Any]:
-        """Turn values so that larger is worse, and 0 is the limit; NaN stays."""
+        """Return values relative to the limit, positive beyond it; NaN stays NaN."""
         if self.worse == "away":
             return np.asarray(np.abs(values) - self.limit)
         sign = 1 if self.worse == "above" else -1
@@ -38,7 +40,7 @@ class Measure:
 
     @property
     def bound(self) -> str:
-        """Say the limit in words."""
+        """The limit as text, with its direction and unit. Empty if there is none."""
         if np.isnan(self.limit):
             return ""
         sign = {"above": "> ", "below": "< ", "away": "> ±"}[self.worse]
@@ -49,90 +51,90 @@ MEASURES = (
     Measure(
         name="duration",
         unit="s",
-        meaning="from the first frame taken to the end of the clip",
+        meaning="time from the first selected frame to the end of the clip",
     ),
     Measure(
         name="clamped",
         unit="frames",
-        meaning=f"of the {FRAMES_16} frames, those that repeat the last picture since "
+        meaning=f"number of the {FRAMES_16} frames that repeat the last one, because "
         "the clip ended before them",
         limit=FRAMES_16 / 4,
     ),
     Measure(
         name="A/V offset",
         unit="s",
-        meaning="first picture minus first sample of sound; the store keeps both on "
-        "one clock, so an offset is not an error, but a long one is rare",
+        meaning="time of the first video frame minus time of the first audio sample; "
+        "the store has both on one clock, so an offset is not an error, but a large "
+        "offset is rare",
         limit=0.1,
         worse="away",
     ),
     Measure(
-        name="face share",
+        name="face fraction",
         unit="",
-        meaning="frames in which the face was found, of those in which it was looked "
-        "for",
+        meaning="fraction of the searched frames in which the face was found",
         limit=0.75,
         worse="below",
     ),
     Measure(
         name="face score",
         unit="",
-        meaning="median score of the detector over the frames with a face",
+        meaning="median detector score over the frames with a face",
         limit=0.95,
         worse="below",
     ),
     Measure(
         name="crop shift",
         unit="sides",
-        meaning="jitter: median motion of the crop's centre from frame to frame, in "
-        "sides of the crop",
+        meaning="jitter: median motion of the crop center between frames, relative to "
+        "the side of the crop",
         limit=0.05,
     ),
     Measure(
         name="crop zoom",
         unit="sides",
-        meaning="jitter: median change of the crop's side from frame to frame, in "
-        "sides of the crop",
+        meaning="jitter: median change of the crop side between frames, relative to "
+        "the side of the crop",
         limit=0.05,
     ),
     Measure(
         name="crop jump",
         unit="sides",
-        meaning="largest motion of centre and side together between two frames: "
-        "another person, or a cut",
+        meaning="largest sum of both changes between two frames; a large value means "
+        "another person or a cut",
         limit=0.25,
     ),
     Measure(
         name="loudness",
         unit="dB",
-        meaning="root mean square of the sound, full scale is 0",
+        meaning="root mean square of the audio relative to full scale",
         limit=-45.0,
         worse="below",
     ),
     Measure(
         name="silence",
         unit="",
-        meaning="share of 20 ms blocks of sound below -60 dB full scale",
+        meaning="fraction of 20 ms audio blocks below -60 dB full scale",
         limit=0.5,
     ),
     Measure(
         name="decode errors",
         unit="packets",
-        meaning="damaged packets passed over",
+        meaning="number of damaged packets that were skipped",
         limit=0.0,
     ),
 )
 CROP_MEASURES = ("face score", "crop shift", "crop zoom", "crop jump")
-"""Measures of arrays; the others are of columns."""
+"""Measures computed from arrays; the others are computed from columns."""
 Values = Mapping[str, Float64[np.ndarray, " clip"]]
-"""By name of the measure, NaN where unknown."""
+"""Values by name of the measure, NaN if unknown."""
 
 
 def column_measures(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Measure every clip by its columns; NaN for clips that failed."""
+    """Return the measures computed from columns; NaN for clips that failed."""
 
     def known(name: str) -> NDArray[Any]:
-        """Give a column as floats, NaN where it is -1 for unknown."""
+        """Return a column as floats, with NaN for the -1 of unknown integers."""
         column = columns[name]
         values = column.astype(np.float64)
         return (
@@ -140,11 +142,11 @@ def column_measures(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[An
         )
 
     searched = known("faces_searched")
-    found = {
+    measured = {
         "duration": known("stop_s") - known("start_s"),
         "clamped": known("clamped"),
         "A/V offset": known("picture_start_s") - known("sound_start_s"),
-        "face share": np.divide(
+        "face fraction": np.divide(
             known("faces_found"),
             searched,
             out=np.full(len(searched), np.nan),
@@ -155,31 +157,31 @@ def column_measures(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[An
         "decode errors": known("decode_errors"),
     }
     failed = columns["status"] == "failed"
-    return {name: np.where(failed, np.nan, values) for name, values in found.items()}
+    return {name: np.where(failed, np.nan, values) for name, values in measured.items()}
 
 
 def crop_measures(
     boxes_px: Float64[np.ndarray, "frame 4"], scores: Float64[np.ndarray, " frame"]
 ) -> dict[str, float]:
-    """Measure the crop of one clip.
+    """Return the measures in `CROP_MEASURES` for one clip.
 
     Args:
-        boxes_px: Left, top, right, bottom of the crop taken, by frame.
-        scores: Of the detector, NaN where no face was found.
+        boxes_px: Left, top, right, bottom of the crop of each frame.
+        scores: Detector score of each frame, NaN if no face was found.
 
     Returns:
-        By name of the measure, those of `OF_CROP`; NaN where there is no crop.
+        Values by name of the measure; NaN if there is no crop.
     """
-    centre = (boxes_px[:, :2] + boxes_px[:, 2:]) / 2
+    center = (boxes_px[:, :2] + boxes_px[:, 2:]) / 2
     side = boxes_px[:, 2] - boxes_px[:, 0]
     if not (side > 0).all():
         return dict.fromkeys(CROP_MEASURES, np.nan)
     between = (side[1:] + side[:-1]) / 2
-    shift = np.linalg.norm(np.diff(centre, axis=0), axis=1) / between
+    shift = np.linalg.norm(np.diff(center, axis=0), axis=1) / between
     zoom = np.abs(np.diff(side)) / between
-    seen = scores[np.isfinite(scores)]
+    detected = scores[np.isfinite(scores)]
     return {
-        "face score": float(np.median(seen)) if len(seen) else np.nan,
+        "face score": float(np.median(detected)) if len(detected) else np.nan,
         "crop shift": float(np.median(shift)),
         "crop zoom": float(np.median(zoom)),
         "crop jump": float((shift + zoom).max()),
@@ -187,13 +189,13 @@ def crop_measures(
 
 
 def beyond(measure: Measure, values: Float64[np.ndarray, " clip"]) -> NDArray[Any]:
-    """Tell which clips are beyond the limit of a measure."""
+    """Return which clips are beyond the limit of a measure."""
     flags: Bool[np.ndarray, " clip"] = measure.excess(values) > 0
     return flags
 
 
 def beyond_any(values: Values) -> NDArray[Any]:
-    """Tell which clips are beyond the limit of at least one measure."""
+    """Return which clips are beyond the limit of at least one measure."""
     flags = [beyond(m, values[m.name]) for m in MEASURES if m.name in values]
     return np.asarray(np.any(flags, axis=0))
 
@@ -204,8 +206,8 @@ def badness(
     """Rank clips by one measure.
 
     Returns:
-        The share of the measured clips that are strictly better; 0 for a clip within
-        the limit or not measured.
+        Fraction of the measured clips that are strictly better; 0 for a clip within the
+        limit or not measured.
     """
     excess = measure.excess(values)
     order = np.sort(excess[~np.isnan(excess)])
@@ -214,36 +216,37 @@ def badness(
 
 
 def worst_first(status: NDArray[Any], values: Values, *, count: int) -> list[int]:
-    """Choose the clips that a person should look at first.
+    """Return the clips that a person should check first.
 
-    Clips that are not ok come first, in the order failed, no_video, no_audio, no_face,
-    but take at most half of the places while clips that are ok wait for them. These
-    follow by their largest `badness`, then by the sum of all, then in their order.
+    Clips that are not ok come first, in the order failed, no_video, no_audio, no_face.
+    They take at most half of the positions if enough ok clips beyond a limit remain.
+    The ok clips are sorted by their largest `badness`, then by the sum over all
+    measures, then by their order in the store.
 
     Args:
-        status: Of every clip.
-        values: What was measured.
-        count: How many at most.
+        status: Status of every clip.
+        values: Measured values.
+        count: Maximum number of clips.
 
     Returns:
-        Rows, the worst first; fewer than `count` where no more clip is beyond a limit.
+        Rows, the worst first; fewer than `count` if no other clip is beyond a limit.
     """
     severity = np.array([STATUSES.index(s) for s in status])
     bad = np.stack([badness(m, values[m.name]) for m in MEASURES if m.name in values])
     largest, total = bad.max(axis=0), bad.sum(axis=0)
     order = np.lexsort((-total, -largest, -severity))
-    odd_one = beyond_any(values)
-    broken = [int(row) for row in order if severity[row]]
-    odd = [int(row) for row in order if odd_one[row] and not severity[row]]
-    room = max(count - len(odd), count - count // 2)
-    taken = broken[:room]
-    return taken + odd[: count - len(taken)]
+    exceeds = beyond_any(values)
+    not_ok = [int(row) for row in order if severity[row]]
+    exceeding = [int(row) for row in order if exceeds[row] and not severity[row]]
+    positions = max(count - len(exceeding), count - count // 2)
+    first = not_ok[:positions]
+    return first + exceeding[: count - len(first)]
 
 
 def ordinary_clips(
     status: NDArray[Any], values: Values, *, count: int, seed: int
 ) -> list[int]:
-    """Draw some of the clips that are ok and beyond no limit, in their order."""
+    """Draw clips that are ok and within all limits, and return them in store order."""
     rows = np.flatnonzero((status == "ok") & ~beyond_any(values))
     drawn = np.random.default_rng(seed).permutation(rows)[:count]
     return sorted(int(row) for row in drawn)

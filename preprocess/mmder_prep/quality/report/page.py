@@ -1,4 +1,4 @@
-"""Is a store good? One HTML page that tells a researcher, and shows it."""
+"""HTML page on the quality of a store."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,12 +19,12 @@ from mmder_store.errors import SettingsError, StoreError
 from mmder_store.schema import FORMAT_VERSION, STATUSES
 from mmder_store.store import Store
 
-WORST, ORDINARY = 24, 12
-"""Contact sheets on a page; with them its size is bounded, however large the store."""
+NUM_WORST, NUM_ORDINARY = 24, 12
+"""Number of contact sheets, which bounds the size of the page for large stores."""
 SEED = 0
-MOST_GROUPS, MOST_RATES = 20, 12
-MOST_SPEAKERS, MOST_EMOTIONS, SPEAKERS_A_TABLE = 96, 12, 12
-"""Rows and columns of tables; what is cut off is counted."""
+MAX_GROUPS, MAX_FORMATS = 20, 12
+MAX_SPEAKERS, MAX_EMOTIONS, SPEAKERS_PER_TABLE = 96, 12, 12
+"""Maximum numbers of table rows and columns; the page counts the hidden ones."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,61 +33,62 @@ class Summary:
 
     measure: Measure
     known: int
-    """Clips in which it could be measured."""
+    """Number of clips with a value."""
     low: float
-    """Of the clips, 5 % are below."""
-    middle: float
+    """5th percentile."""
+    median: float
     high: float
-    """Of the clips, 5 % are above."""
+    """95th percentile."""
     beyond: int
-    undrawn: int
-    """Clips whose value is infinite."""
+    """Number of clips beyond the limit."""
+    infinite: int
+    """Number of clips with an infinite value, which the chart omits."""
     chart: str
-    """Base64 of an SVG; empty where all clips have one value."""
+    """SVG in base64. Empty if all clips have the same value."""
 
 
 def write_report(
     store: Store,
     out: Path | None = None,
     *,
-    worst: int = WORST,
-    sampled: int = ORDINARY,
+    worst: int = NUM_WORST,
+    sampled: int = NUM_ORDINARY,
 ) -> Path:
-    """Write the page; equal stores give equal bytes.
+    """Write the page; equal stores yield equal bytes.
 
     Args:
-        store: What is reported on.
-        out: The file; ``NAME-report.html`` beside the store where not given.
-        worst: Contact sheets of the worst clips, at most.
-        sampled: Contact sheets of ordinary clips, at most.
+        store: The store to report on.
+        out: The file to write. Default: ``NAME-report.html`` next to the store.
+        worst: Maximum number of contact sheets of the worst clips.
+        sampled: Maximum number of contact sheets of ordinary clips.
 
     Returns:
-        The file.
+        The file that was written.
 
     Raises:
-        SettingsError: If `out` lies in the store, or cannot be written.
+        SettingsError: If `out` is inside the store, or cannot be written.
         StoreError: If the store cannot be read.
     """
     folder = store.path.resolve()
     out = out or folder.with_name(f"{folder.name}-report.html")
     if out.resolve().is_relative_to(folder):
-        msg = f"--out {out}: inside the store, which holds arrays alone; name another"
+        msg = f"--out {out}: is inside the store; choose a file outside of it"
         raise SettingsError(msg)
     if out.is_dir():
-        msg = f"--out {out}: a folder, expected the name of a file, as report.html"
+        msg = f"--out {out}: is a folder; expected a file name, e.g. report.html"
         raise SettingsError(msg)
     page = render(store, worst=worst, sampled=sampled)
     try:
         with atomic_write(out) as draft:
             draft.write_text(page, encoding="utf-8")
     except OSError as error:
-        msg = f"--out {out}: cannot be written ({error.strerror}); name another file"
+        msg = f"--out {out}: cannot be written ({error.strerror}); choose another file"
         raise SettingsError(msg) from error
     return out
 
 
 def render(store: Store, *, worst: int, sampled: int) -> str:
-    """Give the page as text."""
+    """Return the page as text."""
     columns = store.columns
     status = columns["status"]
     unknown = sorted({str(s) for s in status} - set(STATUSES))
@@ -95,26 +96,26 @@ def render(store: Store, *, worst: int, sampled: int) -> str:
         msg = f"store {store.path}: status {unknown[0]!r}, expected one of {STATUSES}"
         raise StoreError(msg)
     values = measured(store)
-    bad = measures.worst_first(status, values, count=worst)
-    usual = measures.ordinary_clips(status, values, count=sampled, seed=SEED)
-    ok, odd = status == "ok", measures.beyond_any(values)
+    worst_rows = measures.worst_first(status, values, count=worst)
+    drawn_rows = measures.ordinary_clips(status, values, count=sampled, seed=SEED)
+    ok, exceeds = status == "ok", measures.beyond_any(values)
     groups = counts.group_reasons(
-        columns["clip_id"], status, columns["reason"], most=MOST_GROUPS
+        columns["clip_id"], status, columns["reason"], limit=MAX_GROUPS
     )
-    noted = columns["note"] != ""
+    has_note = columns["note"] != ""
     notes = counts.group_reasons(
-        columns["clip_id"][noted],
-        np.full(int(noted.sum()), "ok"),
-        columns["note"][noted],
-        most=MOST_GROUPS,
+        columns["clip_id"][has_note],
+        np.full(int(has_note.sum()), "ok"),
+        columns["note"][has_note],
+        limit=MAX_GROUPS,
     )
     crossing = counts.cross_table(
         columns["speaker"][ok],
         columns["emotion"][ok],
-        rows=MOST_SPEAKERS,
-        columns=MOST_EMOTIONS,
+        rows=MAX_SPEAKERS,
+        columns=MAX_EMOTIONS,
     )
-    summaries = [summarise(m, values[m.name]) for m in MEASURES if m.name in values]
+    summaries = [summarize(m, values[m.name]) for m in MEASURES if m.name in values]
     environment = Environment(
         loader=PackageLoader("mmder_prep.quality.report"),
         autoescape=True,
@@ -136,17 +137,21 @@ def render(store: Store, *, worst: int, sampled: int) -> str:
         groups=groups,
         notes=notes,
         crossing=crossing,
-        speaker_tables=list(_chunks(crossing.rows, SPEAKERS_A_TABLE)),
+        speaker_tables=list(_chunks(crossing.rows, SPEAKERS_PER_TABLE)),
         most_clips=max((n for _, row in crossing.rows for n in row), default=0),
-        pictures=counts.most_common(counts.video_formats(columns), most=MOST_RATES),
-        sounds=counts.most_common(counts.audio_formats(columns), most=MOST_RATES),
+        video_formats=counts.most_common(
+            counts.video_formats(columns), limit=MAX_FORMATS
+        ),
+        audio_formats=counts.most_common(
+            counts.audio_formats(columns), limit=MAX_FORMATS
+        ),
         summaries=summaries,
         unmeasured=[s.measure.name for s in summaries if not s.known],
-        crossed=sum(s.beyond > 0 for s in summaries),
-        worst=[clip_card(store, row, values) for row in bad],
-        ordinary=[clip_card(store, row, values) for row in usual],
-        flagged=int((odd | ~ok).sum()),
-        usual=int((ok & ~odd).sum()),
+        exceeded=sum(s.beyond > 0 for s in summaries),
+        worst=[clip_card(store, row, values) for row in worst_rows],
+        ordinary=[clip_card(store, row, values) for row in drawn_rows],
+        flagged=int((exceeds | ~ok).sum()),
+        num_ordinary=int((ok & ~exceeds).sum()),
         seed=SEED,
         labels=[(s, *counts.count_labels(s, columns)) for s in store.spec.label_sets],
         protocols=[
@@ -156,43 +161,44 @@ def render(store: Store, *, worst: int, sampled: int) -> str:
 
 
 def measured(store: Store) -> measures.Values:
-    """Measure every clip, one clip in memory at a time."""
+    """Return the measures of every clip, with one clip in memory at a time."""
     values = measures.column_measures(store.columns)
     if "frames" not in store:
-        del values["clamped"], values["A/V offset"], values["face share"]
+        del values["clamped"], values["A/V offset"], values["face fraction"]
         return values
-    found = {name: np.full(len(store), np.nan) for name in measures.CROP_MEASURES}
+    crops = {name: np.full(len(store), np.nan) for name in measures.CROP_MEASURES}
     for row, status in enumerate(store.columns["status"]):
         if status in ("failed", "no_video"):
             continue
         boxes_px = store.read("face_box_px", row).astype(np.float64)
         scores = store.read("face_score", row).astype(np.float64)
         for name, value in measures.crop_measures(boxes_px, scores).items():
-            found[name][row] = value
-    return values | found
+            crops[name][row] = value
+    return values | crops
 
 
-def summarise(measure: Measure, values: Float64[np.ndarray, " clip"]) -> Summary:
-    """Describe one measure over all clips, with its histogram where it varies."""
+def summarize(measure: Measure, values: Float64[np.ndarray, " clip"]) -> Summary:
+    """Summarize one measure over all clips, with a histogram if values differ."""
     known = values[~np.isnan(values)]
     finite = known[np.isfinite(known)]
-    spread = [np.nan] * 3
+    quantiles = [np.nan] * 3
     if len(known):
-        spread = np.quantile(known, [0.05, 0.5, 0.95], method="nearest").tolist()
+        quantiles = np.quantile(known, [0.05, 0.5, 0.95], method="nearest").tolist()
     varies = len(finite) and np.ptp(finite) > 1e-6
     svg = charts.histogram(measure, values) if varies else ""
     return Summary(
         measure=measure,
         known=len(known),
-        low=spread[0],
-        middle=spread[1],
-        high=spread[2],
+        low=quantiles[0],
+        median=quantiles[1],
+        high=quantiles[2],
         beyond=int(measures.beyond(measure, values).sum()),
-        undrawn=len(known) - len(finite),
+        infinite=len(known) - len(finite),
         chart=b64encode(svg.encode()).decode(),
     )
 
 
 def _chunks(rows: Sequence[Any], size: int) -> Iterable[Sequence[Any]]:
+    """Yield the rows in pieces of at most `size`."""
     for start in range(0, len(rows), size):
         yield rows[start : start + size]

@@ -1,28 +1,29 @@
-"""Texts and numbers from outside, made fit for a page."""
+"""Text and numbers from outside, formatted for the page."""
 
 import re
 
 import numpy as np
 
-TEXT_CHARACTERS = 160
+MAX_CHARACTERS = 160
+"""Maximum length of a text on the page."""
 DASH, MINUS = "\u2013", "\u2212"
 
 
 def plain(text: object) -> str:
-    """Make a text safe to show: one line, not long, no hidden signs."""
+    """Return a text on one line, without hidden characters, cut to a maximum length."""
     shown = "".join(c if c.isprintable() else "\ufffd" for c in str(text))
-    cut = len(shown) > TEXT_CHARACTERS
-    return shown[: TEXT_CHARACTERS - 1] + "…" if cut else shown
+    too_long = len(shown) > MAX_CHARACTERS
+    return shown[: MAX_CHARACTERS - 1] + "…" if too_long else shown
 
 
 def without_paths(text: str) -> str:
-    """Take folders out of a text; the page names clips, not where they lie."""
+    """Remove folders from a text; the page names clips, not their location."""
     text = re.sub(r"(['\"])[^'\"]*[\\/]([^'\"\\/]+)\1", r"\1…/\2\1", text)
     return re.sub(r"(?<![\w…])(?:[A-Za-z]:)?[\\/](?:[^\s\\/:'\"]+[\\/])*", "…/", text)
 
 
 def brief(value: float) -> str:
-    """Write a number in three places; nothing where it is unknown.
+    """Format a number with about three digits; return an empty text for NaN.
 
     >>> [brief(v) for v in (0.25, 12.34, 3.0, float("nan"))]
     ['0.25', '12.3', '3', '']

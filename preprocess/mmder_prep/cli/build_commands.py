@@ -1,0 +1,191 @@
+"""Commands that make a store: one per corpus, and one for any manifest."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rich_click as click
+
+from mmder_prep.cli.options import (
+    BUILD_OPTIONS,
+    CORPORA,
+    INPUT,
+    Decorator,
+    modality_option,
+    out_option,
+    step_frames,
+    step_option,
+    with_options,
+)
+from mmder_prep.cli.store_commands import console_to
+
+if TYPE_CHECKING:
+    from mmder_prep.corpora import Corpus
+    from mmder_prep.corpora.manifest import Manifest
+    from mmder_prep.corpora.published import ExpectedContents
+
+STORE_TEXT = "Folder of the store to make or to resume."
+
+
+def corpus_command(corpus: "Corpus") -> click.RichCommand:
+    """Return the command of a corpus, made from its row of the table."""
+    own = [option.name for option in corpus.options]
+
+    def command(
+        root: Path,
+        modality: str,
+        check: bool,
+        out: Path | None,
+        **options: Any,  # noqa: ANN401
+    ) -> None:
+        selected = {name: options.pop(name) for name in own}
+        if check:
+            found = corpus.find(root, modality=modality, **selected)
+            _check(found, corpus.published(modality=modality, **selected))
+        elif out is None:
+            msg = "Missing option '--out'."
+            raise click.UsageError(msg)
+        else:
+            found = corpus.find(root, modality=modality, **selected)
+            _build(found, modality, out=out, **options)
+
+    with_help = with_options(
+        (
+            click.option(
+                "--root",
+                type=click.Path(path_type=Path),
+                default=corpus.root,
+                show_default=True,
+                envvar=corpus.root_variable,
+                show_envvar=True,
+                help="Folder that contains the corpus.",
+                panel=INPUT,
+            ),
+            click.option(
+                "--check",
+                is_flag=True,
+                help="Make no store. Compare names, sizes and counts with what is "
+                "published; the exit code is 1 if they differ.",
+                panel=INPUT,
+            ),
+            *_selection_options(corpus),
+            step_option(corpus.step),
+            out_option(STORE_TEXT),
+            *BUILD_OPTIONS,
+        )
+    )(command)
+    text = f"{corpus.title}\n\nZip archives are read without unpacking them."
+    return click.command(corpus.name, help=text, panel=CORPORA)(with_help)
+
+
+def _selection_options(corpus: "Corpus") -> list[Decorator]:
+    """Return the options that select clips of a corpus."""
+    options = [modality_option("Audio-visual files, or the audio-only files.")]
+    for option in corpus.options:
+        name = "--" + option.name.replace("_", "-")
+        if option.choices:
+            options.append(
+                click.option(
+                    name,
+                    type=click.Choice(option.choices),
+                    default=option.choices[0],
+                    show_default=True,
+                    help=option.help,
+                    panel=INPUT,
+                )
+            )
+        else:
+            options.append(
+                click.option(name, is_flag=True, help=option.help, panel=INPUT)
+            )
+    return options
+
+
+@click.command(panel=CORPORA)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--root",
+    type=click.Path(path_type=Path),
+    default=None,
+    show_default="the folder of FILE",
+    help="Folder that paths are relative to and must not leave.",
+    panel=INPUT,
+)
+@modality_option("Video and audio, or audio only.")
+@with_options((step_option("6"), out_option(STORE_TEXT, required=True), *BUILD_OPTIONS))
+def manifest(file: Path, root: Path | None, modality: str, **options: Any) -> None:  # noqa: ANN401
+    """Your own footage, listed in a CSV file.
+
+    Required columns: clip_id, path, emotion, speaker. Optional columns: start_s, stop_s
+    (seconds from the start of the file), crop (left, right, or "left top right bottom"
+    in pixels), sound (another file to read the audio from), sound_at_s (time at which
+    that file starts), fold (from 1; the same for all clips of a speaker), rated_voice,
+    rated_face, rated_both (emotions perceived by raters) and note.
+    """
+    from mmder_prep.corpora.manifest import read_manifest
+
+    _build(read_manifest(file, root=root), modality, **options)
+
+
+def _check(found: "Manifest", expected: "ExpectedContents") -> None:
+    """Print a comparison of a corpus copy with its published contents."""
+    from mmder_prep.corpora.check import check_corpus, show
+
+    console = console_to(stderr=False)
+    for warning in found.warnings:
+        console.print(warning, highlight=False, markup=False)
+    result = check_corpus(found, expected)
+    show(result, console)
+    if not result.whole:
+        sys.exit(1)
+
+
+def _build(
+    found: "Manifest",
+    modality: str,
+    *,
+    out: Path,
+    step: str,
+    no_face_crop: bool,
+    workers: int,
+    scheduler: str | None,
+    device: str,
+    shard_clips: int,
+    max_failed: int,
+    overwrite: bool,
+) -> None:
+    """Build a store and print a summary."""
+    from mmder_prep.pipeline.build import BuildOptions, build
+    from mmder_store.settings import PrepSettings
+
+    console = console_to(stderr=True)
+    for warning in found.warnings:
+        console.print(warning, highlight=False, markup=False)
+    settings = PrepSettings(
+        modality="audio" if modality == "audio" else "av",
+        step_frames=step_frames(step),
+        face_crop=not no_face_crop,
+    )
+    options = BuildOptions(
+        workers=workers,
+        scheduler=scheduler,
+        device=device,
+        overwrite=overwrite,
+        shard_clips=shard_clips,
+    )
+    summary = build(found, out, settings, options, console)
+    counts = ", ".join(f"{status} {n}" for status, n in summary.statuses.items())
+    kept = (
+        f", {summary.kept} of {summary.shards} shards were already done"
+        if summary.kept
+        else ""
+    )
+    console.print(f"sealed {out} ({counts}{kept})", highlight=False)
+    if summary.unusable:
+        click.echo(
+            f"{summary.unusable} clips lack video or audio, or failed; "
+            f"'mmder-prep inspect {out}' shows the reasons",
+            err=True,
+        )
+    if summary.unusable > max_failed:
+        sys.exit(3)

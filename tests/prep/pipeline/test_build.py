@@ -1,0 +1,242 @@
+"""A build is complete, resumable, and the same for any number of workers."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from mmder_prep.pipeline.build import resolve_device
+from mmder_prep.quality.verify import problems
+from mmder_store import Store
+from mmder_store.errors import SettingsError
+from synth import Synth, write
+
+PREP = [sys.executable, "-c", "from mmder_prep.cli import main; main()"]
+
+
+def prep(
+    *arguments: object,
+    preexec: Callable[[], None] | None = None,
+    cwd: Path | None = None,
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [*PREP, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+        cwd=cwd,
+        preexec_fn=preexec,
+    )
+
+
+def arguments(corpus: Path, out: Path, workers: int) -> list[object]:
+    options = [
+        "--out", out, "--workers", workers, "--shard-clips", 2, "--max-failed", 1
+    ]  # fmt: skip
+    return ["manifest", corpus / "m.csv", "--no-face-crop", *options]
+
+
+def contents(store: Path) -> dict[str, bytes]:
+    """Return the bytes of every file of a store."""
+    return {
+        str(p.relative_to(store)): p.read_bytes()
+        for p in sorted(store.rglob("*"))
+        if p.is_file()
+    }
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    deadline_s = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline_s, "waited two minutes"
+        time.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+def built(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Store that one worker built without interruption."""
+    out = tmp_path_factory.mktemp("built") / "store"
+    run = prep(*arguments(corpus, out, 1))
+    assert run.returncode == 0, run.stderr
+    assert "7/7 clips" in run.stderr
+    assert "dashboard http://127.0.0.1" in run.stderr
+    assert "ok 6, failed 1" in run.stderr
+    return out
+
+
+def test_the_store_has_a_status_for_every_clip(built: Path) -> None:
+    """The broken file keeps its row, with a reason. The stored times are verified."""
+    store = Store(built)
+    assert list(problems(store)) == []
+    status = dict(zip(store.columns["clip_id"], store.columns["status"], strict=True))
+    assert status.pop("broken") == "failed"
+    assert set(status.values()) == {"ok"}
+    assert "not readable as media" in store.columns["reason"][3]
+    assert list(store.columns["clamped"][[0, 6]]) == [8, 0]
+
+
+def test_a_killed_and_resumed_build_is_the_same_bit_for_bit(
+    corpus: Path, built: Path, tmp_path: Path
+) -> None:
+    """SIGKILL to the process group after the first shard; the next run resumes.
+
+    This build has two workers, `built` has one: their number changes no byte.
+    """
+    for attempt in range(5):  # the other shards take a second: the build may be done
+        out = tmp_path / f"store-{attempt}"
+        with subprocess.Popen(
+            [*PREP, *map(str, arguments(corpus, out, 2))],
+            start_new_session=True,
+            stderr=subprocess.DEVNULL,
+        ) as running:
+            wait_for(lambda out=out: any((out / "ledger").glob("0*.json")))  # type: ignore[misc]
+            os.killpg(running.pid, signal.SIGKILL)
+        inspected = prep("inspect", out)
+        if inspected.returncode:
+            break
+    assert inspected.returncode == 1
+    assert inspected.stderr.count("\n") == 1
+    assert "not written" in inspected.stderr or "not sealed" in inspected.stderr
+    resumed = prep(*arguments(corpus, out, 2))
+    assert resumed.returncode == 0, resumed.stderr
+    assert "were already done" in resumed.stderr
+    assert contents(out) == contents(built)
+
+
+def test_a_second_build_does_nothing_and_a_changed_clip_redoes_its_shard(
+    corpus: Path, built: Path, tmp_path: Path
+) -> None:
+    """Shards of unchanged clips keep their files; the other shard is written again."""
+    folder, out = tmp_path / "corpus", tmp_path / "store"
+    shutil.copytree(corpus, folder)
+    shutil.copytree(built, out)
+    stamps = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
+    same = prep(*arguments(folder, out, 2))
+    assert same.returncode == 0, same.stderr
+    assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
+    assert "4 of 4 shards were already done" in same.stderr
+    assert "dashboard" not in same.stderr
+    before = shard_times(out)
+    changed = write(folder / "clip2", Synth(duration_s=3, seed=99, size_px=(64, 48)))
+    assert changed.name == "clip2.mp4"
+    run = prep(*arguments(folder, out, 2))
+    assert run.returncode == 0, run.stderr
+    assert "3 of 4 shards were already done" in run.stderr
+    after = shard_times(out)
+    assert [shard for shard in after if after[shard] != before[shard]] == ["1"]
+    assert list(problems(Store(out))) == []
+
+
+def shard_times(store: Path) -> dict[str, int]:
+    """Return the modification time of each shard of an array."""
+    folder = store / "stft_16" / "c"
+    return {
+        file.relative_to(folder).parts[0]: file.stat().st_mtime_ns
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+@pytest.mark.parametrize("started", ["zarr.json", "ledger/.at-*"])
+def test_ctrl_c_prints_one_line_and_keeps_finished_shards(
+    corpus: Path, tmp_path: Path, started: str
+) -> None:
+    """SIGINT to the process group, as a terminal sends it: no traceback, exit 130.
+
+    Once while the template imports modules, and once while a clip is prepared.
+    """
+    out = tmp_path / "store"
+    with subprocess.Popen(
+        [*PREP, *map(str, arguments(corpus, out, 1))],
+        start_new_session=True,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as running:
+        wait_for(lambda: any(out.glob(started)))
+        os.killpg(running.pid, signal.SIGINT)
+        stderr = running.communicate(timeout=60)[1]
+    assert running.returncode == 130
+    assert "Traceback" not in stderr
+    assert stderr.strip().endswith("rerun the command to resume")
+
+
+def test_a_full_disk_stops_the_build_and_seals_nothing(
+    corpus: Path, tmp_path: Path
+) -> None:
+    """No file may exceed 200 kB, as on a disk that is full."""
+    import resource
+
+    def limit_file_size() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+
+    out = tmp_path / "store"
+    run = prep(*arguments(corpus, out, 1), preexec=limit_file_size)
+    assert run.returncode == 1
+    last = run.stderr.strip().splitlines()[-1]
+    assert last.startswith("mmder-prep: error: store")
+    assert "cannot be written (File too large)" in last
+    assert "Traceback" not in run.stderr
+    assert "not written" in prep("inspect", out).stderr
+
+
+BAD = {
+    "no manifest": (["manifest", "none.csv", "--out", "s"], "cannot be read"),
+    "no root": (["ravdess", "--root", "none", "--out", "s"], "1188976"),
+    "empty root": (["ravdess", "--root", ".", "--out", "s"], "1188976"),
+    "step is a word": (
+        ["manifest", "m.csv", "--step", "six", "--out", "s"],
+        "'six'",
+    ),
+    "step of zero": (["manifest", "m.csv", "--step", "0", "--out", "s"], "step 0.0"),
+    "out holds something else": (
+        ["manifest", "m.csv", "--out", "taken"],
+        "no zarr.json",
+    ),
+    "out is a file": (["manifest", "m.csv", "--out", "m.csv"], "cannot be written"),
+    "overwrite something else": (
+        ["manifest", "m.csv", "--out", "taken", "--overwrite"],
+        "not a store of mmder-prep",
+    ),
+    "no scheduler": (
+        ["manifest", "m.csv", "--out", "s", "--scheduler", "tcp://127.0.0.1:9"],
+        "no answer",
+    ),
+    "inspect a missing store": (["inspect", "none"], "no such folder"),
+    "verify something else": (["verify", "taken"], "no zarr.json"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_is_reported_in_one_line(
+    name: str, corpus: Path, tmp_path: Path
+) -> None:
+    """Exit code 1, no traceback, and nothing is written."""
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "thesis.txt").write_text("x")
+    (tmp_path / "clip0.mp4").write_bytes((corpus / "clip0.mp4").read_bytes())
+    row = "clip_id,path,emotion,speaker\nclip0,clip0.mp4,sad,a\n"
+    (tmp_path / "m.csv").write_text(row)
+    words, message = BAD[name]
+    run = prep(*words, cwd=tmp_path)
+    assert run.returncode == 1
+    assert message in run.stderr
+    assert "Traceback" not in run.stderr
+    assert run.stderr.strip().splitlines()[-1].startswith("mmder-prep: error: ")
+    assert len(run.stderr.strip().splitlines()) == 1
+    assert (tmp_path / "taken" / "thesis.txt").exists()
+    assert not (tmp_path / "s" / "zarr.json").exists() or name == "no scheduler"
+
+
+def test_a_device_is_checked_before_the_build() -> None:
+    """`auto` is always usable."""
+    assert resolve_device("cpu") == "cpu"
+    assert resolve_device("auto") in ("cpu", "cuda")
+    with pytest.raises(SettingsError, match=r"--device abacus: .* 'cpu' always is"):
+        resolve_device("abacus")

@@ -1,0 +1,219 @@
+"""Whatever state a run leaves a store in, finished shards are kept and none is lost."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zarr
+
+from mmder_store import PrepSettings, Store, StoreSpec, errors, ledger
+from mmder_store.emotions import LABEL_SETS
+from mmder_store.protocols import PROTOCOLS
+from mmder_store.schema import arrays_of, shape_of
+from mmder_store.writer import create, seal, write_shard
+
+
+def make_spec(clips: int = 5, settings: PrepSettings | None = None) -> StoreSpec:
+    return StoreSpec(
+        corpus="test",
+        clips=clips,
+        settings=settings or PrepSettings(modality="audio"),
+        label_sets=(LABEL_SETS["ravdess-7"],),
+        protocols=(PROTOCOLS["ravdess-contiguous-6"],),
+        manifest_sha256="0",
+        shard_clips=2,
+    )
+
+
+def make_blocks(
+    spec: StoreSpec, shard: int, value: float = 1.0
+) -> dict[str, np.ndarray]:
+    rows = spec.rows(shard)
+    return {
+        a.name: np.full(
+            (rows.stop - rows.start, *shape_of(a, spec.settings)), value, a.dtype
+        )
+        for a in arrays_of(spec.settings)
+    }
+
+
+def write_shards(path: Path, spec: StoreSpec, shards: list[int]) -> None:
+    """Write shards in which every value is the number of the shard, from 1."""
+    for shard in shards:
+        checksums = write_shard(path, shard, make_blocks(spec, shard, shard + 1))
+        clips = tuple(
+            ledger.ClipRecord(clip_id=f"c{i}", key=f"k{i}", status="ok")
+            for i in range(spec.rows(shard).start, spec.rows(shard).stop)
+        )
+        record = ledger.ShardRecord(shard=shard, clips=clips, checksums=checksums)
+        ledger.write(path, record)
+
+
+def manifest_rows(clips: int) -> list[dict[str, str]]:
+    return [
+        {"clip_id": f"c{i}", "speaker": "01", "emotion": "sad"} for i in range(clips)
+    ]
+
+
+@pytest.mark.parametrize("value", [0, 7])
+def test_an_empty_clip_takes_no_bytes(tmp_path: Path, value: int) -> None:
+    """A clip that is empty but for one pixel is kept. Zarr writes both the same way."""
+    spec = make_spec(2, PrepSettings())
+    blocks = make_blocks(spec, 0)
+    blocks["frames"][1] = 0
+    blocks["frames"][1, 3, 1, 4, 1] = value
+    for name in ("ours", "plain"):
+        create(tmp_path / name, spec)
+    write_shard(tmp_path / "ours", 0, blocks)
+    group = zarr.open_group(tmp_path / "plain", use_consolidated=False)
+    for name, block in blocks.items():
+        group[name][:] = block  # type: ignore[index]
+    files = [f.relative_to(tmp_path / "plain") for f in tmp_path.glob("plain/*/c/**/0")]
+    files = [f for f in files if (tmp_path / "plain" / f).is_file()]
+    assert len(files) == len(blocks)
+    for file in files:
+        assert (tmp_path / "ours" / file).read_bytes() == (
+            tmp_path / "plain" / file
+        ).read_bytes()
+    clip_bytes = blocks["frames"][0].nbytes
+    size = (tmp_path / "ours/frames/c/0/0/0/0/0").stat().st_size
+    assert size // clip_bytes == (2 if value else 1)
+
+
+def test_seal_fails_while_a_shard_is_missing(tmp_path: Path) -> None:
+    """Both `seal` and `Store` name the missing shard."""
+    path, spec = tmp_path / "s", make_spec()
+    create(path, spec)
+    write_shards(path, spec, [0, 2])
+    with pytest.raises(
+        errors.StoreIncompleteError, match=r"1 of 3 shards .*\(1\).*Rerun"
+    ):
+        seal(path, manifest_rows(5), {})
+    with pytest.raises(errors.StoreIncompleteError, match=r"\(1\)"):
+        Store(path)
+    write_shards(path, spec, [1])
+    seal(path, manifest_rows(5), {})
+    assert float(Store(path).read("mfcc_16", 2)[0, 0, 0]) == 2.0
+
+
+def test_seal_fails_if_the_manifest_has_other_clips(tmp_path: Path) -> None:
+    """Labels are never assigned to the arrays of other clips."""
+    path, spec = tmp_path / "s", make_spec()
+    create(path, spec)
+    write_shards(path, spec, [0, 1, 2])
+    with pytest.raises(errors.StoreIncompleteError, match="other clips"):
+        seal(path, manifest_rows(5)[::-1], {})
+
+
+def test_drafts_of_a_killed_run_are_removed(tmp_path: Path) -> None:
+    """Drafts of mmder and of Zarr are removed; every other file is kept."""
+    path, spec = tmp_path / "s", make_spec()
+    path.mkdir()
+    (path / f"zarr.{32 * 'a'}.partial").touch()
+    create(path, spec)
+    write_shards(path, spec, [0])
+    before = {p for p in path.rglob("*") if p.is_file()}
+    kept = path / "mfcc_16/c/1/note", path / "ledger/.at-000001"
+    drafts = (
+        path / f"zarr.{32 * 'b'}.partial",
+        path / f"mfcc_16/zarr.{32 * 'c'}.partial",
+        path / f"mfcc_16/c/2/0/0/0.{32 * 'd'}.partial",
+        path / "ledger/.4711.000001.json",
+    )
+    for file in (*kept, *drafts):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.touch()
+    create(path, spec)
+    write_shard(path, 2, make_blocks(spec, 2))
+    after = {p for p in path.rglob("*") if p.is_file()}
+    assert not after & set(drafts)
+    assert after >= before | set(kept)
+    assert all("/c/2" in str(p) for p in after - before - set(kept))
+
+
+def test_nothing_is_removed_from_a_folder_that_is_not_a_store(tmp_path: Path) -> None:
+    """Not even a file that is named like a draft."""
+    mine = [tmp_path / n for n in ("zarr-3.1.zip.partial", f"zarr.{32 * 'a'}.partial")]
+    for file in (*mine, tmp_path / "notes.txt"):
+        file.touch()
+    with pytest.raises(errors.StoreError, match=r"no zarr\.json"):
+        create(tmp_path, make_spec())
+    assert all(file.exists() for file in mine)
+    (tmp_path / "notes.txt").unlink()
+    with pytest.raises(errors.StoreError, match=r"no zarr\.json"):
+        create(tmp_path, make_spec())
+    assert all(file.exists() for file in mine)
+
+
+def test_only_whole_shards_are_written(tmp_path: Path) -> None:
+    """Missing rows, another type or a missing array are errors."""
+    path, spec = tmp_path / "s", make_spec()
+    create(path, spec)
+    short = {k: v[:1] for k, v in make_blocks(spec, 0).items()}
+    with pytest.raises(ValueError, match=r"expected float16 \(2, "):
+        write_shard(path, 0, short)
+    blocks = make_blocks(spec, 0)
+    wrong = blocks | {"mfcc_8": blocks["mfcc_8"].astype("f4")}
+    with pytest.raises(ValueError, match="mfcc_8: float32"):
+        write_shard(path, 0, wrong)
+    few = {k: v for k, v in blocks.items() if k != "mfcc_8"}
+    with pytest.raises(ValueError, match="expected"):
+        write_shard(path, 0, few)
+
+
+def test_creating_again_keeps_the_shards_and_removes_the_seal(store: Path) -> None:
+    """A second run keeps the shards. The store cannot be read until it is sealed."""
+    before = Store(store).read("mfcc_16", 0)
+    spec = Store(store).spec
+    create(store, spec)
+    with pytest.raises(errors.StoreIncompleteError, match="not sealed"):
+        Store(store)
+    assert ledger.read(store, 2) is not None
+    rows = [
+        {"clip_id": c.clip_id, "speaker": "x", "emotion": "sad"}
+        for s in range(3)
+        for c in ledger.read(store, s).clips  # type: ignore[union-attr]
+    ]
+    seal(store, rows, {})
+    assert np.array_equal(Store(store).read("mfcc_16", 0), before)
+
+
+def test_a_store_with_other_settings_is_never_overwritten(store: Path) -> None:
+    """A typing error in --step does not destroy the store at --out."""
+    before = Store(store).spec
+    settings = PrepSettings(modality="audio", step_frames=3)
+    with pytest.raises(errors.StoreError, match=r"step_frames 6.0 -> 3.*--overwrite"):
+        create(store, make_spec(20, settings=settings))
+    assert Store(store).spec == before
+
+
+def test_a_corpus_that_grows_by_whole_shards_keeps_all_shards(tmp_path: Path) -> None:
+    """A last shard that was full is not prepared again."""
+    path = tmp_path / "s"
+    create(path, make_spec(4))
+    write_shards(path, make_spec(4), [0, 1])
+    create(path, make_spec(6))
+    assert [ledger.exists(path, s) for s in range(3)] == [True, True, False]
+
+
+def test_a_corpus_that_grows_keeps_its_full_shards(tmp_path: Path) -> None:
+    """Only the last shard, which was not full, is prepared again."""
+    path = tmp_path / "s"
+    create(path, make_spec(5))
+    write_shards(path, make_spec(5), [0, 1, 2])
+    seal(path, manifest_rows(5), {})
+    create(path, make_spec(8))
+    done = [ledger.read(path, s) is not None for s in range(4)]
+    assert done == [True, True, False, False]
+    write_shards(path, make_spec(8), [2, 3])
+    seal(path, manifest_rows(8), {})
+    values = [float(Store(path).read("mfcc_16", i)[0, 0, 0]) for i in range(8)]
+    assert values == [1, 1, 2, 2, 3, 3, 4, 4]
+
+
+def test_create_does_not_change_a_folder_of_something_else(tmp_path: Path) -> None:
+    """A home folder passed as --out is not changed."""
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(errors.StoreError, match="--overwrite"):
+        create(tmp_path, make_spec())
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]

@@ -1,0 +1,90 @@
+"""Images of spectrograms and faces: orientation, range of values, and colors."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from mmder_train.fusion import rendering
+from mmder_train.fusion.rendering import RenderSettings
+
+SETTINGS = RenderSettings(
+    spectrogram="stft", colormap="gray", spectrogram_norm="window"
+)
+GENERATOR = torch.Generator().manual_seed(0)
+
+
+def gray_values(spectrograms: torch.Tensor, spectrogram: str) -> torch.Tensor:
+    """Return the gray values of each window."""
+    settings = replace(SETTINGS, spectrogram=spectrogram)  # type: ignore[arg-type]
+    return rendering.colormap_indices(spectrograms, settings=settings)
+
+
+def test_low_frequencies_are_at_the_bottom() -> None:
+    stft = torch.full((1, 16, 257, 41), -100.0)
+    stft[:, :, 10:20] = 0.0
+    rows = gray_values(stft, "stft")[0, 0].mean(dim=1)
+    assert rows.argmax() == pytest.approx(224 * (1 - 15 / 257), abs=4)
+    assert rows[:180].max() == 0
+
+
+def test_time_runs_from_left_to_right() -> None:
+    stft = torch.linspace(-80, 0, 41).expand(1, 16, 257, 41)
+    columns = gray_values(stft, "stft")[0, 3, 100]
+    assert (columns.diff() >= 0).all()
+    assert columns[[0, -1]].tolist() == [0, 255]
+
+
+def test_range_per_window_and_per_clip() -> None:
+    stft = torch.zeros(1, 16, 257, 41)
+    stft[:, 0, 0], stft[:, 1, 0] = 20.0, 40.0
+    per_window = rendering.normalize_db(stft, settings=SETTINGS)
+    per_clip = rendering.normalize_db(
+        stft, settings=replace(SETTINGS, spectrogram_norm="clip")
+    )
+    assert per_window[0, 0].max() == per_window[0, 1].max() == 1
+    assert per_clip[0, 0].max() == 0.5
+
+
+@pytest.mark.parametrize("spectrogram", rendering.FIXED_DB)
+def test_equal_audio_has_equal_colors_in_the_fixed_range(spectrogram: str) -> None:
+    settings = replace(SETTINGS, spectrogram=spectrogram, spectrogram_norm="fixed")  # type: ignore[arg-type]
+    first, last = rendering.FIXED_DB[spectrogram]
+    level = torch.linspace(first - 20, last + 20, 41).expand(1, 2, 40, 41)
+    values = rendering.normalize_db(level, settings=settings)
+    assert (values.diff() >= 0).all()
+    assert values[0, 0, 0, [0, 20, -1]].tolist() == pytest.approx([0, 0.5, 1])
+    louder = torch.cat([level, torch.full_like(level, 100.0)], dim=1)
+    with_louder = rendering.normalize_db(louder, settings=settings)
+    assert torch.equal(with_louder[:, :2], values)
+
+
+def test_the_rounding_noise_of_silence_is_not_stretched() -> None:
+    stft = -100 + 0.01 * torch.rand(1, 16, 257, 41, generator=GENERATOR)
+    assert gray_values(stft, "stft").max() <= 3
+
+
+def test_the_mfcc_image_leaves_out_loudness() -> None:
+    quiet = torch.randn(1, 16, 40, 41, generator=GENERATOR)
+    loud = quiet.clone()
+    loud[:, :, 0] += 500
+    assert torch.equal(gray_values(quiet, "mfcc"), gray_values(loud, "mfcc"))
+
+
+def test_viridis_equals_that_of_matplotlib() -> None:
+    from matplotlib import colormaps
+
+    table = rendering.colormap_table("viridis").numpy()
+    expected = (255 * np.array(colormaps["viridis"](np.arange(256)))[:, :3]).round()
+    assert np.abs(table.T - expected).max() <= 1
+    assert (rendering.colormap_table("gray").numpy() == np.arange(256)).all()
+
+
+def test_half_height_averages_pairs_of_rows() -> None:
+    frames = torch.zeros(1, 16, 224, 224, 3, dtype=torch.uint8)
+    frames[:, :, ::2] = 255
+    frames[:, :, 1::2] = 253
+    x = torch.empty(1, 3, 16, 112, 224)
+    rendering.write_faces(x, frames, image_norm=rendering.IMAGE_NORMS["none"])
+    assert torch.equal(x, torch.full_like(x, 254) * torch.tensor(1 / 255))

@@ -1,0 +1,153 @@
+"""Media files go in, and the probabilities of the run's own test come out."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.testing import Result
+
+from mmder_store import Store
+from mmder_train.inference.predictor import predict_clips, predict_files
+from small_run import EMOTIONS, STRATEGIES, SmallRun, read_csv
+
+Predict = Callable[..., Result]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_a_test_clip_has_the_probabilities_of_its_fold(
+    small_run: SmallRun, strategy: str
+) -> None:
+    """The model of a fold predicts the same from media files as from the store."""
+    table = read_csv(small_run.run_dir / f"predictions-{strategy}.csv")
+    tested = {row["clip_id"]: row for row in table}
+    assert len(tested) == 7
+    for fold in (1, 2):
+        trained_run = small_run.load(strategy, fold)
+        assert trained_run.prep_settings == Store(small_run.store).spec.settings
+        for prediction in predict_clips(small_run.clips, trained_run):
+            row = tested.get(prediction.clip_id)
+            if row is None:
+                assert prediction.probabilities is None
+                assert prediction.emotion is None
+                assert prediction.status == "no_audio"
+                assert prediction.reason
+            elif int(row["fold"]) == fold:
+                assert prediction.probabilities is not None
+                assert tuple(prediction.probabilities) == trained_run.classes
+                assert prediction.probabilities == pytest.approx(
+                    {c: float(row[f"p_{c}"]) for c in trained_run.classes}, abs=2e-6
+                )
+                assert prediction.emotion == row["predicted"]
+            else:
+                assert prediction.clip_id in trained_run.train_clips[fold]
+
+
+def test_predict_files(small_run: SmallRun) -> None:
+    """The Python API needs only paths and a run, and holds no arrays by default."""
+    trained_run = small_run.load("sfas")
+    statuses: list[str] = []
+    paths = [small_run.media / "clip5.mkv", small_run.media / "clip6.webm"]
+    predictions = list(predict_files(paths, trained_run, progress=statuses.append))
+    assert [p.clip_id for p in predictions] == ["clip5", "clip6"]
+    assert [p.status for p in predictions] == statuses == ["no_audio", "ok"]
+    assert [p.probabilities is None for p in predictions] == [True, False]
+    assert not any(p.clip.arrays for p in predictions)
+    (prediction,) = predict_files(str(paths[1]), trained_run, keep_arrays=True)
+    assert prediction.probabilities == predictions[1].probabilities
+    assert prediction.clip.arrays["frames"].shape == (16, 224, 224, 3)
+
+
+def test_a_folder_is_predicted_and_failures_have_reasons(
+    small_run: SmallRun, tmp_path: Path, predict: Predict
+) -> None:
+    """A clip that cannot be predicted does not stop the others. The exit code is 3."""
+    new = tmp_path / "new"
+    (new / "deep").mkdir(parents=True)
+    shutil.copy(small_run.media / "clip0.mp4", new / "deep" / "c0.mp4")
+    shutil.copy(small_run.media / "clip5.mkv", new / "mute.mkv")
+    whole = (small_run.media / "clip1.mkv").read_bytes()
+    (new / "cut.mkv").write_bytes(whole[: len(whole) // 50])
+    (new / "poem.mp4").write_text("not a clip")
+    (new / "notes.txt").write_text("text")
+    completed = predict(
+        *(new, "--run", small_run.run_dir, "--strategy", "rfas"),
+        *("--out", tmp_path / "p.csv", "--explain", tmp_path / "maps"),
+    )
+    assert completed.exit_code == 3, completed.output
+    rows = {r["clip"]: r for r in read_csv(tmp_path / "p.csv")}
+    assert list(rows) == ["cut", "mute", "poem", "deep/c0"]
+    assert [r["status"] for r in rows.values()] == [
+        "failed",
+        "no_audio",
+        "failed",
+        "ok",
+    ]
+    assert all(r["reason"] for r in rows.values() if not r["emotion"])
+    classes = [k for k in rows["mute"] if k.startswith("p_")]
+    assert classes == [f"p_{e}" for e in EMOTIONS]
+    assert sum(float(rows["deep/c0"][c]) for c in classes) == pytest.approx(1, abs=4e-6)
+    assert rows["deep/c0"]["emotion"] in EMOTIONS
+    assert not any(rows["poem"][c] for c in classes)
+    assert str(tmp_path) not in (tmp_path / "p.csv").read_text()
+    stderr = completed.stderr
+    assert "skipped 1 files without a media suffix, first notes.txt" in stderr
+    assert "rfas (eq. 6), mean of the models of folds 1, 2, 4 classes" in stderr
+    assert "first deep/c0 (fold 2)" in stderr
+    assert "; effect: video " in stderr
+    assert "3 of 4 clips could not be predicted" in stderr
+    assert "no emotion 3" in completed.stdout
+    (image,) = (tmp_path / "maps").iterdir()
+    assert image.name.startswith("deep_c0-")
+    assert image.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("none.mp4",), "none.mp4: no such file or folder; expected clips"),
+        (("empty",), "folder empty: no media file in it, 0 other files"),
+        (("empty.csv",), "missing 'path'. Expected path and"),
+        (("x.mp4", "--run", "empty"), "run empty: no run in it"),
+        (("x.mp4", "--run", "nowhere"), "run nowhere: no such folder"),
+        (("x.mp4", "--run", "x.mp4"), "run x.mp4: is a file"),
+        (("x.mp4",), "strategies audio, rfas, sfas. Choose one with --strategy"),
+        (("x.mp4", "--strategy", "cfas"), "--strategy cfas: not in run run; expected"),
+        (
+            ("x.mp4", "--strategy", "audio", "--fold", "9"),
+            "--fold 9: not in run run; expected one of 1, 2",
+        ),
+        (
+            ("x.mp4", "--strategy", "audio", "--out", "empty"),
+            "--out empty: is a folder",
+        ),
+        (("x.mp4", "--strategy", "audio", "--out", "x.mp4/p.csv"), "x.mp4: "),
+        (
+            ("x.mp4", "--strategy", "audio", "--explain", "x.mp4"),
+            "--explain x.mp4: is a file",
+        ),
+    ],
+)
+def test_an_invalid_argument_is_reported_in_one_line(
+    small_run: SmallRun,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    predict: Predict,
+    words: tuple[str, ...],
+    text: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("run").symlink_to(small_run.run_dir)
+    Path("empty").mkdir()
+    Path("empty.csv").write_text("clip_id,emotion\na,sad\n")
+    Path("x.mp4").write_text("not a clip")
+    before = sorted(p.name for p in tmp_path.iterdir())
+    run_words = () if "--run" in words else ("--run", "run")
+    completed = predict(*words, *run_words)
+    assert completed.exit_code == 1, completed.output
+    lines = completed.stderr.splitlines()
+    errors = [line for line in lines if line.startswith("mmder-train: error")]
+    assert len(errors) == 1
+    assert text in errors[0]
+    assert Path("x.mp4").read_text() == "not a clip"
+    assert sorted(p.name for p in tmp_path.iterdir()) == before

@@ -1,0 +1,49 @@
+"""New clips are preprocessed exactly as those of a store."""
+
+from pathlib import Path
+
+import pytest
+
+from crashing_jobs import CrashingSource
+from mmder_prep.media.clip import Clip
+from mmder_store import Store
+from mmder_store.errors import SettingsError
+from mmder_train.inference.clip_list import find_clips
+from mmder_train.inference.preprocessing import prepare_clips
+from small_run import SmallRun
+
+
+def test_arrays_equal_those_of_the_store_bit_for_bit(small_run: SmallRun) -> None:
+    store = Store(small_run.store)
+    for row, clip in enumerate(small_run.clips):
+        for name in ("clip_id", "status", "reason"):
+            assert getattr(clip, name) == store.columns[name][row]
+        for name, array in clip.arrays.items():
+            assert array.tobytes() == store.read(name, row).tobytes(), (row, name)
+    assert [c.status for c in small_run.clips].count("no_audio") == 1
+
+
+def test_a_crash_of_the_decoder_affects_only_its_clip(small_run: SmallRun) -> None:
+    clips = find_clips(small_run.media / "clips.csv").clips[:3]
+    crash = Clip(clip_id="crash", source=CrashingSource(Path("none")))
+    settings = Store(small_run.store).spec.settings
+    statuses: list[str] = []
+    prepared = list(
+        prepare_clips([clips[0], crash, *clips[1:]], settings, progress=statuses.append)
+    )
+    assert [p.clip_id for p in prepared] == ["c0", "crash", "c1", "c2"]
+    assert [p.status for p in prepared] == ["ok", "failed", "ok", "ok"]
+    assert statuses == ["ok", "failed", "ok", "ok"]
+    assert prepared[1].reason == "its decoder ended the process"
+
+
+def test_a_missing_dependency_is_named(
+    small_run: SmallRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "av.py").write_text(
+        "raise ModuleNotFoundError(\"No module named 'av'\", name='av')"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    clips = find_clips(small_run.media / "clips.csv").clips
+    with pytest.raises(SettingsError, match="needs av to read media files"):
+        next(prepare_clips(clips, Store(small_run.store).spec.settings))

@@ -1,0 +1,152 @@
+"""Checkpoints: a resumed run has the same numbers as an uninterrupted one."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mmder_train.runtime.signals import StopRequest
+from mmder_train.training.checkpoint import Checkpoint
+from mmder_train.training.train_state import TrainState
+from train_runs import FINETUNE, RANDOMIZED, Train, read_all_numbers
+
+
+def run_before_step(
+    monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[], None]
+) -> None:
+    """Run an action just before a step is taken."""
+    train_step = TrainState.train_step
+
+    def patched(self: TrainState, *args: Any, **kwargs: Any) -> float:
+        if self.step == step:
+            action()
+        return train_step(self, *args, **kwargs)
+
+    monkeypatch.setattr(TrainState, "train_step", patched)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_stopped_by_a_signal_resumes_bit_for_bit(
+    train_audio: Train, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    words = (*FINETUNE, *RANDOMIZED, "--save-weights")
+    assert train_audio(*words, "--out", "whole").exit_code == 0
+    with monkeypatch.context() as patched:
+        run_before_step(patched, 6, lambda: signal.raise_signal(number))
+        stopped = train_audio(*words, "--out", "parts")
+    assert stopped.exit_code == 128 + number
+    assert "stopped after step 7 of this fold, which is saved" in stopped.stderr
+    assert stopped.stderr.strip().count("Traceback") == 0
+    assert sorted(f.name for f in Path("parts/checkpoints").iterdir()) == [
+        "audio-1-7.safetensors",
+        "audio-1.json",
+    ]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    # A draft that a killed run leaves.
+    Path("parts/checkpoints/.4711.audio-1-9.safetensors").touch()
+    done = train_audio("--resume", "parts", "--save-weights")
+    assert done.exit_code == 0, done.output
+    assert "resuming after epoch" in done.stderr
+    assert read_all_numbers("parts") == read_all_numbers("whole")
+    name = "weights/audio-1.safetensors"
+    assert Path("parts", name).read_bytes() == Path("whole", name).read_bytes()
+    assert not Path("parts/checkpoints").exists()
+
+
+def test_a_finished_fold_deletes_only_its_own_files(tmp_path: Path) -> None:
+    """Other folds and other training processes may be writing theirs."""
+    own = "audio-1.json", "audio-1-9.safetensors", ".47.audio-1-9.safetensors"
+    others = (
+        "audio-1-0.json", "audio-1-0-9.safetensors", ".47.audio-1-0-9.safetensors",
+        ".47.audio-11-9.safetensors", ".47.audio-1-0.json", "x-audio-1-9.safetensors",
+    )  # fmt: skip
+    for name in (*own, *others):
+        (tmp_path / name).touch()
+    Checkpoint(
+        path=tmp_path / "audio-1",
+        identity={},
+        save_every_s=9.0,
+        stop_request=StopRequest(),
+    ).delete()
+    assert {f.name for f in tmp_path.iterdir()} == set(others)
+
+
+def test_a_crashed_run_resumes_from_its_last_checkpoint(
+    train_audio: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def crash() -> None:
+        raise SystemExit(9)
+
+    words = (*FINETUNE, *RANDOMIZED)
+    train_audio(*words, "--out", "whole")
+    with monkeypatch.context() as patched:
+        run_before_step(patched, 5, crash)
+        crashed = train_audio(*words, "--out", "parts", "--save-every", "0")
+        assert crashed.exit_code == 9
+    done = train_audio(*words, "--out", "parts")
+    assert "step 5" in done.stderr
+    assert read_all_numbers("parts") == read_all_numbers("whole")
+
+
+def test_a_killed_run_resumes(audio_store: Path, tmp_path: Path) -> None:
+    words = ["--store", audio_store, *FINETUNE, *RANDOMIZED, "--save-every", "0"]
+    command = [sys.executable, "-c", "from mmder_train.cli import main; main()"]
+    command += list(map(str, words))
+    environment = os.environ | {"PYTHONPATH": ":".join(p for p in sys.path if p)}
+    for out in ("parts", "whole"):
+        folder = tmp_path / out
+        process = subprocess.Popen(
+            [*command, "--out", str(folder)],
+            env=environment,
+            stderr=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+        )
+        if out == "parts":
+            deadline = time.monotonic() + 120
+            while not list(folder.glob("checkpoints/*-[3-9].safetensors")):
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            process.kill()
+            assert process.wait() == -signal.SIGKILL
+            assert not (folder / "results.json").exists()
+            process = subprocess.Popen(
+                [*command, "--out", str(folder)], env=environment
+            )
+        assert process.wait(timeout=120) == 0
+    assert read_all_numbers(tmp_path / "parts") == read_all_numbers(tmp_path / "whole")
+
+
+def test_a_checkpoint_of_another_run_is_rejected(
+    train_audio: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        run_before_step(patched, 2, lambda: signal.raise_signal(signal.SIGTERM))
+        train_audio(*FINETUNE, "--out", "a")
+    path = Path("a/checkpoints/audio-1.json")
+    good = json.loads(path.read_text())
+    tensors = Path("a/checkpoints", good["tensors"]).read_bytes()
+    for change, text in (
+        ({"of": "0"}, "is of a run with other settings"),
+        ({"tensors": "../../run.json"}, "names a file in another folder"),
+        ({"tensors": "gone.safetensors"}, "lacks its tensors"),
+        ({"step": "x"}, "cannot be read"),
+    ):
+        path.write_text(json.dumps(good | change))
+        done = train_audio(*FINETUNE, "--out", "a")
+        assert done.exit_code == 1
+        assert text in done.stderr
+        assert "Delete it to train this fold from the beginning." in done.stderr
+    path.write_text(json.dumps(good))
+    Path("a/checkpoints", good["tensors"]).write_bytes(tensors[: len(tensors) // 2])
+    assert "cannot be read" in train_audio(*FINETUNE, "--out", "a").stderr
+    path.write_text("{")
+    assert "cannot be read" in train_audio(*FINETUNE, "--out", "a").stderr
+    path.unlink()
+    assert train_audio(*FINETUNE, "--out", "a").exit_code == 0

@@ -1,0 +1,43 @@
+"""Runs of `mmder-train` in the process of the test, and their results."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from click.testing import CliRunner, Result
+
+from mmder_train.cli.main import cli
+
+Train = Callable[..., Result]
+"""`mmder-train` with some options already set; takes the others."""
+
+FINETUNE = (
+    *("--strategy", "audio", "--method", "finetune", "--encoder", "tiny-56"),
+    *("--spectrogram", "mel", "--fold", "1", "--batch-size", "4", "--epochs", "4"),
+)
+"""A short fine-tuning of one fold on audio."""
+RANDOMIZED = (
+    *("--augment", "audio", "--mask", "0.2", "--mixup", "0.3", "--cutmix", "1"),
+    *("--drop-tokens", "0.5", "--drop-path", "0.2", "--label-smoothing", "0.1"),
+    *("--ema-decay", "0.9", "--clip-grad", "1", "--layer-decay", "0.8"),
+    *("--val", "speakers", "--grad-accum-steps", "2"),
+)
+"""All options that draw random numbers, or add to the state of a checkpoint."""
+
+
+def invoke(*arguments: str) -> Result:
+    """Run `mmder-train` with these arguments."""
+    return CliRunner().invoke(cli, list(arguments))
+
+
+def read_results(folder: str | Path) -> dict[str, Any]:
+    """Read the results of a run."""
+    results: dict[str, Any] = json.loads(Path(folder, "results.json").read_text())
+    return results
+
+
+def read_all_numbers(folder: str | Path) -> dict[str, Any]:
+    """Read the results of a run, and under ``every`` the results of each fold."""
+    folds = sorted(Path(folder, "folds").iterdir())
+    return read_results(folder) | {"every": [json.loads(f.read_text()) for f in folds]}

@@ -1,0 +1,38 @@
+"""Write predictions, confusion images and merged tables of a finished run."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from mmder_store.atomic_files import atomic_write
+from mmder_train.evaluation.class_merging import ClassMerge
+from mmder_train.evaluation.confusion_plot import draw_confusion
+from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
+
+
+def write_results(
+    directory: RunDirectory,
+    results: Mapping[str, Any],
+    fold_results: Mapping[str, Sequence[FoldResult]],
+    *,
+    merges: Iterable[ClassMerge] = (),
+) -> None:
+    """Write all files of a finished run. ``results.json`` is the last one.
+
+    Args:
+        directory: Folder of the run.
+        results: Contents of ``results.json``.
+        fold_results: Results of the folds by strategy.
+        merges: Label sets with fewer classes; each adds a table of predictions.
+    """
+    classes, merges = results["classes"], tuple(merges)
+    for strategy, scores in results["strategies"].items():
+        directory.write_predictions(strategy, fold_results[strategy], classes)
+        with atomic_write(directory.confusion(strategy)) as draft:
+            draw_confusion(draft, strategy, scores, classes)
+        for merge in merges:
+            directory.write_predictions(
+                f"{strategy}-{merge.labels.name}",
+                [merge.merge(r) for r in fold_results[strategy]],
+                merge.labels.classes,
+            )
+    directory.finish(results)

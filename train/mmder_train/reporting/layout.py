@@ -1,0 +1,187 @@
+"""Tables of a ranking as text, shared by the Markdown and the HTML report."""
+
+from dataclasses import dataclass
+
+from mmder_train.evaluation.metrics import DRAWS
+from mmder_train.reporting.comparison import Pair, Ranking, ResultRow
+from mmder_train.reporting.published_results import Published
+
+COLUMNS = (
+    "method",
+    "modality",
+    "source",
+    "classes",
+    "speaker-independent",
+    "tested",
+    "seeds",
+    "WAR [95 %]",
+    "UAR [95 %]",
+    "WAR, mean of folds",
+    "UAR, mean of folds",
+    "note",
+)
+"""Columns of the table of comparable results."""
+SHORT_COLUMNS = (*COLUMNS[:5], "WAR", "UAR", "note")
+"""Columns of the table of results that are not comparable."""
+TITLE = "Comparison with published results"
+RECALL = "Recall of each class, percent"
+NOT_COMPARABLE = (
+    "Published results on the same corpus that are not comparable, because their "
+    "classes differ or were not confirmed"
+)
+LEGEND = (
+    "WAR: fraction of clips that are classified correctly. UAR: mean over classes of "
+    "the fraction of their clips that are classified correctly. Both are in percent, "
+    "over all clips of all tested folds (pooled). In brackets: the middle 95 % of "
+    f"{DRAWS} resamples of the speakers. After +-: the standard deviation over seeds. "
+    "Mean of folds: mean and standard deviation of the scores of the folds. Published "
+    "rows are as printed; do not compare numbers of different protocols directly."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """One row of a table."""
+
+    is_own: bool
+    """True for runs and for chance, False for published results."""
+    cells: tuple[str, ...]
+    """One text per column except the note."""
+    note: str
+
+    def short_cells(self) -> tuple[str, ...]:
+        """Return the cells of `SHORT_COLUMNS` except the note."""
+        return self.cells[:5] + self.cells[7:9]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """Tables and numbered notes of one label set."""
+
+    ranking: Ranking
+    lines: tuple[Line, ...]
+    """Rows over the classes of the label set."""
+    not_comparable: tuple[Line, ...]
+    """Published rows over other classes."""
+    notes: tuple[str, ...]
+    """Distinct notes of all rows, numbered from 1."""
+
+    def note_number(self, line: Line) -> str:
+        """Return the number of a row's note, empty if it has none."""
+        return str(self.notes.index(line.note) + 1) if line.note else ""
+
+
+def section(ranking: Ranking) -> Section:
+    """Return the tables and notes of one label set."""
+    comparable = tuple(lines(ranking))
+    not_comparable = tuple(map(published_line, ranking.not_comparable))
+    notes = dict.fromkeys(
+        line.note for line in comparable + not_comparable if line.note
+    )
+    return Section(
+        ranking=ranking,
+        lines=comparable,
+        not_comparable=not_comparable,
+        notes=tuple(notes),
+    )
+
+
+def lines(ranking: Ranking) -> list[Line]:
+    """Return the rows over one label set: runs, chance, then published results."""
+    largest = max(ranking.rows, key=lambda row: len(row.first.clip_id))
+    chance = Line(
+        is_own=True,
+        cells=(
+            "always the largest class",
+            "",
+            "chance",
+            str(len(ranking.classes)),
+            "",
+            _tested(largest),
+            "",
+            *(percent(fraction) for fraction in largest.chance),
+            "",
+            "",
+        ),
+        note="",
+    )
+    return [
+        *(_own_line(row, len(ranking.classes)) for row in ranking.rows),
+        chance,
+        *map(published_line, ranking.published),
+    ]
+
+
+def _own_line(row: ResultRow, classes: int) -> Line:
+    intervals = row.intervals or (None, None)
+    seed_std = row.seed_std or (None, None)
+    scores = zip((row.war, row.uar), intervals, seed_std, strict=True)
+    folds = zip(row.fold_mean, row.fold_std, strict=True)
+    return Line(
+        is_own=True,
+        cells=(
+            row.title,
+            row.modality,
+            ", ".join(r.run for r in row.runs),
+            str(classes),
+            "yes",
+            _tested(row),
+            str(len(row.runs)),
+            *(_score(*score) for score in scores),
+            *(f"{percent(mean)} +- {percent(std)}" for mean, std in folds),
+        ),
+        note="; ".join(row.first.warnings),
+    )
+
+
+def published_line(row: Published) -> Line:
+    """Return the table row of a published result."""
+    setting = row.setting
+    return Line(
+        is_own=False,
+        cells=(
+            row.method,
+            row.modality,
+            row.source,
+            str(setting.classes or "?"),
+            setting.speaker_independent,
+            "",
+            "",
+            f"{row.war:.2f}",
+            "-" if row.uar is None else f"{row.uar:.2f}",
+            "",
+            "",
+        ),
+        note=setting.note,
+    )
+
+
+def _tested(row: ResultRow) -> str:
+    """Return the number of tested clips and speakers, and the folds."""
+    first, *others = row.folds
+    consecutive = [*range(first, first + len(row.folds))]
+    numbers = (
+        f"{first}-{consecutive[-1]}"
+        if row.folds == consecutive
+        else ", ".join(map(str, row.folds))
+    )
+    folds = f"folds {numbers}" if others else f"fold {first}"
+    speakers = len(set(row.first.speaker))
+    return (
+        f"{len(row.first.clip_id)} clips, {speakers} speakers, {folds} of "
+        f"{row.protocol}"
+    )
+
+
+def _score(value: float, interval: Pair | None, std: float | None) -> str:
+    text = percent(value)
+    if std is not None:
+        text += f" +- {percent(std)}"
+    if interval is not None:
+        text += f" [{percent(interval[0])}, {percent(interval[1])}]"
+    return text
+
+
+def percent(fraction: float) -> str:
+    """Return a fraction in percent with one decimal."""
+    return f"{100 * fraction:.1f}"
