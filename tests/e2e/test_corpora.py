@@ -143,7 +143,7 @@ def test_a_git_lfs_pointer_is_a_clip_without_video(
     row = row_of(store, GONE)
     assert store.columns["status"][row] == "no_video"
     assert "git-lfs" in store.columns["reason"][row]
-    assert "1 clips lack picture or sound" in log
+    assert "1 clips lack video or audio, or failed" in log
 
 
 def test_the_crowd_ratings_of_the_voice_can_be_trained_on(
@@ -282,7 +282,7 @@ def test_a_turn_of_iemocap_past_the_end_has_audio_but_no_video(
     assert not store.read("frames", row).any()
     assert "6 turns from 2 of 151 dialogs of IEMOCAP" in log
     assert "1 turns have no wav file" in log
-    assert "1 clips lack picture or sound" in log
+    assert "1 clips lack video or audio, or failed" in log
 
 
 # MEAD.

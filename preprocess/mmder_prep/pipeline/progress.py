@@ -5,7 +5,7 @@ from types import TracebackType
 
 from rich.console import Console
 
-from mmder_store.console_progress import LogTimer, create_bar
+from mmder_cli.console_progress import LogTimer, create_bar
 
 
 class ClipProgress:

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
+from mmder_cli import console_progress
 from mmder_prep.pipeline.progress import ClipProgress
-from mmder_store import console_progress
 
 
 def test_a_log_has_a_line_per_interval_and_one_at_the_end(

@@ -22,7 +22,7 @@ RunBaseline = Callable[..., Result]
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("stores")
     make_store(
-        folder / "sound.zarr", clips=48, speakers=6, modality="audio", planted="sound"
+        folder / "signal.zarr", clips=48, speakers=6, modality="audio", planted="sound"
     )
     make_store(folder / "noise.zarr", clips=48, speakers=6, modality="audio")
     make_store(folder / "one-speaker.zarr", clips=8, speakers=1, modality="audio")
@@ -58,7 +58,7 @@ def read_csv(path: str) -> list[dict[str, str]]:
 def test_it_learns_a_planted_signal_and_is_deterministic(
     run_baseline: RunBaseline, model: str
 ) -> None:
-    completed = run_baseline("sound.zarr", "--model", model, "--out", "a")
+    completed = run_baseline("signal.zarr", "--model", model, "--out", "a")
     assert completed.exit_code == 0, completed.output
     results: dict[str, Any] = json.loads(Path("a/results.json").read_text())
     name = f"baseline-{model}"
@@ -74,7 +74,7 @@ def test_it_learns_a_planted_signal_and_is_deterministic(
         assert tested == set(fold["speakers"])
         assert fold["train_clips"] + fold["clips"] == 48
 
-    again = run_baseline("sound.zarr", "--model", model, "--out", "b")
+    again = run_baseline("signal.zarr", "--model", model, "--out", "b")
     assert again.stdout == completed.stdout.replace("a/", "b/")
     for file in ("results.json", f"predictions-{name}.csv"):
         assert Path("a", file).read_bytes() == Path("b", file).read_bytes()
@@ -108,11 +108,11 @@ def test_clips_and_folds_are_those_of_an_encoder(
 def test_a_finished_baseline_is_printed_and_not_repeated(
     run_baseline: RunBaseline, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    first = run_baseline("sound.zarr", "--fold", "1")
+    first = run_baseline("signal.zarr", "--fold", "1")
     (folder,) = Path("runs").iterdir()
-    assert folder.name.startswith("sound-baseline-logistic-")
+    assert folder.name.startswith("signal-baseline-logistic-")
     monkeypatch.delattr(audio_baseline, "load_statistics")
-    again = run_baseline("sound.zarr", "--fold", "1")
+    again = run_baseline("signal.zarr", "--fold", "1")
     assert (again.exit_code, again.stdout) == (0, first.stdout)
 
 
@@ -121,10 +121,10 @@ def test_a_finished_baseline_is_printed_and_not_repeated(
     [
         (("none.zarr",), "make a store with mmder-prep"),
         (("one-speaker.zarr",), "all clips are of speaker '01'"),
-        (("sound.zarr", "--labels", "five"), "this store has ravdess-7, ravdess-8"),
-        (("sound.zarr", "--protocol", "x"), "this store has ravdess-contiguous-6"),
-        (("sound.zarr", "--fold", "9"), "--fold 9: no clips in this store"),
-        (("sound.zarr", "--out", "file"), "is a file"),
+        (("signal.zarr", "--labels", "five"), "this store has ravdess-7, ravdess-8"),
+        (("signal.zarr", "--protocol", "x"), "this store has ravdess-contiguous-6"),
+        (("signal.zarr", "--fold", "9"), "--fold 9: no clips in this store"),
+        (("signal.zarr", "--out", "file"), "is a file"),
     ],
 )
 def test_an_invalid_setting_is_reported_in_one_line(

@@ -1,7 +1,5 @@
 """The dataset for models of one's own gives what training uses."""
 
-from pathlib import Path
-
 import pytest
 import torch
 from torch.utils.data import DataLoader

@@ -110,8 +110,8 @@ class TrainProgram(Program):
 def cli(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
     """Train an encoder on a store and test it on speakers it never saw.
 
-    Prints WAR and UAR of every fold. The same command produces the same numbers. Rerun an
-    interrupted command to resume it; a finished run is only printed.
+    Prints WAR and UAR of every fold. The same command produces the same numbers. Rerun
+    an interrupted command to resume it; a finished run is only printed.
     """
     source = ctx.get_parameter_source
     named = [n for n in options if source(n) is not ParameterSource.DEFAULT]

@@ -12,7 +12,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from mmder_store.console_progress import LogTimer, create_bar
+from mmder_cli.console_progress import LogTimer, create_bar
 from mmder_store.errors import SettingsError
 
 

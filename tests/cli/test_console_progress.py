@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from mmder_store import console_progress
-from mmder_store.console_progress import LogTimer, create_bar
+from mmder_cli import console_progress
+from mmder_cli.console_progress import LogTimer, create_bar
 
 
 def test_the_bar_is_hidden_in_a_log_file() -> None:
