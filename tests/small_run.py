@@ -17,7 +17,7 @@ from mmder_train.inference.trained_run import TrainedRun, load_trained_run
 from mmder_train.models import videomae
 from mmder_train.models.registry import ENCODERS, EncoderEntry
 from mmder_train.models.videomae import PoolingConfig, Size
-from run_cli import run
+from run_cli import run_here
 from synth import Synth, write
 
 EMOTIONS = ("angry", "happy", "neutral", "sad")
@@ -68,7 +68,7 @@ def make_small_run(folder: Path) -> SmallRun:
     with (media / "clips.csv").open("w", newline="") as file:
         head = ["clip_id", "path", "emotion", "speaker", "fold"]
         csv.writer(file).writerows([head, *rows])
-    run(
+    run_here(
         *("mmder_prep", "manifest", media / "clips.csv", "--out", folder / "store"),
         *("--no-face-crop", "--step", 3, "--workers", 1, "--max-failed", 1),
     )

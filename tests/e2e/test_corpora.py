@@ -44,7 +44,7 @@ WAV = Synth(
 
 
 @pytest.fixture(scope="module")
-def fast() -> Iterator[tuple[str, ...]]:
+def fast(worker_template: None) -> Iterator[tuple[str, ...]]:
     """Return options for fast preparation: no face search, and a running cluster."""
     with open_cluster(workers=1, scheduler=None) as cluster:
         address = cluster.client.scheduler_info(n_workers=0)["address"]

@@ -2,17 +2,21 @@
 
 import csv
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmder_store import Store
-from run_cli import run
+from run_cli import run, run_here
+
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def prepare(folder: Path, *, actors: int) -> Path:
-    run("mmder_prep", "sample", "--out", folder / "sample", "--actors", actors)
+    run_here("mmder_prep", "sample", "--out", folder / "sample", "--actors", actors)
     run("mmder_prep", "ravdess", "--root", folder / "sample", "--out", folder / "store")
     return folder / "store"
 
@@ -25,7 +29,8 @@ def check_whole(store: Path, *, clips: int) -> None:
     assert set(columns["status"]) == {"ok"}
     assert (columns["clamped"] == 0).all()
     assert (columns["faces_found"] == columns["faces_searched"]).all()
-    assert "as it was written" in run("mmder_prep", "verify", store).stdout
+    verified = run_here("mmder_prep", "verify", store).stdout
+    assert "every array matches the ledger" in verified
 
 
 def train(store: Path, out: Path, *more: str) -> list[dict[str, Any]]:
@@ -78,10 +83,10 @@ def test_prediction_from_the_media_file_equals_that_of_the_test_fold(
     """The model that tested actor 2 predicts the same from the raw media files."""
     folds = ("--protocol", "ravdess-luna-jimenez-5", "--fold", 1)
     training = ("--out", tmp_path / "run", "--save-weights", "--epochs", 5)
-    run("mmder_train", "--store", store, "--strategy", "ofos", *training, *folds)
+    run_here("mmder_train", "--store", store, "--strategy", "ofos", *training, *folds)
     clips = sorted((store.parent / "sample").rglob("*-02.mp4"))[:3]
     options = ("--run", tmp_path / "run", "--out", tmp_path / "new.csv")
-    completed = run("mmder_train", "predict", *clips, *options)
+    completed = run_here("mmder_train", "predict", *clips, *options)
     assert "trained on" not in completed.stderr
     with (tmp_path / "run" / "predictions-ofos.csv").open() as file:
         tested = {row["clip_id"]: row for row in csv.DictReader(file)}
@@ -93,3 +98,32 @@ def test_prediction_from_the_media_file_equals_that_of_the_test_fold(
         for name in (c for c in row if c.startswith("p_")):
             expected = float(tested[row["clip"]][name])
             assert float(row[name]) == pytest.approx(expected, abs=2e-6)
+    example = DOCS / "examples" / "predict_clips.py"
+    printed = script(example, tmp_path / "run", clips[0])
+    assert printed.split() == [clips[0].stem, rows[0]["emotion"]]
+
+
+def script(path: Path, *words: str | Path) -> str:
+    """Run a script of the documentation and return what it prints."""
+    command = [sys.executable, str(path), *map(str, words)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+def test_the_figure_of_the_strategies_is_drawn_from_the_store(
+    store: Path, tmp_path: Path
+) -> None:
+    sample = ("--sample", store.parent / "sample")
+    for name in ("a.svg", "b.svg"):
+        figure = tmp_path / name
+        script(DOCS / "make_figures.py", store, *sample, "--strategies", figure)
+    drawn = (tmp_path / "a.svg").read_bytes()
+    assert drawn == (tmp_path / "b.svg").read_bytes()
+    assert drawn.count(b"<image ") == 6  # one per strategy
+
+
+def test_no_figure_is_drawn_of_clips_that_are_not_generated(
+    store: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        script(DOCS / "make_figures.py", store, "--sample", tmp_path)
+    assert "not made of the clips in" in refused.value.stderr

@@ -12,7 +12,9 @@ from mmder_prep.pipeline.cluster import open_cluster
 from mmder_store.errors import StoreIncompleteError
 
 
-def test_a_job_survives_crashes_of_its_workers_up_to_a_limit(tmp_path: Path) -> None:
+def test_a_job_survives_crashes_of_its_workers_up_to_a_limit(
+    tmp_path: Path, worker_template: None
+) -> None:
     """Two crashes are survived, endless crashes are reported, other jobs are done."""
     jobs = [
         CrashingJob(shard=0, crashes=0, folder=str(tmp_path)),

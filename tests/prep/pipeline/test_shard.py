@@ -7,6 +7,7 @@ from crashing_jobs import crash_at
 from mmder_prep.corpora.manifest import read_manifest
 from mmder_prep.pipeline.shard import make_shard
 from mmder_prep.pipeline.shard_plan import ShardJob, shard_jobs
+from mmder_prep.pipeline.worker_template import start_method
 from mmder_store import PrepSettings, StoreSpec, ledger
 from mmder_store.writer import create
 
@@ -51,11 +52,11 @@ def test_a_shard_is_prepared_once(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_a_clip_that_crashes_its_worker_twice_is_skipped(
-    corpus: Path, tmp_path: Path
+    corpus: Path, tmp_path: Path, worker_template: None
 ) -> None:
     """Two processes crash in the clip; the third marks it as failed and continues."""
     job = make_job(corpus, tmp_path / "s")
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context(start_method())
     for _ in range(2):
         process = context.Process(target=crash_at, args=(job, "clip1"))
         process.start()

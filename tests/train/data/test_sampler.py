@@ -32,20 +32,24 @@ def test_an_epoch_resumes_after_some_batches() -> None:
     assert sampler.sizes() == [7, 7, 2]
 
 
-@given(clips=st.integers(1, 40), batch_size=st.integers(1, 9), world=st.integers(1, 5))
-def test_processes_share_every_batch(clips: int, batch_size: int, world: int) -> None:
+@given(
+    clips=st.integers(1, 40), batch_size=st.integers(1, 9), processes=st.integers(1, 5)
+)
+def test_processes_share_every_batch(
+    clips: int, batch_size: int, processes: int
+) -> None:
     index = np.arange(clips)
     whole = list(BatchSampler(index, batch_size=batch_size, seed=1))
-    groups = [WorldInfo(rank=rank, world_size=world) for rank in range(world)]
+    worlds = [WorldInfo(rank=rank, world_size=processes) for rank in range(processes)]
     parts = [
-        list(BatchSampler(index, batch_size=batch_size, seed=1, group=group))
-        for group in groups
+        list(BatchSampler(index, batch_size=batch_size, seed=1, world=world))
+        for world in worlds
     ]
     for number, batch in enumerate(whole):
         own = [
             part[number]
-            for part, group in zip(parts, groups, strict=True)
-            if group.has_own_clip(len(batch))
+            for part, world in zip(parts, worlds, strict=True)
+            if world.has_own_clip(len(batch))
         ]
         assert all(part[number] for part in parts)
         assert sorted(itertools.chain(*own)) == sorted(batch)

@@ -10,6 +10,7 @@ from mmder_train.inference.predictor import Prediction
 from small_run import SmallRun
 
 Predict = Callable[..., Result]
+pytestmark = pytest.mark.usefixtures("forked_workers")
 
 
 def test_a_single_clip_is_printed_with_all_classes(

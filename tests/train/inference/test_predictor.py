@@ -12,6 +12,7 @@ from mmder_train.inference.predictor import predict_clips, predict_files
 from small_run import EMOTIONS, STRATEGIES, SmallRun, read_csv
 
 Predict = Callable[..., Result]
+pytestmark = pytest.mark.usefixtures("forked_workers")
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

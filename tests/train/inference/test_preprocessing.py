@@ -23,6 +23,7 @@ def test_arrays_equal_those_of_the_store_bit_for_bit(small_run: SmallRun) -> Non
     assert [c.status for c in small_run.clips].count("no_audio") == 1
 
 
+@pytest.mark.usefixtures("forked_workers")
 def test_a_crash_of_the_decoder_affects_only_its_clip(small_run: SmallRun) -> None:
     clips = find_clips(small_run.media / "clips.csv").clips[:3]
     crash = Clip(clip_id="crash", source=CrashingSource(Path("none")))

@@ -1,6 +1,7 @@
 """Several training processes, started by torchrun."""
 
 import csv
+import json
 import os
 import subprocess
 import sys
@@ -9,44 +10,62 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from train_runs import FINETUNE, Train, read_all_numbers
+from train_runs import FINETUNE, Train, invoke, read_all_numbers
+
+METHODS = ("finetune", "linear-probe")
+PROGRAM = """
+import json, sys
+from mmder_train.cli.main import cli
+for words in json.loads(sys.argv[1]):
+    cli(words, standalone_mode=False)
+"""
+"""Several runs of `mmder-train` one after the other, since a process starts slowly."""
 
 
-@pytest.mark.parametrize("method", ["finetune", "linear-probe"])
-def test_two_processes_have_the_results_of_one(
-    audio_store: Path, tmp_path: Path, method: str
-) -> None:
-    """With 23 clips some batches are odd, and one process has no clip of the last."""
-    words = [*FINETUNE, "--store", str(audio_store), "--batch-size", "3"]
-    words += ["--epochs", "2", "--method", method]
-    program = [sys.executable, "-c", "from mmder_train.cli import main; main()"]
-    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    torchrun += ["--no-python"]
-    environment = os.environ | {
-        "PYTHONPATH": ":".join(p for p in sys.path if p),
-        "OMP_NUM_THREADS": "1",
-    }
-    for name, launch in (("one", []), ("two", torchrun)):
-        out = ["--out", str(tmp_path / name), "--device", "cpu"]
+@pytest.fixture(scope="module")
+def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train with each method in this process, and in two processes of torchrun."""
+    out = tmp_path_factory.mktemp("distributed")
+
+    def words(method: str, name: str) -> list[str]:
+        options = [*FINETUNE, "--batch-size", "3", "--epochs", "2", "--method", method]
         if method == "linear-probe":  # a cache of its own, so that both runs encode
-            out += ["--feature-cache", str(tmp_path / f"{name}.features")]
-        done = subprocess.run(
-            [*launch, *program, *words, *out],
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=200,
-        )
-        assert done.returncode == 0, done.stderr
-    one, two = (read_all_numbers(tmp_path / name) for name in ("one", "two"))
+            options += ["--feature-cache", str(out / f"{name}.features")]
+        paths = ["--store", str(audio_store), "--out", str(out / f"{method}-{name}")]
+        return [*options, *paths, "--device", "cpu"]
+
+    for method in METHODS:
+        result = invoke(*words(method, "one"))
+        assert result.exit_code == 0, result.output
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
+    runs = json.dumps([words(method, "two") for method in METHODS])
+    done = subprocess.run(
+        [*torchrun, "--no-python", sys.executable, "-c", PROGRAM, runs],
+        env=os.environ
+        | {
+            "PYTHONPATH": ":".join(p for p in sys.path if p),
+            "OMP_NUM_THREADS": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_two_processes_have_the_results_of_one(folder: Path, method: str) -> None:
+    """With 23 clips some batches are odd, and one process has no clip of the last."""
+    one, two = (read_all_numbers(folder / f"{method}-{n}") for n in ("one", "two"))
     assert two["config"]["world_size"] == 2
     a, b = one["every"][0], two["every"][0]
     assert a["clip_id"] == b["clip_id"]
     np.testing.assert_allclose(b["probability"], a["probability"], atol=1e-4)
     for x, y in zip(a["history"], b["history"], strict=True):
         assert y["loss"] == pytest.approx(x["loss"], rel=1e-4)
-    with (tmp_path / "two/predictions-audio.csv").open() as file:
+    with (folder / f"{method}-two/predictions-audio.csv").open() as file:
         assert len(list(csv.DictReader(file))) == len(a["clip_id"])
 
 

@@ -15,7 +15,7 @@ import pytest
 from mmder_train.runtime.signals import StopRequest
 from mmder_train.training.checkpoint import Checkpoint
 from mmder_train.training.train_state import TrainState
-from train_runs import FINETUNE, RANDOMIZED, Train, read_all_numbers
+from train_runs import FINETUNE, RANDOMIZED, Train, invoke, read_all_numbers
 
 
 def run_before_step(
@@ -32,12 +32,21 @@ def run_before_step(
     monkeypatch.setattr(TrainState, "train_step", patched)
 
 
+@pytest.fixture(scope="module")
+def whole(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train without interruption."""
+    out = tmp_path_factory.mktemp("checkpoint") / "whole"
+    words = ["--store", str(audio_store), *FINETUNE, *RANDOMIZED, "--save-weights"]
+    result = invoke(*words, "--out", str(out))
+    assert result.exit_code == 0, result.output
+    return out
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_run_stopped_by_a_signal_resumes_bit_for_bit(
-    train_audio: Train, monkeypatch: pytest.MonkeyPatch, number: int
+    train_audio: Train, whole: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     words = (*FINETUNE, *RANDOMIZED, "--save-weights")
-    assert train_audio(*words, "--out", "whole").exit_code == 0
     with monkeypatch.context() as patched:
         run_before_step(patched, 6, lambda: signal.raise_signal(number))
         stopped = train_audio(*words, "--out", "parts")
@@ -54,9 +63,9 @@ def test_a_run_stopped_by_a_signal_resumes_bit_for_bit(
     done = train_audio("--resume", "parts", "--save-weights")
     assert done.exit_code == 0, done.output
     assert "resuming after epoch" in done.stderr
-    assert read_all_numbers("parts") == read_all_numbers("whole")
+    assert read_all_numbers("parts") == read_all_numbers(whole)
     name = "weights/audio-1.safetensors"
-    assert Path("parts", name).read_bytes() == Path("whole", name).read_bytes()
+    assert Path("parts", name).read_bytes() == (whole / name).read_bytes()
     assert not Path("parts/checkpoints").exists()
 
 
@@ -79,48 +88,42 @@ def test_a_finished_fold_deletes_only_its_own_files(tmp_path: Path) -> None:
 
 
 def test_a_crashed_run_resumes_from_its_last_checkpoint(
-    train_audio: Train, monkeypatch: pytest.MonkeyPatch
+    train_audio: Train, whole: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def crash() -> None:
         raise SystemExit(9)
 
     words = (*FINETUNE, *RANDOMIZED)
-    train_audio(*words, "--out", "whole")
     with monkeypatch.context() as patched:
         run_before_step(patched, 5, crash)
         crashed = train_audio(*words, "--out", "parts", "--save-every", "0")
         assert crashed.exit_code == 9
     done = train_audio(*words, "--out", "parts")
     assert "step 5" in done.stderr
-    assert read_all_numbers("parts") == read_all_numbers("whole")
+    assert read_all_numbers("parts") == read_all_numbers(whole)
 
 
-def test_a_killed_run_resumes(audio_store: Path, tmp_path: Path) -> None:
-    words = ["--store", audio_store, *FINETUNE, *RANDOMIZED, "--save-every", "0"]
+def test_a_killed_run_resumes(audio_store: Path, whole: Path, tmp_path: Path) -> None:
+    """Another process resumes the run, and has the numbers of a third."""
+    out = tmp_path / "parts"
+    words = ["--store", str(audio_store), *FINETUNE, *RANDOMIZED, "--out", str(out)]
+    words += ["--save-every", "0"]
     command = [sys.executable, "-c", "from mmder_train.cli import main; main()"]
-    command += list(map(str, words))
-    environment = os.environ | {"PYTHONPATH": ":".join(p for p in sys.path if p)}
-    for out in ("parts", "whole"):
-        folder = tmp_path / out
-        process = subprocess.Popen(
-            [*command, "--out", str(folder)],
-            env=environment,
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        if out == "parts":
-            deadline = time.monotonic() + 120
-            while not list(folder.glob("checkpoints/*-[3-9].safetensors")):
-                assert time.monotonic() < deadline
-                time.sleep(0.01)
-            process.kill()
-            assert process.wait() == -signal.SIGKILL
-            assert not (folder / "results.json").exists()
-            process = subprocess.Popen(
-                [*command, "--out", str(folder)], env=environment
-            )
-        assert process.wait(timeout=120) == 0
-    assert read_all_numbers(tmp_path / "parts") == read_all_numbers(tmp_path / "whole")
+    with subprocess.Popen(
+        [*command, *words],
+        env=os.environ | {"PYTHONPATH": ":".join(p for p in sys.path if p)},
+        stderr=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+    ) as process:
+        deadline = time.monotonic() + 120
+        while not list(out.glob("checkpoints/*-[3-9].safetensors")):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.kill()
+        assert process.wait() == -signal.SIGKILL
+    assert not (out / "results.json").exists()
+    assert invoke(*words).exit_code == 0
+    assert read_all_numbers(out) == read_all_numbers(whole)
 
 
 def test_a_checkpoint_of_another_run_is_rejected(

@@ -29,7 +29,7 @@ class BatchSampler(Sampler[list[int]], Sized):
         *,
         batch_size: int,
         seed: int | None = None,
-        group: WorldInfo = SINGLE_PROCESS,
+        world: WorldInfo = SINGLE_PROCESS,
     ) -> None:
         """Initialize the sampler at the start of epoch 0.
 
@@ -37,12 +37,12 @@ class BatchSampler(Sampler[list[int]], Sized):
             index: Indices of the clips.
             batch_size: Number of clips per batch, over all processes.
             seed: Seed of the shuffling. None keeps the order of `index`.
-            group: Processes that share each batch.
+            world: Processes that share each batch.
         """
         self.index = index
         self.batch_size = batch_size
         self.seed = seed
-        self.group = group
+        self.world = world
         self.epoch = 0
         self.start_batch = 0
         """Index of the first batch that is yielded."""
@@ -65,7 +65,7 @@ class BatchSampler(Sampler[list[int]], Sized):
             order = shuffle(self.index, seed=self.seed, epoch=self.epoch)
         first = self.start_batch * self.batch_size
         for start in range(first, len(order), self.batch_size):
-            yield self.group.shard(order[start : start + self.batch_size].tolist())
+            yield self.world.shard(order[start : start + self.batch_size].tolist())
 
     def __len__(self) -> int:
         """Return the number of batches of a whole epoch."""

@@ -78,7 +78,7 @@ class FusedBatches:
         Yields:
             Positions of a batch's clips, and the encoder's input.
         """
-        sampler = BatchSampler(index, batch_size=batch_size, group=self.world)
+        sampler = BatchSampler(index, batch_size=batch_size, world=self.world)
         batches: Iterable[StoredBatch] = self._load(sampler)
         if progress is not None:
             batches = _count_clips(batches, progress)
@@ -102,7 +102,7 @@ class FusedBatches:
         """
         config = self.experiment.config
         sampler = BatchSampler(
-            index, batch_size=config.batch_size, seed=config.seed, group=self.world
+            index, batch_size=config.batch_size, seed=config.seed, world=self.world
         )
         return EpochBatches(source=self, sampler=sampler, stored=self._load(sampler))
 

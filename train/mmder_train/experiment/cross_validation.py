@@ -110,7 +110,7 @@ def _prepare_process(experiment: Experiment, context: RuntimeContext) -> None:
     """Warn of random weights, and configure torch and the memory allocator."""
     if experiment.weights is None and experiment.config.method == "linear-probe":
         context.progress.log(
-            "the frozen encoder has random weights: good for a trial, not for results"
+            "the frozen encoder has random weights: for trying out, not for results"
         )
     if experiment.device.type == "cuda":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")

@@ -105,9 +105,9 @@ def setup_experiment(
 
     Args:
         store: A sealed store.
-        config: Settings. Empty `labels` and `protocol` stand for the store's first; an
-            empty `encoder` and None stand for what the weights expect. `weights` is a
-            path here, and the file name in the settings of the experiment.
+        config: Settings. Empty `labels` and `protocol` select the store's first. An
+            empty `encoder` and None select the value that the weights expect. `weights`
+            is a path here, and the file name in the settings of the experiment.
         feature_cache_dir: Folder of cached features.
 
     Raises:

@@ -79,7 +79,7 @@ def normalize_db(
 ) -> Float[Tensor, "clip window frequency time"]:
     """Scale decibels to [0, 1], per window, per clip, or over a fixed range.
 
-    Paper: figure 4 says "normalised" and no more. Scaled from the smallest to the
+    Paper: figure 4 only states "normalised". Scaled from the smallest to the
     largest value of each window, loud and quiet clips look alike. In the fixed range,
     equal audio has equal colors, and an STFT shows loudness.
     """
