@@ -86,7 +86,7 @@ def _kind(option: click.Option) -> str:
     """Return the values that an option accepts."""
     if isinstance(option.type, click.Choice):
         return ", ".join(map(str, option.type.choices))
-    return option.metavar or option.type.name
+    return (option.metavar or option.type.name).replace("|", ", ")
 
 
 def store_reference() -> str:

@@ -59,7 +59,7 @@ def is_synthetic(store: Store, row: int, sample: Path) -> bool:
 
 
 def tile(images: Images) -> Images:
-    """Return images of 224 px reduced to tiles of 48 px by area averaging."""
+    """Return images of 224 px reduced to small tiles by area averaging."""
     frames = torch.from_numpy(images).permute(0, 3, 1, 2).float()
     small = torch.nn.functional.interpolate(
         frames, size=(TILE_PX, TILE_PX), mode="area"
@@ -122,7 +122,7 @@ def new_figure(width_in: float, height_in: float) -> Figure:
 def write_svg(figure: Figure, path: Path) -> None:
     """Write a figure as SVG; equal figures give equal bytes."""
     with atomic_write(path) as draft:
-        figure.savefig(draft, format="svg", dpi=100, metadata={"Date": None})
+        figure.savefig(draft, format="svg", dpi=80, metadata={"Date": None})
 
 
 def draw_strategies(store: Store, row: int) -> Figure:

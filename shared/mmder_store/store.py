@@ -46,7 +46,7 @@ class Store:
     small and are read once. A store is pickled as its path, so each worker process
     opens its own.
 
-    Example:
+    Examples:
         >>> store = open_store("stores/ravdess")  # doctest: +SKIP
         >>> store.read("frames", 0).shape  # doctest: +SKIP
         (16, 224, 224, 3)

@@ -7,14 +7,17 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from mmder_prep.pipeline import cluster
 from mmder_prep.pipeline.build import resolve_device
 from mmder_prep.quality.verify import problems
 from mmder_store import Store
 from mmder_store.errors import SettingsError
+from run_cli import invoke
 from synth import Synth, write
 
 PREP = [sys.executable, "-c", "from mmder_prep.cli import main; main()"]
@@ -23,7 +26,6 @@ PREP = [sys.executable, "-c", "from mmder_prep.cli import main; main()"]
 def prep(
     *arguments: object,
     preexec: Callable[[], None] | None = None,
-    cwd: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [*PREP, *map(str, arguments)],
@@ -31,7 +33,6 @@ def prep(
         text=True,
         check=False,
         timeout=200,
-        cwd=cwd,
         preexec_fn=preexec,
     )
 
@@ -98,14 +99,14 @@ def test_a_killed_and_resumed_build_is_the_same_bit_for_bit(
         ) as running:
             wait_for(lambda out=out: any((out / "ledger").glob("0*.json")))  # type: ignore[misc]
             os.killpg(running.pid, signal.SIGKILL)
-        inspected = prep("inspect", out)
-        if inspected.returncode:
+        inspected = invoke("mmder_prep", "inspect", out)
+        if inspected.exit_code:
             break
-    assert inspected.returncode == 1
+    assert inspected.exit_code == 1
     assert inspected.stderr.count("\n") == 1
     assert "not written" in inspected.stderr or "not sealed" in inspected.stderr
-    resumed = prep(*arguments(corpus, out, 2))
-    assert resumed.returncode == 0, resumed.stderr
+    resumed = invoke("mmder_prep", *arguments(corpus, out, 2))
+    assert resumed.exit_code == 0, resumed.stderr
     assert "were already done" in resumed.stderr
     assert contents(out) == contents(built)
 
@@ -118,16 +119,16 @@ def test_a_second_build_does_nothing_and_a_changed_clip_redoes_its_shard(
     shutil.copytree(corpus, folder)
     shutil.copytree(built, out)
     stamps = {p: p.stat().st_mtime_ns for p in out.rglob("*") if p.is_file()}
-    same = prep(*arguments(folder, out, 2))
-    assert same.returncode == 0, same.stderr
+    same = invoke("mmder_prep", *arguments(folder, out, 2))
+    assert same.exit_code == 0, same.stderr
     assert {p: p.stat().st_mtime_ns for p in stamps} == stamps
     assert "4 of 4 shards were already done" in same.stderr
     assert "dashboard" not in same.stderr
     before = shard_times(out)
     changed = write(folder / "clip2", Synth(duration_s=3, seed=99, size_px=(64, 48)))
     assert changed.name == "clip2.mp4"
-    run = prep(*arguments(folder, out, 2))
-    assert run.returncode == 0, run.stderr
+    run = invoke("mmder_prep", *arguments(folder, out, 2))
+    assert run.exit_code == 0, run.stderr
     assert "3 of 4 shards were already done" in run.stderr
     after = shard_times(out)
     assert [shard for shard in after if after[shard] != before[shard]] == ["1"]
@@ -183,7 +184,7 @@ def test_a_full_disk_stops_the_build_and_seals_nothing(
     assert last.startswith("mmder-prep: error: store")
     assert "cannot be written (File too large)" in last
     assert "Traceback" not in run.stderr
-    assert "not written" in prep("inspect", out).stderr
+    assert "not written" in invoke("mmder_prep", "inspect", out).stderr
 
 
 BAD = {
@@ -215,7 +216,7 @@ BAD = {
 
 @pytest.mark.parametrize("name", BAD)
 def test_bad_input_is_reported_in_one_line(
-    name: str, corpus: Path, tmp_path: Path
+    name: str, corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exit code 1, no traceback, and nothing is written."""
     (tmp_path / "taken").mkdir()
@@ -224,8 +225,11 @@ def test_bad_input_is_reported_in_one_line(
     row = "clip_id,path,emotion,speaker\nclip0,clip0.mp4,sad,a\n"
     (tmp_path / "m.csv").write_text(row)
     words, message = BAD[name]
-    run = prep(*words, cwd=tmp_path)
-    assert run.returncode == 1
+    monkeypatch.chdir(tmp_path)
+    impatient = partial(cluster.Client, timeout="1s")
+    monkeypatch.setattr(cluster, "Client", lambda scheduler, **_: impatient(scheduler))
+    run = invoke("mmder_prep", *words)
+    assert run.exit_code == 1
     assert message in run.stderr
     assert "Traceback" not in run.stderr
     assert run.stderr.strip().splitlines()[-1].startswith("mmder-prep: error: ")

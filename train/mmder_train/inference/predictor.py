@@ -69,7 +69,7 @@ def predict_files(
     a separate process. That process is started with the method "spawn", so a script
     must call this function below ``if __name__ == "__main__":``.
 
-    Example:
+    Examples:
         trained_run = load_trained_run("runs/my-run")
         for prediction in predict_files("clips/", trained_run):
             print(prediction.clip_id, prediction.emotion, prediction.probabilities)
