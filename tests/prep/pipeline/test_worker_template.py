@@ -9,7 +9,7 @@ import pytest
 
 from mmder_prep.pipeline import worker_template
 from mmder_store.settings import PrepSettings
-from run_cli import run
+from run_cli import run_here
 from synth import Synth, write
 
 pytestmark = pytest.mark.skipif(
@@ -86,5 +86,5 @@ def test_workers_are_spawned_if_the_path_for_a_socket_is_too_long(
     monkeypatch.setattr("tempfile.tempdir", None)
     assert worker_template.start_method() == "spawn"
     words = ("--modality", "audio", "--workers", 1, "--out", tmp_path / "store")
-    done = run("mmder_prep", "manifest", tmp_path / "clips.csv", *words)
+    done = run_here("mmder_prep", "manifest", tmp_path / "clips.csv", *words)
     assert "ok 1" in done.stderr

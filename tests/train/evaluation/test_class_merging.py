@@ -110,7 +110,7 @@ def test_a_name_with_a_path_is_skipped() -> None:
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Make a run with eight classes and one with seven, each of two strategies."""
     folder = tmp_path_factory.mktemp("runs")
-    make = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1))
+    make = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1, patch_px=56))
     with pytest.MonkeyPatch.context() as patched:
         patched.setitem(
             ENCODERS, "tiny", EncoderEntry(make=make, readout=PoolingConfig())

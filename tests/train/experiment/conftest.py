@@ -29,7 +29,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def small_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Replace `tiny` by an encoder that takes milliseconds, in an empty folder."""
-    make = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1))
+    make = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1, patch_px=56))
     entry = EncoderEntry(make=make, readout=PoolingConfig())
     monkeypatch.setitem(ENCODERS, "tiny", entry)
     monkeypatch.chdir(tmp_path)
