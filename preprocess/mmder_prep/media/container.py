@@ -7,13 +7,11 @@ from contextlib import nullcontext
 from typing import Any
 
 import av
-from av.audio.frame import AudioFrame
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Disposition
-from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from mmder_prep.media.source import POINTER, Source
@@ -127,23 +125,6 @@ def check_frame_size(width: int, height: int) -> None:
     if max(width, height) > MAX_SIDE_PX:
         msg = f"a picture of {width} x {height} px, at most {MAX_SIDE_PX} a side"
         raise MediaError(msg)
-
-
-def timestamp_s(stamped: "Packet[Any] | VideoFrame | AudioFrame") -> float | None:
-    """Return the time of a packet or a frame, None if it has no time stamp."""
-    pts, base = stamped.pts, stamped.time_base
-    # The same number as that of the fraction pts * base, without creating one.
-    return (
-        None if pts is None or base is None else pts * base.numerator / base.denominator
-    )
-
-
-def packet_end_s(packet: "Packet[Any]") -> float | None:
-    """Return the time at which a packet ends, None if it has no time stamp."""
-    pts, base = packet.pts, packet.time_base
-    if pts is None or base is None:
-        return None
-    return (pts + (packet.duration or 0)) * base.numerator / base.denominator
 
 
 def packets(container: InputContainer, wanted: list[Any]) -> "Iterator[Packet[Any]]":

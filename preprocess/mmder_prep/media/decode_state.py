@@ -13,10 +13,11 @@ from av.video.stream import VideoStream
 from jaxtyping import Float32, Float64
 
 from mmder_prep.media.audio_buffer import AudioBuffer, mix
-from mmder_prep.media.container import check_frame_size, timestamp_s
+from mmder_prep.media.container import check_frame_size
 from mmder_prep.media.decoded_frame import DecodedFrame
 from mmder_prep.media.frame_picker import FramePicker
 from mmder_prep.media.frame_skipping import FrameSkipper, SkippedFrameNeededError
+from mmder_prep.media.frame_times import FrameClock, timestamp_s
 from mmder_prep.media.types import DecodedClip, DecodeRequest
 from mmder_prep.timeline import EARLY_S, ClipSchedule, schedule_clip
 from mmder_store.errors import MediaError
@@ -42,6 +43,7 @@ class DecodeState:
         file_start_s: float,
         video: VideoStream | None,
         audio: AudioStream | None,
+        clock: FrameClock,
         skip: bool,
     ) -> None:
         """Create the state of a pass that has not begun.
@@ -52,6 +54,7 @@ class DecodeState:
             file_start_s: Start time of the file on its own clock.
             video: Video stream to decode, if any.
             audio: Audio stream to decode, if any.
+            clock: Source of the times of frames.
             skip: Allow the decoder to skip frames that are not needed.
         """
         self.request, self.step_s = request, step_s
@@ -62,12 +65,13 @@ class DecodeState:
         """Zero of the clip's clock, on the clock of the file."""
         self.end_s = -np.inf
         """End of the file on its own clock: NaN if unknown, infinite if not reached."""
-        self.video_stream, self.audio_stream = video, audio
+        self.video_stream, self.audio_stream, self.clock = video, audio, clock
         self.aspect: Fraction | None = None
         self.skipper: FrameSkipper | None = None
         if video is not None:
             self.aspect = video.sample_aspect_ratio
-            self.skipper = FrameSkipper(video, zero_s=self.zero_s) if skip else None
+            if skip and not clock.by_dts:
+                self.skipper = FrameSkipper(video, zero_s=self.zero_s)
         self.schedule: ClipSchedule | None = None
         self.picker: FramePicker[DecodedFrame | None] | None = None
         self.audio_buffer: AudioBuffer | None = None
@@ -93,8 +97,9 @@ class DecodeState:
         """Return the packets, delayed as far as skipping frames requires it."""
         return packets if self.skipper is None else self.skipper.lookahead(packets)
 
-    def configure_skipping(self, packet: "Packet[Any]") -> None:
-        """Configure the decoder to decode or to skip the frame of a video packet."""
+    def before_packet(self, packet: "Packet[Any]") -> None:
+        """Prepare for the decoding of a video packet, or for skipping its frame."""
+        self.clock.sent(packet)
         if self.skipper is not None:
             targets_s = None
             if self.picker is not None and not self.picker.empty:
@@ -103,9 +108,9 @@ class DecodeState:
 
     def on_frame(self, frame: VideoFrame) -> bool:
         """Add a frame and return whether no further frame is needed."""
-        stamp_s = timestamp_s(frame)
+        stamp_s = self.clock.frame_s(frame)
         if stamp_s is None:
-            self.facts["decode_errors"] += 1
+            self.facts["decode_errors"] += not self.clock.by_dts
             return False
         check_frame_size(frame.width, frame.height)
         now_s = stamp_s - self.zero_s

@@ -21,12 +21,18 @@ from mmder_prep.media.container import (
     choose_streams,
     file_start_s,
     open_media,
-    packet_end_s,
     packets,
-    timestamp_s,
 )
 from mmder_prep.media.decode_state import DecodeState
 from mmder_prep.media.frame_skipping import SkippedFrameNeededError
+from mmder_prep.media.frame_times import (
+    DisorderedTimesError,
+    FrameClock,
+    packet_end_s,
+    packet_time_s,
+    stores_presentation_times,
+)
+from mmder_prep.media.source import Source
 from mmder_prep.media.types import DecodedClip, DecodeRequest
 from mmder_prep.timeline import spread_step
 from mmder_store.errors import MediaError
@@ -42,6 +48,10 @@ SEEK_FROM_S = 5.0
 MAX_TAIL_PACKETS = 20_000
 """Maximum number of packets read, without decoding, to find the end of a file. This
 is several minutes of speech."""
+MAX_DELAY = 16
+"""Maximum reorder delay of any codec, in packets."""
+MAX_PROBED_PACKETS = 300
+"""Number of packets in which the first frame is searched."""
 
 
 def read_clip(clip: Clip, settings: PrepSettings) -> DecodedClip:
@@ -88,15 +98,24 @@ def read_clip(clip: Clip, settings: PrepSettings) -> DecodedClip:
 
 
 def _read_file(request: DecodeRequest) -> DecodedClip:
-    """Decode one file, without skipping frames if a skipped frame turns out needed."""
-    step_s = _step_s(request)
-    try:
-        return _read_segment(request, step_s, skip=True)
-    except SkippedFrameNeededError:
-        return _read_segment(request, step_s, skip=False)
+    """Decode one file, again with other means if the first way turns out wrong.
+
+    Frames are skipped unless a skipped frame turns out to be needed. Presentation times
+    are used unless they turn out to go back.
+    """
+    step_s, skip, by_dts = _step_s(request), True, False
+    while True:
+        try:
+            return _read_segment(request, step_s, skip=skip, by_dts=by_dts)
+        except SkippedFrameNeededError:
+            skip = False
+        except DisorderedTimesError:
+            by_dts = True
 
 
-def _read_segment(request: DecodeRequest, step_s: float, *, skip: bool) -> DecodedClip:
+def _read_segment(
+    request: DecodeRequest, step_s: float, *, skip: bool, by_dts: bool
+) -> DecodedClip:
     """Decode one file, after a seek if the segment starts late and the seek succeeds.
 
     Formats without an index cannot be sought, or the seek ends after the start of the
@@ -106,14 +125,21 @@ def _read_segment(request: DecodeRequest, step_s: float, *, skip: bool) -> Decod
     if start_s is not None and start_s - request.offset_s > SEEK_FROM_S:
         seek_s = start_s - 2 * step_s - 1
         with suppress(MediaError, FFmpegError):
-            decoded, began_late = _read_once(request, step_s, skip=skip, seek_s=seek_s)
+            decoded, began_late = _read_once(
+                request, step_s, skip=skip, by_dts=by_dts, seek_s=seek_s
+            )
             if not began_late:
                 return decoded
-    return _read_once(request, step_s, skip=skip, seek_s=None)[0]
+    return _read_once(request, step_s, skip=skip, by_dts=by_dts, seek_s=None)[0]
 
 
 def _read_once(
-    request: DecodeRequest, step_s: float, *, skip: bool, seek_s: float | None
+    request: DecodeRequest,
+    step_s: float,
+    *,
+    skip: bool,
+    by_dts: bool,
+    seek_s: float | None,
 ) -> tuple[DecodedClip, bool]:
     """Decode one file in one pass.
 
@@ -124,12 +150,16 @@ def _read_once(
         video, audio = choose_streams(
             container, want_video=request.want_video, want_audio=request.want_audio
         )
+        clock = FrameClock(by_dts=by_dts)
+        if video is not None and not stores_presentation_times(container):
+            clock = FrameClock(by_dts=True, delay=_reorder_delay(request.source))
         state = DecodeState(
             request,
             step_s,
             file_start_s=file_start_s(container),
             video=video,
             audio=audio,
+            clock=clock,
             skip=skip,
         )
         if seek_s is not None:
@@ -137,6 +167,30 @@ def _read_once(
         _decode_packets(container, state)
     began_late = seek_s is not None and state.finish_seek()
     return state.result(), began_late
+
+
+def _reorder_delay(source: Source) -> int:
+    """Return the reorder delay of the decoder, measured at the start of a file.
+
+    It is the number of packets between the first key frame and the packet for which the
+    decoder returns it. Without a packet marked as a key frame, the first counts as one.
+    """
+    with open_media(source) as container:
+        video, _ = choose_streams(container, want_video=True, want_audio=False)
+        first, key = 0, False
+        for index, packet in enumerate(packets(container, [video])):
+            if packet.is_keyframe and not key:
+                first, key = index, True
+            try:
+                decoded = packet.decode()
+            except (FFmpegError, ValueError):
+                first, key = index + 1, False
+                continue
+            if decoded:
+                return min(index - first, MAX_DELAY)
+            if index >= MAX_PROBED_PACKETS:
+                break
+    return 0
 
 
 def _decode_packets(container: InputContainer, state: DecodeState) -> None:
@@ -153,7 +207,8 @@ def _decode_packets(container: InputContainer, state: DecodeState) -> None:
     tail_packets = 0
     for packet in state.lookahead(packets(container, [video, audio])):
         if packet.stream is (video or audio):
-            state.end_s = max(state.end_s, packet_end_s(packet) or -np.inf)
+            end_s = packet_end_s(packet, by_dts=state.clock.by_dts)
+            state.end_s = max(state.end_s, end_s or -np.inf)
         if not pending:
             tail_packets += 1
             if tail_packets > MAX_TAIL_PACKETS:
@@ -162,7 +217,7 @@ def _decode_packets(container: InputContainer, state: DecodeState) -> None:
         if packet.stream.index not in pending:
             continue
         if packet.stream is video:
-            state.configure_skipping(packet)
+            state.before_packet(packet)
         try:
             frames = packet.decode()
         except (FFmpegError, ValueError):
@@ -212,10 +267,11 @@ def _file_end_s(request: DecodeRequest) -> float:
         video, audio = choose_streams(
             container, want_video=request.want_video, want_audio=request.want_audio
         )
+        by_dts = video is not None and not stores_presentation_times(container)
         ends_s = [
             end_s
             for packet in packets(container, [video or audio])
-            if (end_s := packet_end_s(packet)) is not None
+            if (end_s := packet_end_s(packet, by_dts=by_dts)) is not None
         ]
         if not ends_s:
             msg = "no packet in it has a time stamp"
@@ -227,8 +283,9 @@ def _first_frame_s(request: DecodeRequest) -> float:
     """Return the time of the first frame of a file, undecoded."""
     with open_media(request.source) as container:
         video, _ = choose_streams(container, want_video=True, want_audio=False)
+        by_dts = not stores_presentation_times(container)
         for packet in packets(container, [video]):
-            time_s = timestamp_s(packet)
+            time_s = packet_time_s(packet, by_dts=by_dts)
             if time_s is not None:
                 return time_s - file_start_s(container)
     return 0.0
