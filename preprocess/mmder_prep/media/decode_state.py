@@ -1,6 +1,7 @@
 """State of one decoding pass: the frames picked and the audio buffered so far."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -76,6 +77,8 @@ class DecodeState:
         self.picker: FramePicker[DecodedFrame | None] | None = None
         self.audio_buffer: AudioBuffer | None = None
         self.facts: dict[str, float | int] = {"decode_errors": 0}
+        self.notes: list[str] = []
+        """Unusual properties of the file."""
         if request.schedule is not None:
             self._set_schedule(request.schedule)
         elif self.start_s is not None:
@@ -217,6 +220,7 @@ class DecodeState:
             audio=audio,
             audio_start_s=audio_start_s,
             facts=self.facts | {"step_s": self.step_s},
+            notes=tuple(self.notes),
         )
 
     def _finish_frames(
@@ -234,11 +238,35 @@ class DecodeState:
             end_s, start_s = times_s[-1] + picker.gap_s, picker.target_times_s[0]
             msg = f"its picture ends at {end_s:.3f} s, the clip starts at {start_s}"
             raise MediaError(msg)
+        self._note_frames(frames, picker.backward)
+        frames = self._match_sizes(frames)
         width, height = frames[0].size_px
         fps = 1 / picker.gap_s if picker.gap_s else np.nan
         self.facts |= {"clamped": clamped, "picture_fps": fps}
         self.facts |= {"picture_width_px": width, "picture_height_px": height}
         return frames, times_s
+
+    def _match_sizes(self, frames: list[DecodedFrame]) -> list[DecodedFrame]:
+        """Return frames of one size, that of the first; note a change of the size."""
+        first = frames[0].size_px
+        others = sorted({f.size_px for f in frames} - {first})
+        if not others:
+            return frames
+        sizes = ", ".join(f"{width} x {height}" for width, height in others)
+        self.notes.append(
+            f"frame size changes from {first[0]} x {first[1]} to {sizes} px; later "
+            "frames are scaled to the first"
+        )
+        # Frames that repeat one frame stay one object.
+        scaled = {id(f): replace(f, scaled_px=first) for f in frames}
+        return [f if f.size_px == first else scaled[id(f)] for f in frames]
+
+    def _note_frames(self, frames: list[DecodedFrame], backward: int) -> None:
+        """Note unusual properties of the frames."""
+        if any(frame.coded.interlaced_frame for frame in frames):
+            self.notes.append("interlaced video; both fields are kept in each frame")
+        if backward:
+            self.notes.append(f"{backward} frames skipped: their time stamps go back")
 
     def _finish_audio(self) -> tuple[Float32[np.ndarray, " time"], float]:
         if self.audio_buffer is None:

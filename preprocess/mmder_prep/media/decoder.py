@@ -93,6 +93,7 @@ def read_clip(clip: Clip, settings: PrepSettings) -> DecodedClip:
         video,
         audio=audio.audio,
         audio_start_s=audio.audio_start_s,
+        notes=video.notes + audio.notes,
         facts=audio.facts | video.facts | {"decode_errors": errors},
     )
 

@@ -28,6 +28,8 @@ class DecodedClip:
     """Time of the first audio sample."""
     facts: dict[str, float | int]
     """Values of the store's columns."""
+    notes: tuple[str, ...] = ()
+    """What was unusual, repaired or chosen; part of the reason of the clip."""
     problem: str = ""
     """Reason why one of two files could not be used, if video and audio are in
     separate files."""

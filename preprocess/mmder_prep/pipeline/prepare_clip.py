@@ -61,6 +61,7 @@ def prepare_clip(clip: Clip, settings: PrepSettings, *, device: str) -> ClipRow:
     )
     if decoded.problem:
         reasons.append(decoded.problem)
+    reasons.extend(decoded.notes)
     if not len(decoded.audio):
         statuses.add("no_audio")
     if not len(decoded.audio) and not decoded.problem:
