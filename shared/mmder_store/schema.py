@@ -177,7 +177,12 @@ COLUMNS = tuple(
         ("sound_rate_hz", "int32", "Hz", "sampling rate of the audio in the file"),
         ("sound_channels", "int16", "", "audio channels in the file, mixed to one"),
         ("sound_rms_db", "float32", "dB", "RMS level of the audio; full scale is 0"),
-        ("silence", "float32", "1", "fraction of 20 ms blocks below -60 dB full scale"),
+        (
+            "silence",
+            "float32",
+            "1",
+            "fraction of the clip's 20 ms blocks below -60 dB or without audio",
+        ),
         ("decode_errors", "int32", "packets", "damaged packets that were skipped"),
     )
 )

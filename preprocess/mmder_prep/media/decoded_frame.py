@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -81,6 +81,26 @@ def read_orientation(matrix: Sequence[float]) -> tuple[bool, int]:
         a, b = -a, -b
     # y points down, so that a positive angle is a clockwise turn.
     return mirrored, round(-math.atan2(b - c, a + d) / (math.pi / 2)) % 4
+
+
+def match_sizes(
+    frames: Sequence[DecodedFrame],
+) -> tuple[list[DecodedFrame], str]:
+    """Return frames of one size, that of the first, and a note if sizes differ.
+
+    Frames that are one object stay one object.
+    """
+    first = frames[0].size_px
+    others = sorted({frame.size_px for frame in frames} - {first})
+    if not others:
+        return list(frames), ""
+    scaled = {id(frame): replace(frame, scaled_px=first) for frame in frames}
+    sizes = ", ".join(f"{width} x {height}" for width, height in others)
+    note = (
+        f"frame size changes from {first[0]} x {first[1]} to {sizes} px; later frames "
+        "are scaled to the first"
+    )
+    return [f if f.size_px == first else scaled[id(f)] for f in frames], note
 
 
 def reduced_size(size_px: tuple[int, int], longer_px: int | None) -> tuple[int, int]:

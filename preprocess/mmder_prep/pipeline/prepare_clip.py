@@ -11,7 +11,7 @@ from jaxtyping import Float32
 from mmder_prep import spectrogram, timeline
 from mmder_prep.faces import cropping, tracking
 from mmder_prep.faces.search import find_track
-from mmder_prep.media.audio_buffer import level
+from mmder_prep.media.audio_buffer import clip_audio, level_db, silent_fraction
 from mmder_prep.media.clip import Clip
 from mmder_prep.media.decoded_frame import CropResizer, DecodedFrame
 from mmder_prep.media.decoder import read_clip
@@ -22,6 +22,9 @@ from mmder_store.settings import FRAME_PX, FRAMES_16, PrepSettings
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 """Arrays of one clip, by the names of the store's schema."""
+MISSING_AUDIO_S = 0.25
+"""Duration without audio that is noted. Codecs and recorders end the audio of many
+sound clips up to a block or a frame before the video."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,24 +59,23 @@ def prepare_clip(clip: Clip, settings: PrepSettings, *, device: str) -> ClipRow:
     statuses = {"ok"}
     facts = dict(decoded.facts)
     arrays |= _audio_arrays(decoded, settings)
-    facts["sound_rms_db"], facts["silence"] = level(
-        decoded.audio, settings.sample_rate_hz
-    )
+    facts["sound_rms_db"] = level_db(decoded.audio)
+    facts["silence"], missing = _silence(decoded, settings.sample_rate_hz)
     if decoded.problem:
         reasons.append(decoded.problem)
-    reasons.extend(decoded.notes)
+    reasons += [*decoded.notes, *missing]
     if not len(decoded.audio):
         statuses.add("no_audio")
     if not len(decoded.audio) and not decoded.problem:
         reasons.append(
-            "no sound in this part"
+            "no audio in this part"
             if "sound_rate_hz" in facts
-            else "no sound in the file"
+            else "no audio in the file"
         )
     if settings.modality == "av" and not decoded.frames:
         statuses.add("no_video")
         if not decoded.problem:
-            reasons.append("no picture in the file")
+            reasons.append("no video in the file")
     elif settings.modality == "av":
         try:
             video_arrays, counts = _video_arrays(decoded, clip, settings, device)
@@ -86,13 +88,37 @@ def prepare_clip(clip: Clip, settings: PrepSettings, *, device: str) -> ClipRow:
         facts |= counts
         if settings.face_crop and not counts["faces_found"]:
             statuses.add("no_face")
-            reasons.append("no face in any frame; the centre is taken")
+            reasons.append("no face in any frame; the center is cropped")
     if {"no_audio", "no_video"} <= statuses:
         statuses.add("failed")
     if facts["decode_errors"]:
-        reasons.append(f"{facts['decode_errors']} damaged packets passed over")
+        reasons.append(f"{facts['decode_errors']} damaged packets skipped")
     status = next(s for s in reversed(STATUSES) if s in statuses)
     return ClipRow(arrays=arrays, status=status, reason="; ".join(reasons), facts=facts)
+
+
+def _silence(decoded: DecodedClip, rate_hz: int) -> tuple[float, list[str]]:
+    """Return the silent fraction of the clip, and a note if audio is missing.
+
+    Time without audio is silent, also after the end of the audio.
+    """
+    if not len(decoded.audio):
+        return np.nan, []
+    start_s, end_s = decoded.facts["start_s"], decoded.schedule.span_s[1]
+    stop_s = decoded.facts["stop_s"]
+    if np.isfinite(stop_s):
+        end_s = min(end_s, stop_s)
+    audio, present_s = clip_audio(
+        decoded.audio,
+        rate_hz,
+        first_s=decoded.audio_start_s,
+        bounds_s=(start_s, end_s),
+    )
+    duration_s = len(audio) / rate_hz
+    notes = []
+    if duration_s - present_s > MISSING_AUDIO_S:
+        notes = [f"audio for {present_s:.2f} of the clip's {duration_s:.2f} s"]
+    return silent_fraction(audio, rate_hz), notes
 
 
 def empty_row(settings: PrepSettings) -> Arrays:
@@ -187,7 +213,7 @@ def parse_crop(crop: str, size_px: tuple[int, int]) -> tuple[int, int, int, int]
         return (0, 0, width, height)
     left, top, right, bottom = (int(float(v)) for v in crop.split())
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        msg = f"crop {crop!r} lies outside the picture of {width} x {height} px"
+        msg = f"crop {crop!r} is outside the frame of {width} x {height} px"
         raise MediaError(msg)
     return (left, top, right, bottom)
 
