@@ -11,6 +11,7 @@ from jaxtyping import Float32
 from mmder_prep import spectrogram, timeline
 from mmder_prep.faces import cropping, tracking
 from mmder_prep.faces.search import find_track
+from mmder_prep.faces.shots import cut_note
 from mmder_prep.media.audio_buffer import clip_audio, level_db, silent_fraction
 from mmder_prep.media.clip import Clip
 from mmder_prep.media.decoded_frame import CropResizer, DecodedFrame
@@ -78,7 +79,7 @@ def prepare_clip(clip: Clip, settings: PrepSettings, *, device: str) -> ClipRow:
             reasons.append("no video in the file")
     elif settings.modality == "av":
         try:
-            video_arrays, counts = _video_arrays(decoded, clip, settings, device)
+            video_arrays, counts, cut = _video_arrays(decoded, clip, settings, device)
         except MediaError as error:  # the crop column does not fit this video
             arrays = empty_row(settings)
             return ClipRow(
@@ -86,6 +87,7 @@ def prepare_clip(clip: Clip, settings: PrepSettings, *, device: str) -> ClipRow:
             )
         arrays |= video_arrays
         facts |= counts
+        reasons += [cut] if cut else []
         if settings.face_crop and not counts["faces_found"]:
             statuses.add("no_face")
             reasons.append("no face in any frame; the center is cropped")
@@ -152,8 +154,12 @@ def _audio_arrays(decoded: DecodedClip, settings: PrepSettings) -> Arrays:
 
 def _video_arrays(
     decoded: DecodedClip, clip: Clip, settings: PrepSettings, device: str
-) -> tuple[Arrays, dict[str, int]]:
-    """Crop the frames; also count those in which a face was searched and found."""
+) -> tuple[Arrays, dict[str, int], str]:
+    """Crop the frames; also count those in which a face was searched and found.
+
+    Returns:
+        The arrays, the counts, and a note on cuts, which may be empty.
+    """
     region_px = parse_crop(clip.crop, decoded.frames[0].size_px)
     track, searched = None, 0
     if settings.face_crop:
@@ -162,15 +168,16 @@ def _video_arrays(
         )
     if track is None:
         squares = cropping.center_square(region_px, FRAMES_16)
-        scores = np.full(FRAMES_16, np.nan)
+        scores, note = np.full(FRAMES_16, np.nan), ""
     else:
         boxes_px = tracking.smooth_track(
-            track.boxes_px, decoded.schedule.target_times_s
+            track.boxes_px, decoded.schedule.target_times_s, track.shots
         )
         squares = cropping.square_boxes(
             boxes_px, margin=settings.face_margin, region_px=region_px
         )
         scores = track.scores
+        note = cut_note(track.shots, track.found, decoded.times_s)
     crops = np.empty((FRAMES_16, FRAME_PX, FRAME_PX, 3), dtype=np.uint8)
     resizer: CropResizer | None = None
     previous: DecodedFrame | None = None
@@ -190,7 +197,7 @@ def _video_arrays(
         "face_score": scores.astype(np.float32),
     }
     detected = int(np.isfinite(scores).sum())
-    return arrays, {"faces_found": detected, "faces_searched": searched}
+    return arrays, {"faces_found": detected, "faces_searched": searched}, note
 
 
 def parse_crop(crop: str, size_px: tuple[int, int]) -> tuple[int, int, int, int]:

@@ -295,6 +295,39 @@ def test_a_small_face_is_found_in_an_enlarged_frame(media: dict[str, Path]) -> N
     assert box_px[2] - box_px[0] < 100
 
 
+@pytest.mark.parametrize("kind", ["jump", "zoom", "empty"])
+def test_crops_follow_the_face_across_a_cut(tmp_path: Path, kind: str) -> None:
+    """Half of the clip shows the face at another place, larger, or not at all."""
+    first = {"portrait_px": 150, "left": 10, "top": 40}
+    second = {
+        "jump": {"portrait_px": 150, "left": 165, "top": 60},
+        "zoom": {"portrait_px": 235, "left": 60, "top": 2},
+        "empty": None,
+    }[kind]
+    images = [scene((320, 240), **first), np.full((240, 320, 3), 110, dtype=np.uint8)]
+    images[1][:, ::20] = 60  # another background
+    if second is not None:
+        images[1] = scene((320, 240), **second)
+
+    def paint(number: int) -> np.ndarray:
+        return images[number >= 24]
+
+    spec = Synth(fps=Fraction(15), duration_s=3.4, size_px=(320, 240))
+    row = run(write(tmp_path / "x", spec, paint=paint))
+    assert row.status == "ok"
+    assert row.reason.startswith("the video cuts at 1.60 s")
+    box_px = row.arrays["face_box_px"]
+    for place, boxes in ((first, box_px[:8]), (second, box_px[8:])):
+        if place is None:
+            assert "no face in 8 frames of 1 shots" in row.reason
+            continue
+        center = (boxes[:, :2] + boxes[:, 2:]) / 2
+        scale = place["portrait_px"] / 360
+        expected = FACE_PX * scale + [place["left"], place["top"]]
+        assert np.abs(center - expected).max() < 30 * scale
+        assert np.ptp(boxes[:, 2] - boxes[:, 0]) <= 4
+
+
 REAL = os.environ.get("MMDER_REAL_CLIPS", "")
 real = pytest.mark.skipif(not REAL, reason="MMDER_REAL_CLIPS is not set to a folder")
 
