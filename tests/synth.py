@@ -47,6 +47,8 @@ class Synth:
     rotation: int = 0
     gop: int = 12
     seed: int = 0
+    codec_options: tuple[tuple[str, str], ...] = ()
+    """Options of the video encoder."""
 
     @property
     def frame_times_s(self) -> Array:
@@ -178,6 +180,7 @@ def encode_video(
         "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8", "b": "2M"},
     }
     options = quick.get(spec.video or "", {"qscale": "3", "b": "2M"})
+    options = {**options, **dict(spec.codec_options)}
     stream = container.add_stream(spec.video, rate=spec.fps, options=options)
     stream.width, stream.height = spec.size_px
     stream.pix_fmt = "yuvj420p" if spec.video == "mjpeg" else "yuv420p"

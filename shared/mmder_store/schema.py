@@ -9,7 +9,7 @@ from typing import Literal
 
 from mmder_store.settings import FRAME_PX, FRAMES_8, FRAMES_16, PrepSettings
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """Version of the store format."""
 SHARD_CLIPS = 16
 """Default number of clips per shard."""
@@ -177,7 +177,12 @@ COLUMNS = tuple(
         ("sound_rate_hz", "int32", "Hz", "sampling rate of the audio in the file"),
         ("sound_channels", "int16", "", "audio channels in the file, mixed to one"),
         ("sound_rms_db", "float32", "dB", "RMS level of the audio; full scale is 0"),
-        ("silence", "float32", "1", "fraction of 20 ms blocks below -60 dB full scale"),
+        (
+            "silence",
+            "float32",
+            "1",
+            "fraction of the clip's 20 ms blocks below -60 dB or without audio",
+        ),
         ("decode_errors", "int32", "packets", "damaged packets that were skipped"),
     )
 )

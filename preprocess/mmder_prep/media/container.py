@@ -1,20 +1,15 @@
-"""Open media files safely: accepted formats, size limits, stream selection."""
+"""Open media files safely: accepted formats and size limits."""
 
 import io
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from typing import Any
 
 import av
-from av.audio.frame import AudioFrame
-from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
-from av.stream import Disposition
-from av.video.frame import VideoFrame
-from av.video.stream import VideoStream
 
 from mmder_prep.media.source import POINTER, Source
 from mmder_store.errors import MediaError
@@ -50,14 +45,14 @@ def open_media(source: Source) -> InputContainer:
         msg = "the file is empty; get it again"
         raise MediaError(msg)
     if mostly_zeros:
-        msg = "a large file, and mostly zeros, as of a copy cut off; get it again"
+        msg = "a large file of mostly zeros, as an interrupted copy; get it again"
         raise MediaError(msg)
     options = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
     try:
         return av.open(opened, mode="r", options=options, metadata_errors="replace")
     except (FFmpegError, ValueError, OSError) as error:
         why = getattr(error, "strerror", None) or error
-        msg = f"not readable as media ({why}); get it again, or mind what it is"
+        msg = f"not readable as media ({why}); get it again, or check its type"
         raise MediaError(msg) from error
 
 
@@ -83,41 +78,6 @@ def file_start_s(container: InputContainer) -> float:
     return (container.start_time or 0) / 1_000_000
 
 
-def choose_streams(
-    container: InputContainer, *, want_video: bool, want_audio: bool
-) -> tuple[VideoStream | None, AudioStream | None]:
-    """Return the first video and the first audio stream, set to one thread each.
-
-    Cover art is not counted as video.
-
-    Raises:
-        MediaError: If no requested stream exists, or if a frame is too large.
-    """
-    # A stream with an unknown codec has no context.
-    videos = [
-        s
-        for s in container.streams.video
-        if want_video
-        and s.codec_context is not None
-        and not s.disposition & Disposition.attached_pic
-    ]
-    audios = [
-        s for s in container.streams.audio if want_audio and s.codec_context is not None
-    ]
-    video, audio = next(iter(videos), None), next(iter(audios), None)
-    if video is None and audio is None:
-        none = "no picture" if not want_audio else "neither picture nor sound"
-        msg = f"{none} in the file" if want_video else "no sound in the file"
-        raise MediaError(msg)
-    if video is not None:
-        check_frame_size(video.codec_context.width, video.codec_context.height)
-        video.codec_context.options = MAX_PIXELS
-        video.codec_context.thread_count = 1
-    if audio is not None:
-        audio.codec_context.thread_count = 1
-    return video, audio
-
-
 def check_frame_size(width: int, height: int) -> None:
     """Reject a frame above `MAX_SIDE_PX`, before memory is allocated for it.
 
@@ -125,29 +85,22 @@ def check_frame_size(width: int, height: int) -> None:
         MediaError: If a side is too long.
     """
     if max(width, height) > MAX_SIDE_PX:
-        msg = f"a picture of {width} x {height} px, at most {MAX_SIDE_PX} a side"
+        msg = f"frames of {width} x {height} px, at most {MAX_SIDE_PX} px per side"
         raise MediaError(msg)
 
 
-def timestamp_s(stamped: "Packet[Any] | VideoFrame | AudioFrame") -> float | None:
-    """Return the time of a packet or a frame, None if it has no time stamp."""
-    pts, base = stamped.pts, stamped.time_base
-    # The same number as that of the fraction pts * base, without creating one.
-    return (
-        None if pts is None or base is None else pts * base.numerator / base.denominator
-    )
+def packets(
+    container: InputContainer,
+    wanted: list[Any],
+    on_error: Callable[[str], None] = lambda _: None,
+) -> "Iterator[Packet[Any]]":
+    """Yield packets up to the end of the file, or up to the first damaged part.
 
-
-def packet_end_s(packet: "Packet[Any]") -> float | None:
-    """Return the time at which a packet ends, None if it has no time stamp."""
-    pts, base = packet.pts, packet.time_base
-    if pts is None or base is None:
-        return None
-    return (pts + (packet.duration or 0)) * base.numerator / base.denominator
-
-
-def packets(container: InputContainer, wanted: list[Any]) -> "Iterator[Packet[Any]]":
-    """Yield packets up to the end of the file, or up to the first damaged part."""
+    Args:
+        container: The opened file.
+        wanted: Streams, or None.
+        on_error: Called with the reason if the file cannot be read to its end.
+    """
     streams = [s for s in wanted if s is not None]
     demuxed = container.demux(streams)
     while True:
@@ -155,5 +108,8 @@ def packets(container: InputContainer, wanted: list[Any]) -> "Iterator[Packet[An
             yield next(demuxed)
         except IndexError:  # raised by a stream that begins in the middle of the file
             demuxed = container.demux(streams)
-        except (StopIteration, FFmpegError):
+        except StopIteration:
+            return
+        except FFmpegError as error:
+            on_error(error.strerror or str(error))
             return

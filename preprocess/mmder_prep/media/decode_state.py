@@ -12,11 +12,14 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from jaxtyping import Float32, Float64
 
-from mmder_prep.media.audio_buffer import AudioBuffer, mix
-from mmder_prep.media.container import check_frame_size, timestamp_s
-from mmder_prep.media.decoded_frame import DecodedFrame
+from mmder_prep.media.audio_track import AudioTrack
+from mmder_prep.media.channel_mixing import channel_positions, to_sides
+from mmder_prep.media.container import check_frame_size
+from mmder_prep.media.decoded_frame import DecodedFrame, match_sizes
 from mmder_prep.media.frame_picker import FramePicker
 from mmder_prep.media.frame_skipping import FrameSkipper, SkippedFrameNeededError
+from mmder_prep.media.frame_times import FrameClock, timestamp_s
+from mmder_prep.media.probing import NO_TIMES
 from mmder_prep.media.types import DecodedClip, DecodeRequest
 from mmder_prep.timeline import EARLY_S, ClipSchedule, schedule_clip
 from mmder_store.errors import MediaError
@@ -42,7 +45,9 @@ class DecodeState:
         file_start_s: float,
         video: VideoStream | None,
         audio: AudioStream | None,
+        clock: FrameClock,
         skip: bool,
+        sought: bool,
     ) -> None:
         """Create the state of a pass that has not begun.
 
@@ -52,7 +57,9 @@ class DecodeState:
             file_start_s: Start time of the file on its own clock.
             video: Video stream to decode, if any.
             audio: Audio stream to decode, if any.
+            clock: Source of the times of frames.
             skip: Allow the decoder to skip frames that are not needed.
+            sought: True if the pass begins in the middle of the file.
         """
         self.request, self.step_s = request, step_s
         self.start_s = request.segment.start_s
@@ -62,16 +69,21 @@ class DecodeState:
         """Zero of the clip's clock, on the clock of the file."""
         self.end_s = -np.inf
         """End of the file on its own clock: NaN if unknown, infinite if not reached."""
-        self.video_stream, self.audio_stream = video, audio
+        self.video_stream, self.audio_stream, self.clock = video, audio, clock
         self.aspect: Fraction | None = None
         self.skipper: FrameSkipper | None = None
         if video is not None:
             self.aspect = video.sample_aspect_ratio
-            self.skipper = FrameSkipper(video, zero_s=self.zero_s) if skip else None
+            if skip and not clock.by_dts:
+                self.skipper = FrameSkipper(video, zero_s=self.zero_s)
         self.schedule: ClipSchedule | None = None
         self.picker: FramePicker[DecodedFrame | None] | None = None
-        self.audio_buffer: AudioBuffer | None = None
+        self.audio = AudioTrack()
         self.facts: dict[str, float | int] = {"decode_errors": 0}
+        self.sought, self.unstamped = sought, 0
+        """`unstamped` is the number of frames without a time stamp."""
+        self.notes: list[str] = []
+        """Unusual properties of the file."""
         if request.schedule is not None:
             self._set_schedule(request.schedule)
         elif self.start_s is not None:
@@ -93,19 +105,32 @@ class DecodeState:
         """Return the packets, delayed as far as skipping frames requires it."""
         return packets if self.skipper is None else self.skipper.lookahead(packets)
 
-    def configure_skipping(self, packet: "Packet[Any]") -> None:
-        """Configure the decoder to decode or to skip the frame of a video packet."""
+    def before_packet(self, packet: "Packet[Any]") -> None:
+        """Prepare for the decoding of a video packet, or for skipping its frame."""
+        self.clock.sent(packet)
         if self.skipper is not None:
             targets_s = None
             if self.picker is not None and not self.picker.empty:
                 targets_s = self.picker.target_times_s
             self.skipper.configure(packet, targets_s, stop_s=self.stop_s)
 
+    def on_error(self, packet: "Packet[Any]") -> None:
+        """Count a packet that cannot be decoded.
+
+        After a seek, a decoder rejects packets until the first that it needs no other
+        for. They are not damaged.
+        """
+        name = "picture" if packet.stream is self.video_stream else "sound"
+        self.facts["decode_errors"] += (
+            not self.sought or f"{name}_start_s" in self.facts
+        )
+
     def on_frame(self, frame: VideoFrame) -> bool:
         """Add a frame and return whether no further frame is needed."""
-        stamp_s = timestamp_s(frame)
+        stamp_s = self.clock.frame_s(frame)
         if stamp_s is None:
-            self.facts["decode_errors"] += 1
+            self.unstamped += 1
+            self.facts["decode_errors"] += not (self.clock.by_dts or self.sought)
             return False
         check_frame_size(frame.width, frame.height)
         now_s = stamp_s - self.zero_s
@@ -121,43 +146,62 @@ class DecodeState:
 
     def on_audio(self, frame: AudioFrame) -> bool:
         """Add an audio block and return whether no window needs more."""
-        rate_hz, channels = frame.sample_rate, frame.layout.nb_channels
+        rate_hz = frame.sample_rate
+        names, unknown = channel_positions([c.name for c in frame.layout.channels])
         if not 0 < rate_hz <= MAX_RATE_HZ:
-            msg = f"sound at {rate_hz} Hz, at most {MAX_RATE_HZ}"
+            msg = f"audio at {rate_hz} Hz, at most {MAX_RATE_HZ}"
             raise MediaError(msg)
-        if self.audio_buffer is None:
-            self.audio_buffer = AudioBuffer(rate_hz)
-            self.facts |= {"sound_rate_hz": rate_hz, "sound_channels": channels}
-        file_s = timestamp_s(frame)
-        stamp_s = np.nan if file_s is None else file_s - self.zero_s
+        self.facts.setdefault("sound_rate_hz", rate_hz)
+        self.facts.setdefault("sound_channels", len(names))
         try:
-            if rate_hz != self.audio_buffer.rate_hz:
-                msg = "the sample rate changes within the file"
-                raise ValueError(msg)
             samples = frame.to_ndarray()
         except ValueError:
             self.facts["decode_errors"] += 1
             return False
-        if not self.audio_buffer.empty:  # check before a gap is filled with zeros
-            if stamp_s >= self._audio_bounds_s()[1]:
+        stamp_s = self._audio_stamp_s(frame)
+        if not self.audio.empty:  # check before a gap is filled with zeros
+            at_s = self.audio.shifted(stamp_s)
+            if at_s >= self._audio_bounds_s()[1]:
                 return True
-            if stamp_s - self.audio_buffer.next_s > MAX_LEAD_S:
-                msg = f"its sound jumps to {stamp_s:.0f} s; get it again, or cut it"
+            if at_s - self.audio.next_s > MAX_LEAD_S:
+                msg = f"its audio jumps to {at_s:.0f} s; get it again, or cut it"
                 raise MediaError(msg)
-        planar = len(samples) > 1 or channels == 1
-        self.audio_buffer.add(stamp_s, mix(samples, channels=channels, planar=planar))
-        self.facts.setdefault("sound_start_s", self.audio_buffer.first_s)
+        planar = len(samples) > 1 or len(names) == 1
+        sides = to_sides(samples, names, planar=planar)
+        self.note(unknown)
+        surround = len(names) > 2 and len(sides) == 2
+        self.audio.add(stamp_s, sides, rate_hz=rate_hz, surround=surround)
+        self.facts.setdefault("sound_start_s", self.audio.first_s)
         if self.video_stream is None and self.picker is None:
-            self._set_schedule(schedule_clip(self.audio_buffer.first_s, self.step_s))
+            self._set_schedule(schedule_clip(self.audio.first_s, self.step_s))
         low_s, high_s = self._audio_bounds_s()
-        self.audio_buffer.drop_before(low_s)
-        self._check_buffer_size(self.audio_buffer)
-        return self.audio_buffer.next_s >= high_s
+        self.audio.drop_before(low_s)
+        self._check_buffer_size()
+        return self.audio.next_s >= high_s
 
-    def _check_buffer_size(self, audio: AudioBuffer) -> None:
-        too_long = audio.seconds > MAX_LEAD_S + 16 * self.step_s
-        if too_long or audio.seconds * audio.rate_hz > MAX_BUFFERED_SAMPLES:
-            msg = f"more than {MAX_LEAD_S:.0f} s of sound before the first picture"
+    def _audio_stamp_s(self, frame: AudioFrame) -> float:
+        """Return the time of an audio block on the clip's clock, NaN if unknown.
+
+        In files joined from several, stamps may go on counting samples of the first
+        rate; they are of no use for another rate.
+        """
+        file_s, base = timestamp_s(frame), frame.time_base
+        first_hz = self.facts["sound_rate_hz"]
+        if file_s is None or base is None:
+            return np.nan
+        if frame.sample_rate != first_hz and base == Fraction(1, int(first_hz)):
+            return np.nan
+        return file_s - self.zero_s
+
+    def note(self, text: str) -> None:
+        """Note something unusual, once; an empty text is ignored."""
+        if text and text not in self.notes:
+            self.notes.append(text)
+
+    def _check_buffer_size(self) -> None:
+        too_long = self.audio.seconds > MAX_LEAD_S + 16 * self.step_s
+        if too_long or self.audio.num_samples > MAX_BUFFERED_SAMPLES:
+            msg = f"more than {MAX_LEAD_S:.0f} s of audio before the first frame"
             raise MediaError(msg)
 
     def finish_seek(self) -> bool:
@@ -186,13 +230,15 @@ class DecodeState:
         """
         picker = self.picker
         if picker is None or picker.empty:
-            if self.audio_buffer is None or self.audio_buffer.empty:
+            if self.audio.empty:
                 msg = "nothing in it can be decoded; get it again"
+                if self.unstamped and not self.clock.by_dts:
+                    msg = NO_TIMES
                 if "sound_start_s" in self.facts:
                     msg = f"it ends before the clip starts at {self.start_s} s"
                 raise MediaError(msg)
             if picker is None:  # the file has a video stream, but no frame was decoded
-                first_s = self.audio_buffer.first_s
+                first_s = self.audio.first_s
                 picker = self._set_schedule(schedule_clip(first_s, self.step_s))
         schedule = self.schedule
         assert schedule is not None
@@ -203,6 +249,8 @@ class DecodeState:
         audio, audio_start_s = self._finish_audio()
         start_s = float(schedule.target_times_s[0])
         self.facts |= {"media_start_s": self.zero_s, "start_s": start_s}
+        if self.video_stream is None:  # its stamps may start again
+            self.end_s = max(self.end_s, self.audio.next_s + self.zero_s)
         stop_s = min(self.stop_s, self.end_s - self.zero_s)
         self.facts["stop_s"] = stop_s if np.isfinite(stop_s) else np.nan
         return DecodedClip(
@@ -212,6 +260,7 @@ class DecodeState:
             audio=audio,
             audio_start_s=audio_start_s,
             facts=self.facts | {"step_s": self.step_s},
+            notes=tuple(self.notes),
         )
 
     def _finish_frames(
@@ -227,8 +276,14 @@ class DecodeState:
             raise SkippedFrameNeededError
         if clamped == FRAMES_16:
             end_s, start_s = times_s[-1] + picker.gap_s, picker.target_times_s[0]
-            msg = f"its picture ends at {end_s:.3f} s, the clip starts at {start_s}"
+            msg = f"its video ends at {end_s:.3f} s, the clip starts at {start_s}"
             raise MediaError(msg)
+        frames, changed = match_sizes(frames)
+        self.note(changed)
+        if any(frame.coded.interlaced_frame for frame in frames):
+            self.note("interlaced video; both fields are kept in each frame")
+        if picker.backward:
+            self.note(f"{picker.backward} frames skipped: their time stamps go back")
         width, height = frames[0].size_px
         fps = 1 / picker.gap_s if picker.gap_s else np.nan
         self.facts |= {"clamped": clamped, "picture_fps": fps}
@@ -236,8 +291,8 @@ class DecodeState:
         return frames, times_s
 
     def _finish_audio(self) -> tuple[Float32[np.ndarray, " time"], float]:
-        if self.audio_buffer is None:
-            return np.zeros(0, dtype=np.float32), 0.0
         low_s, high_s = self._audio_bounds_s()
         rate_hz = self.request.settings.sample_rate_hz
-        return self.audio_buffer.resample(rate_hz, low_s=low_s, high_s=high_s)
+        audio, first_s, notes = self.audio.resample(rate_hz, low_s=low_s, high_s=high_s)
+        self.notes += notes
+        return audio, first_s

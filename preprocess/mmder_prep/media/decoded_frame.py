@@ -1,16 +1,23 @@
 """A decoded frame that stays in the decoder's format until a part of it is needed."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
 from av.filter import Graph
+from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
+from av.video.reformatter import Colorspace, VideoReformatter
 from jaxtyping import UInt8
 
 Rectangle = tuple[int, int, int, int]
 """Left, top, right and bottom in pixels of the displayed frame; half-open."""
+UNSPECIFIED = 2
+"""FFmpeg's number of a color matrix that a file does not state."""
+HD_LINES = 720
+"""Number of lines from which a frame is high definition."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,26 +28,30 @@ class DecodedFrame:
     """The frame in the format and orientation of the decoder."""
     aspect: Fraction | None = None
     """Width of a pixel divided by its height, None if the file does not state it."""
+    scaled_px: tuple[int, int] | None = None
+    """Size to which the displayed frame is scaled: that of the first frame of the clip.
+    None if the frame keeps its own size."""
 
     @property
     def size_px(self) -> tuple[int, int]:
-        """Width and height as displayed: rotated, with square pixels."""
-        width, height = round(self.coded.width * self.stretch), self.coded.height
-        return (height, width) if self.turns % 2 else (width, height)
+        """Width and height as displayed: upright, with square pixels."""
+        return self.scaled_px or self.own_size_px
 
     @property
-    def turns(self) -> int:
-        """Number of anticlockwise quarter turns from the coded to the displayed frame.
-
-        A file may state any angle, and damaged files do. The angle is rounded to the
-        nearest quarter turn.
-        """
-        return round(self.coded.rotation / 90) % 4
+    def own_size_px(self) -> tuple[int, int]:
+        """Width and height as displayed, before it is scaled to the first frame."""
+        width, height = self.coded.width, self.coded.height
+        if self.aspect and 0.2 < self.aspect < 5:
+            width = round(width * self.aspect)
+        return (height, width) if self.orientation[1] % 2 else (width, height)
 
     @property
-    def stretch(self) -> Fraction | int:
-        """Factor by which the width is scaled to obtain square pixels."""
-        return self.aspect if self.aspect and 0.2 < self.aspect < 5 else 1
+    def orientation(self) -> tuple[bool, int]:
+        """How the coded frame is displayed; see `read_orientation`."""
+        data = self.coded.side_data.get("DISPLAYMATRIX")
+        if not isinstance(data, SideData):
+            return False, 0
+        return read_orientation(np.frombuffer(bytes(data), dtype=np.int32).tolist())
 
     def rgb(
         self, longer_px: int | None = None
@@ -48,6 +59,48 @@ class DecodedFrame:
         """Return the displayed frame, or a copy reduced to a longer side."""
         whole = (0, 0, *self.size_px)
         return CropResizer(whole, reduced_size(self.size_px, longer_px)).view(self)
+
+
+def read_orientation(matrix: Sequence[float]) -> tuple[bool, int]:
+    """Return how a display matrix turns the coded frame.
+
+    A file may state any angle, and damaged files do. The angle is rounded to the
+    nearest quarter turn.
+
+    Args:
+        matrix: The nine numbers of ISO/IEC 14496-12, 6.2.2, row by row: a pixel (x, y)
+            is displayed at (a x + c y, b x + d y).
+
+    Returns:
+        True if the coded frame is first mirrored from left to right, and the number of
+        anticlockwise quarter turns that follow.
+    """
+    a, b, _, c, d = matrix[:5]
+    mirrored = a * d - b * c < 0
+    if mirrored:
+        a, b = -a, -b
+    # y points down, so that a positive angle is a clockwise turn.
+    return mirrored, round(-math.atan2(b - c, a + d) / (math.pi / 2)) % 4
+
+
+def match_sizes(
+    frames: Sequence[DecodedFrame],
+) -> tuple[list[DecodedFrame], str]:
+    """Return frames of one size, that of the first, and a note if sizes differ.
+
+    Frames that are one object stay one object.
+    """
+    first = frames[0].size_px
+    others = sorted({frame.size_px for frame in frames} - {first})
+    if not others:
+        return list(frames), ""
+    scaled = {id(frame): replace(frame, scaled_px=first) for frame in frames}
+    sizes = ", ".join(f"{width} x {height}" for width, height in others)
+    note = (
+        f"frame size changes from {first[0]} x {first[1]} to {sizes} px; later frames "
+        "are scaled to the first"
+    )
+    return [f if f.size_px == first else scaled[id(f)] for f in frames], note
 
 
 def reduced_size(size_px: tuple[int, int], longer_px: int | None) -> tuple[int, int]:
@@ -98,16 +151,18 @@ class CropResizer:
         self, frame: DecodedFrame, inside: Rectangle, size_px: tuple[int, int]
     ) -> UInt8[np.ndarray, "height width rgb"]:
         """Return a rectangle within the frame at a size."""
-        turns = frame.turns
+        mirrored, turns = frame.orientation
         width, height = size_px[::-1] if turns % 2 else size_px
         converted = self._reformatter.reformat(
-            self._crop(frame.coded, _coded_rectangle(frame, inside, turns)),
+            self._crop(frame.coded, _coded_rectangle(frame, inside)),
             width=width,
             height=height,
             format="rgb24",
+            src_colorspace=_colorspace(frame.coded),
             interpolation="AREA",
         )
-        return np.ascontiguousarray(np.rot90(converted.to_ndarray(), turns))
+        rgb = converted.to_ndarray()
+        return np.ascontiguousarray(np.rot90(rgb[:, ::-1] if mirrored else rgb, turns))
 
     def _crop(self, frame: VideoFrame, rectangle: Rectangle) -> VideoFrame:
         """Crop a coded frame without copying it."""
@@ -134,11 +189,19 @@ class CropResizer:
         return cropped
 
 
-def _coded_rectangle(
-    frame: DecodedFrame, displayed: Rectangle, turns: int
-) -> Rectangle:
+def _colorspace(coded: VideoFrame) -> Colorspace | None:
+    """Return the matrix of a frame that does not state it, None if it does.
+
+    As players do: BT.709 for high definition, BT.601 for smaller frames.
+    """
+    untagged = coded.colorspace == UNSPECIFIED and not coded.format.is_rgb
+    return Colorspace.ITU709 if untagged and coded.height >= HD_LINES else None
+
+
+def _coded_rectangle(frame: DecodedFrame, displayed: Rectangle) -> Rectangle:
     """Return a displayed rectangle in pixels of the coded frame."""
-    left, top, right, bottom = displayed
+    mirrored, turns = frame.orientation
+    left, top, right, bottom = (float(edge) for edge in displayed)
     width, height = frame.size_px
     if turns == 1:  # anticlockwise: the coded right edge is displayed at the top
         left, top, right, bottom = height - bottom, left, height - top, right
@@ -151,8 +214,18 @@ def _coded_rectangle(
         )
     elif turns == 3:
         left, top, right, bottom = top, width - right, bottom, width - left
-    stretch = frame.stretch
-    left = round(left / stretch)
-    right = min(round(right / stretch), frame.coded.width)
-    left = max(0, min(left, right - 1))
-    return left, top, max(right, left + 1), bottom
+    if turns % 2:
+        width, height = height, width
+    if mirrored:
+        left, right = width - right, width - left
+    across, down = frame.coded.width / width, frame.coded.height / height
+    first, last = _whole(left * across, right * across, frame.coded.width)
+    upper, lower = _whole(top * down, bottom * down, frame.coded.height)
+    return first, upper, last, lower
+
+
+def _whole(low: float, high: float, length: int) -> tuple[int, int]:
+    """Return whole pixels within a length, at least one of them."""
+    last = min(round(high), length)
+    first = max(0, min(round(low), last - 1))
+    return first, max(last, first + 1)

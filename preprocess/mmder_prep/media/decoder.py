@@ -7,8 +7,11 @@ they are needed.
 """
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
+from typing import Literal
 
 import numpy as np
 from av.audio.frame import AudioFrame
@@ -16,29 +19,35 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.frame import VideoFrame
 
+from mmder_prep.media.audio_buffer import clip_audio, silent_fraction
 from mmder_prep.media.clip import Clip
-from mmder_prep.media.container import (
-    choose_streams,
-    file_start_s,
-    open_media,
-    packet_end_s,
-    packets,
-    timestamp_s,
-)
+from mmder_prep.media.container import file_start_s, open_media, packets
 from mmder_prep.media.decode_state import DecodeState
 from mmder_prep.media.frame_skipping import SkippedFrameNeededError
+from mmder_prep.media.frame_times import (
+    DisorderedTimesError,
+    FrameClock,
+    packet_end_s,
+    stores_presentation_times,
+)
+from mmder_prep.media.probing import find_step_s, first_frame_s, reorder_delay
+from mmder_prep.media.stream_choice import (
+    NoFurtherTrackError,
+    choice_notes,
+    choose_streams,
+)
 from mmder_prep.media.types import DecodedClip, DecodeRequest
-from mmder_prep.timeline import spread_step
 from mmder_store.errors import MediaError
 from mmder_store.settings import PrepSettings
 
 MAX_DECODE_S = 120.0
 """Maximum wall time per file; a clip of speech takes under a second."""
-MAX_SPREAD_S = 600.0
-"""Maximum duration over which 16 frames are spread; all of the clip's audio is then in
-memory at once."""
 SEEK_FROM_S = 5.0
 """Start time from which a segment is reached by seeking instead of decoding."""
+MAX_TRACKS = 8
+"""Maximum number of tracks of one kind that are tried."""
+SILENT_FRACTION = 0.98
+"""Fraction of silent blocks from which another audio track is tried."""
 MAX_TAIL_PACKETS = 20_000
 """Maximum number of packets read, without decoding, to find the end of a file. This
 is several minutes of speech."""
@@ -69,34 +78,94 @@ def read_clip(clip: Clip, settings: PrepSettings) -> DecodedClip:
     try:
         video = _read_file(replace(request, want_audio=False))
     except MediaError as error:
-        return replace(_read_file(audio_request), problem=f"picture: {error}")
+        return replace(_read_file(audio_request), problem=f"video: {error}")
     if clip.audio_start_s is None:  # after a seek the first frame is not the file's
         first_s = video.facts.get("picture_start_s")
-        offset_s = _first_frame_s(request) if first_s is None else first_s
+        offset_s = first_frame_s(request) if first_s is None else first_s
         audio_request = replace(audio_request, offset_s=offset_s)
     try:
         audio = _read_file(replace(audio_request, schedule=video.schedule))
     except MediaError as error:
-        return replace(video, problem=f"sound file: {error}")
+        return replace(video, problem=f"audio file: {error}")
     errors = video.facts["decode_errors"] + audio.facts["decode_errors"]
     return replace(
         video,
         audio=audio.audio,
         audio_start_s=audio.audio_start_s,
+        notes=video.notes + audio.notes,
         facts=audio.facts | video.facts | {"decode_errors": errors},
     )
 
 
 def _read_file(request: DecodeRequest) -> DecodedClip:
-    """Decode one file, without skipping frames if a skipped frame turns out needed."""
-    step_s = _step_s(request)
-    try:
-        return _read_segment(request, step_s, skip=True)
-    except SkippedFrameNeededError:
-        return _read_segment(request, step_s, skip=False)
+    """Decode one file; a track that is of no use is replaced by the next of its kind.
+
+    If none is of use, the first is kept.
+    """
+    decoded = _read_tracks(request)
+    if decoded.frames and _is_image(decoded):
+        request, decoded = _next_track(request, decoded, "video", _is_image)
+    silent = partial(_is_silent, rate_hz=request.settings.sample_rate_hz)
+    if request.want_audio and silent(decoded):
+        request, decoded = _next_track(request, decoded, "audio", silent)
+    return decoded
 
 
-def _read_segment(request: DecodeRequest, step_s: float, *, skip: bool) -> DecodedClip:
+def _next_track(
+    request: DecodeRequest,
+    first: DecodedClip,
+    kind: Literal["video", "audio"],
+    useless: Callable[[DecodedClip], bool],
+) -> tuple[DecodeRequest, DecodedClip]:
+    """Return the request and the clip of the first track that is of use."""
+    for rank in range(1, MAX_TRACKS):
+        another = replace(request, ranks=replace(request.ranks, **{kind: rank}))
+        try:
+            decoded = _read_tracks(another)
+        except NoFurtherTrackError:
+            break
+        except MediaError:
+            continue
+        if not useless(decoded):
+            return another, decoded
+    return request, first
+
+
+def _is_image(decoded: DecodedClip) -> bool:
+    """Return whether the video has one frame, or none."""
+    return not np.isfinite(decoded.facts.get("picture_fps", np.nan))
+
+
+def _is_silent(decoded: DecodedClip, rate_hz: int) -> bool:
+    """Return whether next to no audio falls into the clip."""
+    audio, _ = clip_audio(
+        decoded.audio,
+        rate_hz,
+        first_s=decoded.audio_start_s,
+        bounds_s=decoded.schedule.span_s,
+    )
+    return silent_fraction(audio, rate_hz) > SILENT_FRACTION
+
+
+def _read_tracks(request: DecodeRequest) -> DecodedClip:
+    """Decode one file, again with other means if the first way turns out wrong.
+
+    Frames are skipped unless a skipped frame turns out to be needed. Presentation times
+    are used unless they turn out to go back.
+    """
+    step_s, skip, by_dts = find_step_s(request), True, False
+    while True:
+        try:
+            return _read_segment(request, step_s, skip=skip, by_dts=by_dts)
+        except SkippedFrameNeededError:
+            skip = False
+        except DisorderedTimesError:
+            by_dts = True
+
+
+def _read_segment(
+    request: DecodeRequest, step_s: float, *, skip: bool, by_dts: bool
+) -> DecodedClip:
     """Decode one file, after a seek if the segment starts late and the seek succeeds.
 
     Formats without an index cannot be sought, or the seek ends after the start of the
@@ -106,14 +175,21 @@ def _read_segment(request: DecodeRequest, step_s: float, *, skip: bool) -> Decod
     if start_s is not None and start_s - request.offset_s > SEEK_FROM_S:
         seek_s = start_s - 2 * step_s - 1
         with suppress(MediaError, FFmpegError):
-            decoded, began_late = _read_once(request, step_s, skip=skip, seek_s=seek_s)
+            decoded, began_late = _read_once(
+                request, step_s, skip=skip, by_dts=by_dts, seek_s=seek_s
+            )
             if not began_late:
                 return decoded
-    return _read_once(request, step_s, skip=skip, seek_s=None)[0]
+    return _read_once(request, step_s, skip=skip, by_dts=by_dts, seek_s=None)[0]
 
 
 def _read_once(
-    request: DecodeRequest, step_s: float, *, skip: bool, seek_s: float | None
+    request: DecodeRequest,
+    step_s: float,
+    *,
+    skip: bool,
+    by_dts: bool,
+    seek_s: float | None,
 ) -> tuple[DecodedClip, bool]:
     """Decode one file in one pass.
 
@@ -122,16 +198,25 @@ def _read_once(
     """
     with open_media(request.source) as container:
         video, audio = choose_streams(
-            container, want_video=request.want_video, want_audio=request.want_audio
+            container,
+            want_video=request.want_video,
+            want_audio=request.want_audio,
+            ranks=request.ranks,
         )
+        clock = FrameClock(by_dts=by_dts)
+        if video is not None and not stores_presentation_times(container):
+            clock = FrameClock(by_dts=True, delay=reorder_delay(request))
         state = DecodeState(
             request,
             step_s,
             file_start_s=file_start_s(container),
             video=video,
             audio=audio,
+            clock=clock,
             skip=skip,
+            sought=seek_s is not None,
         )
+        state.notes += choice_notes(container, video, audio, request.ranks)
         if seek_s is not None:
             container.seek(int((seek_s + state.zero_s) * 1_000_000), backward=True)
         _decode_packets(container, state)
@@ -151,9 +236,12 @@ def _decode_packets(container: InputContainer, state: DecodeState) -> None:
     deadline = time.monotonic() + MAX_DECODE_S
     pending = {s.index for s in (video, audio) if s is not None}
     tail_packets = 0
-    for packet in state.lookahead(packets(container, [video, audio])):
+    failures: list[str] = []
+    demuxed = packets(container, [video, audio], failures.append)
+    for packet in state.lookahead(demuxed):
         if packet.stream is (video or audio):
-            state.end_s = max(state.end_s, packet_end_s(packet) or -np.inf)
+            end_s = packet_end_s(packet, by_dts=state.clock.by_dts)
+            state.end_s = max(state.end_s, end_s or -np.inf)
         if not pending:
             tail_packets += 1
             if tail_packets > MAX_TAIL_PACKETS:
@@ -162,11 +250,11 @@ def _decode_packets(container: InputContainer, state: DecodeState) -> None:
         if packet.stream.index not in pending:
             continue
         if packet.stream is video:
-            state.configure_skipping(packet)
+            state.before_packet(packet)
         try:
             frames = packet.decode()
         except (FFmpegError, ValueError):
-            state.facts["decode_errors"] += 1
+            state.on_error(packet)
             continue
         for frame in frames:
             if isinstance(frame, VideoFrame):
@@ -182,53 +270,5 @@ def _decode_packets(container: InputContainer, state: DecodeState) -> None:
         if time.monotonic() > deadline:
             msg = f"not decoded within {MAX_DECODE_S:.0f} s"
             raise MediaError(msg)
-
-
-def _step_s(request: DecodeRequest) -> float:
-    """Return the step of the target times, from the settings or from the duration."""
-    if request.schedule is not None:
-        return request.schedule.step_s
-    if request.settings.step_s is not None:
-        return request.settings.step_s
-    stop_s = request.segment.stop_s
-    if stop_s is None or not np.isfinite(stop_s):
-        stop_s = _file_end_s(request)
-    duration_s = stop_s - (request.segment.start_s or 0.0)
-    if duration_s <= 0:
-        msg = f"it ends at {stop_s:.3f} s, before the clip starts"
-        raise MediaError(msg)
-    if duration_s > MAX_SPREAD_S:
-        msg = (
-            f"{duration_s:.0f} s to spread 16 frames over, at most "
-            f"{MAX_SPREAD_S:.0f}; say where the clip starts and stops"
-        )
-        raise MediaError(msg)
-    return spread_step(duration_s, request.settings)
-
-
-def _file_end_s(request: DecodeRequest) -> float:
-    """Return the end of a file from the time stamps of its packets, undecoded."""
-    with open_media(request.source) as container:
-        video, audio = choose_streams(
-            container, want_video=request.want_video, want_audio=request.want_audio
-        )
-        ends_s = [
-            end_s
-            for packet in packets(container, [video or audio])
-            if (end_s := packet_end_s(packet)) is not None
-        ]
-        if not ends_s:
-            msg = "no packet in it has a time stamp"
-            raise MediaError(msg)
-        return max(ends_s) - file_start_s(container) + request.offset_s
-
-
-def _first_frame_s(request: DecodeRequest) -> float:
-    """Return the time of the first frame of a file, undecoded."""
-    with open_media(request.source) as container:
-        video, _ = choose_streams(container, want_video=True, want_audio=False)
-        for packet in packets(container, [video]):
-            time_s = timestamp_s(packet)
-            if time_s is not None:
-                return time_s - file_start_s(container)
-    return 0.0
+    if pending and failures:
+        state.note(f"not readable to its end ({failures[0]})")

@@ -26,6 +26,8 @@ class FramePicker(Generic[Frame]):
         self.stop_s = stop_s
         self.picked: list[tuple[float, Frame]] = []
         self.gaps_s: list[float] = []
+        self.backward = 0
+        """Number of frames that were ignored, since their time is not later."""
         self._current: tuple[float, Frame] | None = None
 
     @property
@@ -44,6 +46,7 @@ class FramePicker(Generic[Frame]):
             return True
         if self._current is not None:
             if now_s <= self._current[0]:  # the time stamps must not go backwards
+                self.backward += 1
                 return False
             self.gaps_s.append(now_s - self._current[0])
             until_s = takes_over_s(self._current[0], now_s)

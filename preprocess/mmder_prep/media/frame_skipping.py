@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 from jaxtyping import Float64
 from numpy import ndarray
 
-from mmder_prep.media.container import timestamp_s
+from mmder_prep.media.frame_times import timestamp_s
 from mmder_prep.timeline import takes_over_s
 
 CODECS = frozenset({"h264"})

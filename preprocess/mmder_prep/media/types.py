@@ -8,6 +8,7 @@ from jaxtyping import Float32, Float64
 from mmder_prep.media.clip import Segment
 from mmder_prep.media.decoded_frame import DecodedFrame
 from mmder_prep.media.source import Source
+from mmder_prep.media.stream_choice import BEST, TrackRanks
 from mmder_prep.timeline import ClipSchedule
 from mmder_store.settings import PrepSettings
 
@@ -28,6 +29,8 @@ class DecodedClip:
     """Time of the first audio sample."""
     facts: dict[str, float | int]
     """Values of the store's columns."""
+    notes: tuple[str, ...] = ()
+    """What was unusual, repaired or chosen; part of the reason of the clip."""
     problem: str = ""
     """Reason why one of two files could not be used, if video and audio are in
     separate files."""
@@ -49,5 +52,7 @@ class DecodeRequest:
     """True if video is decoded."""
     want_audio: bool = True
     """True if audio is decoded."""
+    ranks: TrackRanks = BEST
+    """Tracks to use if there are several."""
     schedule: ClipSchedule | None = None
     """Schedule of the video that the audio belongs to, if it is already known."""

@@ -11,7 +11,8 @@ from jaxtyping import Float32
 from mmder_prep import spectrogram, timeline
 from mmder_prep.faces import cropping, tracking
 from mmder_prep.faces.search import find_track
-from mmder_prep.media.audio_buffer import level
+from mmder_prep.faces.shots import cut_note
+from mmder_prep.media.audio_buffer import clip_audio, level_db, silent_fraction
 from mmder_prep.media.clip import Clip
 from mmder_prep.media.decoded_frame import CropResizer, DecodedFrame
 from mmder_prep.media.decoder import read_clip
@@ -22,6 +23,9 @@ from mmder_store.settings import FRAME_PX, FRAMES_16, PrepSettings
 
 Arrays = dict[str, np.ndarray[Any, np.dtype[Any]]]
 """Arrays of one clip, by the names of the store's schema."""
+MISSING_AUDIO_S = 0.25
+"""Duration without audio that is noted. Codecs and recorders end the audio of many
+sound clips up to a block or a frame before the video."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,26 +60,26 @@ def prepare_clip(clip: Clip, settings: PrepSettings, *, device: str) -> ClipRow:
     statuses = {"ok"}
     facts = dict(decoded.facts)
     arrays |= _audio_arrays(decoded, settings)
-    facts["sound_rms_db"], facts["silence"] = level(
-        decoded.audio, settings.sample_rate_hz
-    )
+    facts["sound_rms_db"] = level_db(decoded.audio)
+    facts["silence"], missing = _silence(decoded, settings.sample_rate_hz)
     if decoded.problem:
         reasons.append(decoded.problem)
+    reasons += [*decoded.notes, *missing]
     if not len(decoded.audio):
         statuses.add("no_audio")
     if not len(decoded.audio) and not decoded.problem:
         reasons.append(
-            "no sound in this part"
+            "no audio in this part"
             if "sound_rate_hz" in facts
-            else "no sound in the file"
+            else "no audio in the file"
         )
     if settings.modality == "av" and not decoded.frames:
         statuses.add("no_video")
         if not decoded.problem:
-            reasons.append("no picture in the file")
+            reasons.append("no video in the file")
     elif settings.modality == "av":
         try:
-            video_arrays, counts = _video_arrays(decoded, clip, settings, device)
+            video_arrays, counts, cut = _video_arrays(decoded, clip, settings, device)
         except MediaError as error:  # the crop column does not fit this video
             arrays = empty_row(settings)
             return ClipRow(
@@ -83,15 +87,40 @@ def prepare_clip(clip: Clip, settings: PrepSettings, *, device: str) -> ClipRow:
             )
         arrays |= video_arrays
         facts |= counts
+        reasons += [cut] if cut else []
         if settings.face_crop and not counts["faces_found"]:
             statuses.add("no_face")
-            reasons.append("no face in any frame; the centre is taken")
+            reasons.append("no face in any frame; the center is cropped")
     if {"no_audio", "no_video"} <= statuses:
         statuses.add("failed")
     if facts["decode_errors"]:
-        reasons.append(f"{facts['decode_errors']} damaged packets passed over")
+        reasons.append(f"{facts['decode_errors']} damaged packets skipped")
     status = next(s for s in reversed(STATUSES) if s in statuses)
     return ClipRow(arrays=arrays, status=status, reason="; ".join(reasons), facts=facts)
+
+
+def _silence(decoded: DecodedClip, rate_hz: int) -> tuple[float, list[str]]:
+    """Return the silent fraction of the clip, and a note if audio is missing.
+
+    Time without audio is silent, also after the end of the audio.
+    """
+    if not len(decoded.audio):
+        return np.nan, []
+    start_s, end_s = decoded.facts["start_s"], decoded.schedule.span_s[1]
+    stop_s = decoded.facts["stop_s"]
+    if np.isfinite(stop_s):
+        end_s = min(end_s, stop_s)
+    audio, present_s = clip_audio(
+        decoded.audio,
+        rate_hz,
+        first_s=decoded.audio_start_s,
+        bounds_s=(start_s, end_s),
+    )
+    duration_s = len(audio) / rate_hz
+    notes = []
+    if duration_s - present_s > MISSING_AUDIO_S:
+        notes = [f"audio for {present_s:.2f} of the clip's {duration_s:.2f} s"]
+    return silent_fraction(audio, rate_hz), notes
 
 
 def empty_row(settings: PrepSettings) -> Arrays:
@@ -125,8 +154,12 @@ def _audio_arrays(decoded: DecodedClip, settings: PrepSettings) -> Arrays:
 
 def _video_arrays(
     decoded: DecodedClip, clip: Clip, settings: PrepSettings, device: str
-) -> tuple[Arrays, dict[str, int]]:
-    """Crop the frames; also count those in which a face was searched and found."""
+) -> tuple[Arrays, dict[str, int], str]:
+    """Crop the frames; also count those in which a face was searched and found.
+
+    Returns:
+        The arrays, the counts, and a note on cuts, which may be empty.
+    """
     region_px = parse_crop(clip.crop, decoded.frames[0].size_px)
     track, searched = None, 0
     if settings.face_crop:
@@ -135,15 +168,16 @@ def _video_arrays(
         )
     if track is None:
         squares = cropping.center_square(region_px, FRAMES_16)
-        scores = np.full(FRAMES_16, np.nan)
+        scores, note = np.full(FRAMES_16, np.nan), ""
     else:
         boxes_px = tracking.smooth_track(
-            track.boxes_px, decoded.schedule.target_times_s
+            track.boxes_px, decoded.schedule.target_times_s, track.shots
         )
         squares = cropping.square_boxes(
             boxes_px, margin=settings.face_margin, region_px=region_px
         )
         scores = track.scores
+        note = cut_note(track.shots, track.found, decoded.times_s)
     crops = np.empty((FRAMES_16, FRAME_PX, FRAME_PX, 3), dtype=np.uint8)
     resizer: CropResizer | None = None
     previous: DecodedFrame | None = None
@@ -163,7 +197,7 @@ def _video_arrays(
         "face_score": scores.astype(np.float32),
     }
     detected = int(np.isfinite(scores).sum())
-    return arrays, {"faces_found": detected, "faces_searched": searched}
+    return arrays, {"faces_found": detected, "faces_searched": searched}, note
 
 
 def parse_crop(crop: str, size_px: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -186,7 +220,7 @@ def parse_crop(crop: str, size_px: tuple[int, int]) -> tuple[int, int, int, int]
         return (0, 0, width, height)
     left, top, right, bottom = (int(float(v)) for v in crop.split())
     if not (0 <= left < right <= width and 0 <= top < bottom <= height):
-        msg = f"crop {crop!r} lies outside the picture of {width} x {height} px"
+        msg = f"crop {crop!r} is outside the frame of {width} x {height} px"
         raise MediaError(msg)
     return (left, top, right, bottom)
 

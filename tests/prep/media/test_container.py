@@ -113,7 +113,7 @@ def test_file_without_a_known_codec_is_an_error(
     short_clips: dict[str, Path], tmp_path: Path
 ) -> None:
     path = rename_codecs(short_clips["mkv"], tmp_path, "V_MPEG4", "A_FLAC")
-    with pytest.raises(MediaError, match="neither picture nor sound"):
+    with pytest.raises(MediaError, match="neither video nor audio"):
         decode(path)
 
 

@@ -111,7 +111,7 @@ def test_huge_frame_size_of_a_codec_allocates_no_memory(
     with bounded():
         row = prepare(path)
     assert row.status == "no_video"
-    assert "damaged packets passed over" in row.reason
+    assert "damaged packets skipped" in row.reason
     assert row.arrays["stft_16"].any()
 
 
@@ -129,7 +129,7 @@ def test_frame_wider_than_the_limit_is_a_failed_clip(tmp_path: Path) -> None:
     path = write_clip(tmp_path, "avi", size_px=(8208, 64), duration_s=0.2)
     row = prepare(path)
     assert row.status == "failed"
-    assert row.reason == "a picture of 8208 x 64 px, at most 8192 a side"
+    assert row.reason == "frames of 8208 x 64 px, at most 8192 px per side"
 
 
 @pytest.mark.parametrize("step", [6.0, None])
@@ -182,7 +182,7 @@ def test_steps_are_not_spread_over_ten_hours(tmp_path: Path) -> None:
     with bounded():
         row = prepare(path, step=None)
     assert row.status == "failed"
-    assert "36002 s to spread 16 frames over, at most 600; say where" in row.reason
+    assert "36002 s to spread 16 frames over, at most 600; state where" in row.reason
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mp3", "h264", "wav", "mpg", "flv", "zip"])
@@ -195,7 +195,7 @@ def test_gigabyte_of_zeros_fails_at_once(tmp_path: Path, suffix: str) -> None:
         row = prepare(path)
     assert row.status == "failed"
     assert row.reason == (
-        "a large file, and mostly zeros, as of a copy cut off; get it again"
+        "a large file of mostly zeros, as an interrupted copy; get it again"
     )
 
 

@@ -1,5 +1,7 @@
 """Rotation, pixel aspect, and crops that equal the same part of the whole frame."""
 
+import struct
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -7,13 +9,15 @@ import av
 import cv2
 import numpy as np
 import pytest
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 from hypothesis import given
 from hypothesis import strategies as st
 
 from media_clips import decode
+from mmder_prep.media.clip import Segment
 from mmder_prep.media.decoded_frame import CropResizer, DecodedFrame
-from synth import Synth, number_in, write
+from synth import Synth, draw, number_in, write
 
 WIDTH, HEIGHT = 64, 48
 writes_rotation = pytest.mark.skipif(
@@ -118,3 +122,131 @@ def test_odd_angle_is_rounded_to_the_nearest_quarter_turn(
     frame = decode(write(tmp_path / "x", spec)).frames[3]
     assert frame.size_px == size_px
     assert number_in(np.rot90(frame.rgb(), -round(degrees / 90))) == 15
+
+
+ORIENTATIONS: dict[str, tuple[tuple[int, int, int, int], Callable[..., np.ndarray]]] = {
+    "upright": ((1, 0, 0, 1), lambda p: p),
+    "turned right": ((0, 1, -1, 0), lambda p: np.rot90(p, 1)),
+    "turned over": ((-1, 0, 0, -1), lambda p: np.rot90(p, 2)),
+    "turned left": ((0, -1, 1, 0), lambda p: np.rot90(p, 3)),
+    "mirrored": ((-1, 0, 0, 1), lambda p: p[:, ::-1]),
+    "upside down": ((1, 0, 0, -1), lambda p: p[::-1]),
+    "transposed": ((0, 1, 1, 0), lambda p: p.swapaxes(0, 1)),
+    "transposed over": (
+        (0, -1, -1, 0),
+        lambda p: np.rot90(p, 2).swapaxes(0, 1),
+    ),
+}
+"""The numbers a, b, c, d of a display matrix, and the image that it puts upright.
+
+ISO/IEC 14496-12, 6.2.2: pixel (x, y) is displayed at (a x + c y, b x + d y). A matrix
+(0, 1, -1, 0) displays (1, 0), on the right, at (0, 1), at the bottom: clockwise. The
+coded image is therefore turned anticlockwise.
+"""
+
+
+@pytest.mark.parametrize("name", list(ORIENTATIONS))
+def test_all_eight_orientations_are_displayed_upright(
+    tmp_path: Path, name: str
+) -> None:
+    (a, b, c, d), store = ORIENTATIONS[name]
+    coded = store(draw(5, (192, 128)))
+    spec = Synth(audio=None, duration_s=0.4, size_px=coded.shape[1::-1])
+    path = write(tmp_path / "x", spec, paint=lambda _: np.ascontiguousarray(coded))
+    content = bytearray(path.read_bytes())
+    at = content.index(b"tkhd") + 4 + 4 + 20 + 16
+    numbers = (a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
+    content[at : at + 36] = struct.pack(">9i", *numbers)
+    path.write_bytes(content)
+    frame = decode(path).frames[0]
+    assert frame.size_px == (192, 128)
+    assert number_in(frame.rgb()) == 5
+    # A part of the frame is the part of the whole.
+    whole = frame.rgb()[20:100, 40:160].astype(int)
+    part = CropResizer((40, 20, 160, 100), (120, 80)).view(frame)
+    assert np.abs(part - whole).max() <= 2
+
+
+def write_sizes(path: Path, *sizes_px: tuple[int, int]) -> Path:
+    """Write VP8 whose frames change their size every 40 frames, 25 per second."""
+    tick = Fraction(1, 1000)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libvpx", rate=25)
+        stream.width, stream.height = sizes_px[0]
+        stream.pix_fmt, stream.time_base = "yuv420p", tick
+        for part, (width, height) in enumerate(sizes_px):
+            encoder = av.CodecContext.create("libvpx", "w")
+            assert isinstance(encoder, VideoCodecContext)
+            encoder.width, encoder.height, encoder.pix_fmt = width, height, "yuv420p"
+            encoder.time_base, encoder.framerate = tick, Fraction(25)
+            encoder.options = {"deadline": "realtime", "cpu-used": "8"}
+            encoder.bit_rate = 2_000_000
+            packets = []
+            for index in range(40):
+                number = 40 * part + index
+                image = draw(number, (width, height))
+                frame = av.VideoFrame.from_ndarray(image, format="rgb24")
+                frame.pts, frame.time_base = number * 40, tick
+                packets += encoder.encode(frame.reformat(format="yuv420p"))
+            for packet in packets + encoder.encode(None):
+                copy = av.Packet(bytes(packet))
+                copy.pts = copy.dts = packet.pts
+                copy.time_base, copy.stream = tick, stream
+                copy.is_keyframe = packet.is_keyframe
+                container.mux(copy)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("first_px", "then_px"), [((192, 128), (96, 64)), ((96, 64), (192, 128))]
+)
+def test_frames_of_another_size_are_scaled_to_the_first(
+    tmp_path: Path, first_px: tuple[int, int], then_px: tuple[int, int]
+) -> None:
+    path = write_sizes(tmp_path / "x.webm", first_px, then_px)
+    decoded = decode(path, Segment())
+    assert [f.size_px for f in decoded.frames] == [first_px] * 16
+    assert [number_in(f.rgb()) for f in decoded.frames] == list(range(0, 80, 5))
+    # A part shows what the same part of a frame of the first size shows.
+    box_px = (first_px[0] // 4, first_px[1] // 4, first_px[0] // 2, first_px[1] // 2)
+    part = CropResizer(box_px, (24, 16)).view(decoded.frames[12]).astype(int)
+    expected = DecodedFrame(
+        av.VideoFrame.from_ndarray(draw(60, first_px), format="rgb24")
+    )
+    assert np.abs(part - CropResizer(box_px, (24, 16)).view(expected)).mean() < 12
+    (note,) = decoded.notes
+    first, then = ("{} x {}".format(*size_px) for size_px in (first_px, then_px))
+    assert note == (
+        f"frame size changes from {first} to {then} px; later frames are scaled to the "
+        "first"
+    )
+
+
+GREEN = (40, 160, 60)
+MATRICES = {576: (0.299, 0.114), 720: (0.2126, 0.0722), 1080: (0.2126, 0.0722)}
+"""Weights of red and blue in luma, by the number of lines: BT.601, then BT.709."""
+
+
+@pytest.mark.parametrize("lines", list(MATRICES))
+def test_color_matrix_that_is_not_stated_follows_the_number_of_lines(
+    lines: int,
+) -> None:
+    """The oracle converts by hand, in limited range."""
+    red, green, blue = (value / 255 for value in GREEN)
+    kr, kb = MATRICES[lines]
+    luma = kr * red + (1 - kr - kb) * green + kb * blue
+    chroma = [(blue - luma) / (2 - 2 * kb), (red - luma) / (2 - 2 * kr)]
+    planes = [16 + 219 * luma, *(128 + 224 * c for c in chroma)]
+    yuv = av.VideoFrame(64, lines, "yuv444p")
+    for plane, value in zip(yuv.planes, planes, strict=True):
+        plane.update(bytes([round(value)]) * plane.buffer_size)
+    shown = DecodedFrame(yuv).rgb()[lines // 2, 32].astype(int)
+    assert np.abs(shown - GREEN).max() <= 3
+
+
+def test_interlaced_video_is_noted(tmp_path: Path) -> None:
+    options = (("flags", "+ilme+ildct"), ("bf", "0"))
+    spec = Synth(audio=None, suffix="mpg", video="mpeg2video", codec_options=options)
+    assert decode(write(tmp_path / "x", spec)).notes == (
+        "interlaced video; both fields are kept in each frame",
+    )

@@ -101,11 +101,52 @@ def test_segment_after_the_end_of_the_audio_is_an_error(
         decode(path, Segment(start_s=start_s), step_frames=None)
 
 
-def test_stream_without_time_stamps_is_an_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("segment", [WHOLE, Segment(start_s=6.0)])
+@pytest.mark.parametrize("step", [6.0, None])
+def test_stream_without_time_stamps_is_an_error_that_says_so(
+    tmp_path: Path, segment: Segment, step: float | None
+) -> None:
     """Raw H.264 cannot be sought, and it has no times to read it by."""
     path = write(tmp_path / "x", Synth(suffix="h264", audio=None, duration_s=8.0))
-    with pytest.raises(MediaError, match="nothing in it can be decoded"):
-        decode(path, Segment(start_s=6.0))
+    with pytest.raises(MediaError, match="raw stream without time stamps; put it into"):
+        decode(path, segment, step_frames=step)
+
+
+def test_packets_before_the_first_key_frame_after_a_seek_are_not_damaged(
+    tmp_path: Path,
+) -> None:
+    """An MPEG program stream is sought to the middle of a group of pictures."""
+    spec = Synth(
+        suffix="mpg",
+        video="mpeg2video",
+        audio="mp2",
+        duration_s=20.0,
+        codec_options=(("bf", "2"),),
+    )
+    path = write(tmp_path / "x", spec)
+    for start_s in (7.3, 12.3, 15.1):
+        decoded = decode(path, Segment(start_s=start_s))
+        assert decoded.facts["decode_errors"] == 0
+        assert decoded.notes == ()
+
+
+def test_file_that_cannot_be_read_to_its_end_is_noted(tmp_path: Path) -> None:
+    """FFmpeg refuses a second stream of Vorbis with another sampling rate."""
+    for rate_hz in (44_100, 48_000):
+        write(
+            tmp_path / str(rate_hz),
+            Synth(
+                suffix="ogg",
+                video=None,
+                audio="vorbis",
+                rate_hz=rate_hz,
+                duration_s=1.8,
+            ),
+        )
+    path = tmp_path / "x.ogg"
+    parts = [tmp_path / f"{rate_hz}.ogg" for rate_hz in (44_100, 48_000)]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    assert any("not readable to its end" in note for note in decode(path).notes)
 
 
 def test_audio_modality_decodes_no_frame(short_clips: dict[str, Path]) -> None:

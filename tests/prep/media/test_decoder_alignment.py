@@ -5,6 +5,7 @@ tone, so the arrays of a row show from which moment of the clip they are. The te
 use no time stamp that was read by the code under test.
 """
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 from functools import cache
@@ -99,7 +100,9 @@ def all_frames(folder: Path, name: str) -> tuple[np.ndarray, np.ndarray]:
 def prepare(folder: Path, name: str, settings: PrepSettings) -> ClipRow:
     clip = Clip(clip_id=name, source=Source(write_named(folder, name)))
     row = prepare_clip(clip, settings, device="cpu")
-    assert (row.status, row.reason) == ("ok", "")
+    assert row.status == "ok"
+    # Streams of some clips start late, or end early.
+    assert re.fullmatch(r"(audio for [\d.]+ of the clip's [\d.]+ s)?", row.reason)
     return row
 
 

@@ -155,7 +155,7 @@ def test_without_a_face_the_center_is_cropped(media: dict[str, Path]) -> None:
     row = run(media["no face"])
     check_arrays(row, DEFAULT)
     assert row.status == "no_face"
-    assert row.reason == "no face in any frame; the centre is taken"
+    assert row.reason == "no face in any frame; the center is cropped"
     assert (row.arrays["face_box_px"] == [40, 0, 280, 240]).all()
     assert np.isnan(row.arrays["face_score"]).all()
     # 15 frames per second, steps of 0.2 s, and a clip of 30 frames.
@@ -173,7 +173,7 @@ def test_without_face_crop_no_face_is_searched(media: dict[str, Path]) -> None:
 def test_without_audio_the_frames_are_kept(media: dict[str, Path]) -> None:
     row = run(media["silent"])
     check_arrays(row, DEFAULT)
-    assert (row.status, row.reason) == ("no_audio", "no sound in the file")
+    assert (row.status, row.reason) == ("no_audio", "no audio in the file")
     assert row.arrays["frames"].any()
     for name in ("stft_16", "stft_8", "mfcc_16", "mfcc_8"):
         assert not row.arrays[name].any()
@@ -185,7 +185,7 @@ def test_a_segment_and_a_file_without_audio_have_different_reasons(
 ) -> None:
     spec = Synth(duration_s=4.0, sound_s=1.0, suffix="mkv", audio="flac")
     row = run(write(tmp_path / "x", spec), WITHOUT_FACE, segment=Segment(start_s=2.0))
-    assert (row.status, row.reason) == ("no_audio", "no sound in this part")
+    assert (row.status, row.reason) == ("no_audio", "no audio in this part")
 
 
 @pytest.mark.parametrize("modality", ["av", "audio"])
@@ -195,9 +195,7 @@ def test_an_audio_file_is_no_video_unless_only_audio_is_requested(
     settings = PrepSettings(modality=modality)
     row = run(media["voice"], settings)
     check_arrays(row, settings)
-    expected = (
-        ("no_video", "no picture in the file") if modality == "av" else ("ok", "")
-    )
+    expected = ("no_video", "no video in the file") if modality == "av" else ("ok", "")
     assert (row.status, row.reason) == expected
     assert (row.arrays["stft_16"] > -50).any()
 
@@ -268,7 +266,7 @@ def test_a_crop_outside_the_frame_fails_only_that_clip(
     row = run(media["face"], crop=crop)
     check_arrays(row, DEFAULT)
     assert row.status == "failed"
-    assert row.reason == f"crop {crop!r} lies outside the picture of 320 x 240 px"
+    assert row.reason == f"crop {crop!r} is outside the frame of 320 x 240 px"
 
 
 @given(width=st.integers(2, 4000), height=st.integers(1, 4000))
@@ -282,7 +280,7 @@ def test_left_and_right_are_the_halves_of_the_frame(width: int, height: int) -> 
 
 
 def test_a_crop_outside_the_frame_is_an_error() -> None:
-    with pytest.raises(MediaError, match=r"crop '0 0 9 9' lies outside .* 8 x 8 px"):
+    with pytest.raises(MediaError, match=r"crop '0 0 9 9' is outside .* 8 x 8 px"):
         parse_crop("0 0 9 9", (8, 8))
 
 
@@ -295,6 +293,39 @@ def test_a_small_face_is_found_in_an_enlarged_frame(media: dict[str, Path]) -> N
     center = (box_px[:2] + box_px[2:]) / 2
     assert np.abs(center - (FACE_PX * 120 / 360 + [900, 300])).max() < 10
     assert box_px[2] - box_px[0] < 100
+
+
+@pytest.mark.parametrize("kind", ["jump", "zoom", "empty"])
+def test_crops_follow_the_face_across_a_cut(tmp_path: Path, kind: str) -> None:
+    """Half of the clip shows the face at another place, larger, or not at all."""
+    first = {"portrait_px": 150, "left": 10, "top": 40}
+    second = {
+        "jump": {"portrait_px": 150, "left": 165, "top": 60},
+        "zoom": {"portrait_px": 235, "left": 60, "top": 2},
+        "empty": None,
+    }[kind]
+    images = [scene((320, 240), **first), np.full((240, 320, 3), 110, dtype=np.uint8)]
+    images[1][:, ::20] = 60  # another background
+    if second is not None:
+        images[1] = scene((320, 240), **second)
+
+    def paint(number: int) -> np.ndarray:
+        return images[number >= 24]
+
+    spec = Synth(fps=Fraction(15), duration_s=3.4, size_px=(320, 240))
+    row = run(write(tmp_path / "x", spec, paint=paint))
+    assert row.status == "ok"
+    assert row.reason.startswith("the video cuts at 1.60 s")
+    box_px = row.arrays["face_box_px"]
+    for place, boxes in ((first, box_px[:8]), (second, box_px[8:])):
+        if place is None:
+            assert "no face in 8 frames of 1 shots" in row.reason
+            continue
+        center = (boxes[:, :2] + boxes[:, 2:]) / 2
+        scale = place["portrait_px"] / 360
+        expected = FACE_PX * scale + [place["left"], place["top"]]
+        assert np.abs(center - expected).max() < 30 * scale
+        assert np.ptp(boxes[:, 2] - boxes[:, 0]) <= 4
 
 
 REAL = os.environ.get("MMDER_REAL_CLIPS", "")
