@@ -21,6 +21,7 @@ from mmder_prep.corpora.manifest_csv import (
     read_records,
 )
 from mmder_prep.media.clip import Clip, Segment
+from mmder_prep.media.regular_file import exists
 from mmder_prep.media.source import locate
 from mmder_store.emotions import VOCABULARY, LabelSet, label_set
 from mmder_store.errors import ManifestError
@@ -94,6 +95,10 @@ class Manifest:
     """Lines to print: the number of clips found, and anything unusual."""
     unexpected_files: tuple[str, ...] = ()
     """Media files under the root that are not clips of the corpus, relative to it."""
+    unreadable_files: tuple[str, ...] = ()
+    """Files and folders under the root that cannot be accessed, with the reason."""
+    advice: str = ""
+    """Sentence on how to use the files that were found, if no media file exists."""
 
     @property
     def sha256(self) -> str:
@@ -117,11 +122,17 @@ class Manifest:
             )
             for row in self.rows
         ]
-        if not any(clip.source.path.exists() for clip in clips):
+        if not any(exists(clip.source.path) for clip in clips):
+            backslash = any("\\" in row.path for row in self.rows)
+            advice = self.advice or (
+                f"Paths are relative to {self.root}: pass the folder that holds the "
+                "media with --root"
+            )
             msg = (
                 f"{self.corpus}: none of {len(clips)} files exists, the first is "
-                f"{clips[0].source.path}. Paths are relative to {self.root}: pass the "
-                "folder that holds the media with --root"
+                f"{clips[0].source.path}. "
+                + ("Write '/' between folders, not a backslash. " if backslash else "")
+                + advice
             )
             raise ManifestError(msg)
         return clips

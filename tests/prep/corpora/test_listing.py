@@ -7,7 +7,7 @@ import pytest
 
 from fake_corpora import lay
 from mmder_prep.corpora import cremad, ravdess
-from mmder_prep.corpora.listing import files, read_lines
+from mmder_prep.corpora.listing import read_lines, scan
 
 
 def test_ten_thousand_files_are_listed_in_two_seconds(tmp_path: Path) -> None:
@@ -26,7 +26,7 @@ def test_links_are_followed_but_not_in_circles(tmp_path: Path) -> None:
     (root / "AudioWAV").symlink_to(tmp_path / "disk" / "AudioWAV")
     (root / "VideoFlash" / "up").symlink_to(root)
     (root / "VideoFlash" / "1001_DFA_HAP_XX.flv").symlink_to(root / "gone")
-    assert list(files(root)) == [
+    assert list(scan(root).paths) == [
         "AudioWAV/1001_DFA_ANG_XX.wav",
         "VideoFlash/1001_DFA_ANG_XX.flv",
         "VideoFlash/1001_DFA_HAP_XX.flv",
