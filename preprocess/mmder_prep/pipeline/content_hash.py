@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmder_prep.media.clip import Clip
+from mmder_prep.media.source import Source
 from mmder_prep.pipeline.shard_plan import ShardJob
 from mmder_store import ledger
 from mmder_store.errors import MediaError
@@ -61,6 +62,8 @@ def hash_clip(clip: Clip, known: ClipRecord | None, settings: PrepSettings) -> C
             sha256, sound_sha256 = known.source_sha256, known.sound_sha256
         else:
             sha256, sound_sha256 = clip.source.sha256(), _audio_sha256(clip)
+            if clip.audio is not None and not sound_sha256 and _exists(clip.audio):
+                stamp = ""  # a read error may be gone in the next run: hash it again
     except MediaError as error:
         key = ledger.clip_key(str(error), part, settings)
         return ClipHash(key=key, problem=str(error))
@@ -73,6 +76,14 @@ def _audio_sha256(clip: Clip) -> str:
         return clip.audio.sha256() if clip.audio else ""
     except MediaError:
         return ""
+
+
+def _exists(source: Source) -> bool:
+    try:
+        source.stamp()
+    except MediaError:
+        return False
+    return True
 
 
 def hash_shard(job: ShardJob) -> tuple[list[ClipHash], ShardRecord | None]:
