@@ -281,7 +281,7 @@ def clip_names(paths: Sequence[str]) -> list[str]:
     made printable.
     """
     short = [str(PurePosixPath(path).with_suffix("")) for path in paths]
-    count = Counter(short)
+    count = Counter(short) + Counter(set(paths))
     return [
         printable(name if count[name] == 1 else path)
         for name, path in zip(short, paths, strict=True)

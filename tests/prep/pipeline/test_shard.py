@@ -4,7 +4,7 @@ import multiprocessing
 from pathlib import Path
 
 from crashing_jobs import crash_at
-from mmder_prep.corpora.manifest import read_manifest
+from mmder_prep.corpora.manifest_file import read_manifest
 from mmder_prep.pipeline.shard import make_shard
 from mmder_prep.pipeline.shard_plan import ShardJob, shard_jobs
 from mmder_store import PrepSettings, StoreSpec, ledger

@@ -55,9 +55,11 @@ def find_clips(
             msg = f"{path}: no such file or folder; expected clips, or a CSV list"
             raise SettingsError(msg)
         elif path.suffix.lower() == ".csv":
-            from mmder_prep.corpora.manifest import read_list
+            from mmder_prep.corpora.manifest_file import read_list
 
-            clips += read_list(path, root=None if root is None else Path(root)).clips()
+            listed = read_list(path, root=None if root is None else Path(root))
+            clips += listed.clips()
+            warnings += listed.warnings
         else:
             clips.append(_clip(path.parent, path.name, path.stem))
     counts = Counter(clip.clip_id for clip in clips)
