@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from mmder_store.errors import MediaError
 
+UNREADABLE = "cannot be read"
+"""Start of the messages about a file that cannot be read."""
 KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "a folder"),
     (stat.S_ISFIFO, "a named pipe"),
@@ -85,7 +87,7 @@ def unreadable(path: Path, error: Exception) -> MediaError:
     reason = getattr(error, "strerror", None) or str(error) or type(error).__name__
     if isinstance(error, FileNotFoundError) and "\\" in path.name:
         reason += "; its path has a backslash, write '/' between folders"
-    return MediaError(f"cannot be read ({reason})")
+    return MediaError(f"{UNREADABLE} ({reason})")
 
 
 def _check_regular(status: os.stat_result) -> os.stat_result:
@@ -93,5 +95,5 @@ def _check_regular(status: os.stat_result) -> os.stat_result:
     if stat.S_ISREG(status.st_mode):
         return status
     kind = next((name for is_kind, name in KINDS if is_kind(status.st_mode)), "special")
-    msg = f"cannot be read ({kind}, expected a regular file)"
+    msg = f"{UNREADABLE} ({kind}, expected a regular file)"
     raise MediaError(msg)

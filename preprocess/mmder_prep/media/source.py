@@ -126,19 +126,27 @@ class Source:
             raise unreadable(self.path, error) from error
         return f"{stat.st_size} {stat.st_mtime_ns} {self.member or ''}"
 
-    def sha256(self) -> str:
+    def sha256(self, *, again: bool = False) -> str:
         """Return the SHA-256 of the bytes, computed once per recording.
+
+        Args:
+            again: True to read the bytes in any case, to see if they can be read.
 
         Raises:
             MediaError: If it does not exist or cannot be read to its end.
         """
-        return _sha256(self, self.stamp())
+        stamp = self.stamp()
+        return _hash(self) if again else _sha256(self, stamp)
 
 
 @lru_cache(maxsize=64)
 def _sha256(source: Source, stamp: str) -> str:
     """Return the SHA-256 of a source, cached per source and stamp."""
     del stamp  # part of the cache key: a changed file is read again
+    return _hash(source)
+
+
+def _hash(source: Source) -> str:
     with source._open() as file:
         digest = hashlib.sha256()
         while block := file.read(BLOCK_BYTES):

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmder_prep.media.clip import Clip
+from mmder_prep.media.regular_file import UNREADABLE
 from mmder_prep.pipeline.content_hash import ClipHash, hash_clip, hash_shard
 from mmder_prep.pipeline.shard_plan import ShardJob
 from mmder_store import ledger
@@ -72,9 +73,10 @@ def make_shard(job: ShardJob, tick: Callable[[str], None]) -> ShardSummary:
     with CrashLog(store, job) as crashes:
         for index, (clip, clip_hash) in enumerate(zip(job.clips, hashes, strict=True)):
             row = _prepare_or_record(clip, clip_hash, job, crashes)
-            if row.status == "failed" and not clip_hash.problem:
-                # A hash from the ledger does not show that the file is readable now.
-                clip_hash = hash_clip(clip, None, job.settings)
+            unread = row.status == "failed" or UNREADABLE in row.reason
+            if unread and not clip_hash.problem:
+                # An earlier hash does not show that the file is readable now.
+                clip_hash = hash_clip(clip, None, job.settings, again=True)
                 row = replace(row, reason=clip_hash.problem or row.reason)
             for name, block in arrays.items():
                 block[index] = row.arrays[name]
