@@ -9,7 +9,7 @@ from typing import Literal
 
 from mmder_store.settings import FRAME_PX, FRAMES_8, FRAMES_16, PrepSettings
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """Version of the store format."""
 SHARD_CLIPS = 16
 """Default number of clips per shard."""

@@ -10,7 +10,7 @@ import pytest
 
 from crashing_jobs import crash_at
 from mmder_prep.corpora.manifest_file import read_manifest
-from mmder_prep.media import source
+from mmder_prep.media.regular_file import open_regular
 from mmder_prep.pipeline.shard import make_shard
 from mmder_prep.pipeline.shard_plan import ShardJob, shard_jobs
 from mmder_store import PrepSettings, StoreSpec, ledger
@@ -106,7 +106,6 @@ def test_a_read_error_while_decoding_is_tried_again(
     make_shard(job, lambda _: None)
     os.utime(folder / "clip1.mp4", (1, 1))  # so that the shard is prepared again
     (folder / "clip1.mp4").write_bytes((folder / "clip2.mp4").read_bytes())
-    open_regular = source.open_regular
 
     def broken(path: Path) -> object:
         if path.name == "clip0.mp4":
@@ -114,7 +113,7 @@ def test_a_read_error_while_decoding_is_tried_again(
         return open_regular(path)
 
     with monkeypatch.context() as patch:
-        patch.setattr(source, "open_regular", broken)
+        patch.setattr("mmder_prep.media.source.open_regular", broken)
         assert make_shard(job, lambda _: None).statuses == {"ok": 2, "failed": 2}
     record = ledger.read(tmp_path / "s", 0)
     assert record is not None
