@@ -32,6 +32,7 @@ def make_store(
     status: Mapping[int, str] | None = None,
     protocols: tuple[str, ...] = ("ravdess-contiguous-6",),
     seed: int = 0,
+    emotions: Callable[[int], str] = lambda i: EMOTIONS[i % 8],
 ) -> Store:
     """Make a store of noise.
 
@@ -49,6 +50,7 @@ def make_store(
         status: Status by index of the clip; clips that are not listed are ok.
         protocols: Names of the fold protocols.
         seed: Seed of the noise.
+        emotions: Emotion by index of the clip; the arrays do not depend on it.
     """
     settings = PrepSettings(modality=modality)
     spec = StoreSpec(
@@ -67,7 +69,7 @@ def make_store(
         {
             "clip_id": f"c{i:04d}",
             "speaker": f"{actors[i // len(EMOTIONS) % speakers]:02d}",
-            "emotion": EMOTIONS[i % len(EMOTIONS)],
+            "emotion": emotions(i),
         }
         for i in range(clips)
     ]

@@ -77,9 +77,14 @@ class Program(RichGroup):
 
 
 def one_line(error: Exception) -> str | None:
-    """Return the message of an error on one line, or None if no user can act on it."""
-    from mmder_store.errors import MmderError
+    """Return the message of an error on one line, or None if no user can act on it.
 
+    Only the problems of a manifest file have a line each.
+    """
+    from mmder_store.errors import ManifestProblemsError, MmderError
+
+    if isinstance(error, ManifestProblemsError):
+        return "\n  ".join(" ".join(line.split()) for line in str(error).split("\n"))
     if isinstance(error, MmderError):
         return " ".join(str(error).split())
     if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):

@@ -21,7 +21,26 @@ VOCABULARY = (
     "sad",
     "surprised",
 )
-"""Every emotion name of the project."""
+"""Emotion names of the supported corpora."""
+SPELLINGS: Mapping[str, str] = {
+    spelling: emotion
+    for emotion, spellings in {
+        "angry": ("anger", "ang"),
+        "calm": ("calmness",),
+        "contempt": ("contemptuous",),
+        "disgust": ("disgusted", "dis"),
+        "excited": ("excitement", "exc"),
+        "fearful": ("fear", "fea", "afraid", "scared"),
+        "frustrated": ("frustration", "fru"),
+        "happy": ("happiness", "joy", "hap"),
+        "neutral": ("neutrality", "neu"),
+        "sad": ("sadness",),
+        "surprised": ("surprise", "sur"),
+    }.items()
+    for spelling in spellings
+}
+"""Emotion name of each other usual spelling, in lower case: the nouns, and the codes of
+CREMA-D and IEMOCAP."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -18,6 +18,10 @@ class ManifestError(MmderError, ValueError):
     """An invalid corpus folder or manifest file."""
 
 
+class ManifestProblemsError(ManifestError):
+    """Several problems of a manifest file, each on a line of its own."""
+
+
 class MediaError(MmderError):
     """A clip that cannot be decoded. It becomes its status; the run continues."""
 

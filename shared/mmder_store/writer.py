@@ -27,6 +27,7 @@ from mmder_store.store_spec import StoreSpec
 from mmder_store.zarr_group import (
     add_array,
     get_array,
+    is_store,
     open_group,
     read_spec,
     write_column,
@@ -92,7 +93,8 @@ def _check_reusable(path: Path, spec: StoreSpec) -> None:
     try:
         old = read_spec(path, open_group(path, "r"))
     except StoreError as error:
-        msg = f"{error}. {advice}"
+        # --overwrite refuses to remove what is not a store.
+        msg = f"{error}. {advice if is_store(path) else 'Choose another --out.'}"
         raise type(error)(msg) from error
     if old.settings != spec.settings:
         change = old.settings.describe_change(spec.settings)

@@ -214,6 +214,6 @@ def test_a_corpus_that_grows_keeps_its_full_shards(tmp_path: Path) -> None:
 def test_create_does_not_change_a_folder_of_something_else(tmp_path: Path) -> None:
     """A home folder passed as --out is not changed."""
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(errors.StoreError, match="--overwrite"):
+    with pytest.raises(errors.StoreError, match=r"Choose another --out\.$"):
         create(tmp_path, make_spec())
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]

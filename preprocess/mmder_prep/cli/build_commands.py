@@ -15,6 +15,7 @@ from mmder_prep.cli.options import (
     out_option,
     step_frames,
     step_option,
+    verbose_option,
     with_options,
 )
 from mmder_prep.cli.store_commands import console_to
@@ -111,9 +112,23 @@ def _selection_options(corpus: "Corpus") -> list[Decorator]:
     help="Folder that paths are relative to and must not leave.",
     panel=INPUT,
 )
+@click.option(
+    "--label-map",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="CSV file with the columns label and emotion, for other words and for classes "
+    "of your own.",
+    panel=INPUT,
+)
 @modality_option("Video and audio, or audio only.")
 @with_options((step_option("6"), out_option(STORE_TEXT, required=True), *BUILD_OPTIONS))
-def manifest(file: Path, root: Path | None, modality: str, **options: Any) -> None:  # noqa: ANN401
+def manifest(
+    file: Path,
+    root: Path | None,
+    label_map: Path | None,
+    modality: str,
+    **options: Any,  # noqa: ANN401
+) -> None:
     """Your own footage, listed in a CSV file.
 
     Required columns: clip_id, path, emotion, speaker. Optional columns: start_s, stop_s
@@ -121,10 +136,39 @@ def manifest(file: Path, root: Path | None, modality: str, **options: Any) -> No
     in pixels), sound (another file to read the audio from), sound_at_s (time at which
     that file starts), fold (from 1; the same for all clips of a speaker), rated_voice,
     rated_face, rated_both (emotions perceived by raters) and note.
-    """
-    from mmder_prep.corpora.manifest import read_manifest
 
-    _build(read_manifest(file, root=root), modality, **options)
+    The separator, the text encoding, the case of column names and usual spellings of
+    emotions are recognized. All problems of the file are reported at once. 'mmder-prep
+    list' writes a draft of the file.
+    """
+    from mmder_prep.corpora.label_map import read_label_map
+    from mmder_prep.corpora.manifest_file import read_manifest
+
+    labels = None if label_map is None else read_label_map(label_map)
+    _build(read_manifest(file, root=root, label_map=labels), modality, **options)
+
+
+@click.command("list", panel=CORPORA)
+@click.argument("folder", type=click.Path(path_type=Path))
+@out_option("CSV file to write; an existing one is never replaced.", required=True)
+@verbose_option
+def list_clips(folder: Path, out: Path) -> None:
+    """Draft a CSV file of your own footage, with one line per media file.
+
+    Folders below FOLDER and zip archives are searched. Fill in the columns emotion
+    (may stay empty) and speaker, then run 'mmder-prep manifest'.
+    """
+    from mmder_prep.corpora.draft import write_draft
+
+    draft, console = write_draft(folder, out), console_to(stderr=True)
+    for warning in draft.warnings:
+        console.print(warning, highlight=False, markup=False)
+    console.print(
+        f"{draft.clips} clips in {out}. Fill in the columns emotion and speaker, then "
+        f"run: {draft.next_command}",
+        highlight=False,
+        markup=False,
+    )
 
 
 def _check(found: "Manifest", expected: "ExpectedContents") -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import rich_click as click
 
 from mmder_cli.program import INTERRUPTED, Program, print_error, verbose_option
-from mmder_prep.cli.build_commands import corpus_command, manifest
+from mmder_prep.cli.build_commands import corpus_command, list_clips, manifest
 from mmder_prep.cli.options import CORPORA, OTHER, STORES, out_option, workers_option
 from mmder_prep.cli.options import verbose_option as command_verbose_option
 from mmder_prep.cli.store_commands import STORE_COMMANDS, console_to
@@ -111,6 +111,7 @@ def add_corpora() -> None:
     for corpus in corpora.CORPORA:
         cli.add_command(corpus_command(corpus))
     cli.add_command(manifest)
+    cli.add_command(list_clips)
 
 
 for command in STORE_COMMANDS:

@@ -1,5 +1,7 @@
 """Comparison of a corpus copy with its published contents, without decoding media."""
 
+import posixpath
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -37,11 +39,14 @@ class CheckResult:
     unexpected: tuple[str, ...]
     """Clips that are not published, and media files that are not clips."""
     flawed: tuple[str, ...]
-    """Clips with a missing or empty file or a git-lfs pointer, and the reason."""
+    """Clips with a missing, empty, encrypted or otherwise unusable file, and the
+    reason; files and folders that cannot be accessed."""
     counts: tuple[Count, ...]
     """Number of clips per emotion and per speaker."""
     source: str
     """Source of the published contents."""
+    advice: str = ""
+    """Sentence on a more suitable ``--root``, if there is one."""
 
     @property
     def whole(self) -> bool:
@@ -59,9 +64,25 @@ def check_corpus(manifest: Manifest, published: ExpectedContents) -> CheckResult
         clips=len(found),
         missing=tuple(sorted(known - found)),
         unexpected=(*unknown, *manifest.unexpected_files),
-        flawed=tuple(_flawed(manifest, published)),
+        flawed=(*_flawed(manifest, published), *manifest.unreadable_files),
         counts=tuple(_counts(manifest, published)),
         source=published.source,
+        advice=_root_advice(manifest),
+    )
+
+
+def _root_advice(manifest: Manifest) -> str:
+    """Return advice if all clips are in one subfolder, and other media outside it."""
+    folders = [posixpath.dirname(row.path) for row in manifest.rows]
+    parts = posixpath.commonpath(folders).split("/") if folders else []
+    zips = (i for i, part in enumerate(parts) if part.lower().endswith(".zip"))
+    folder = "/".join(parts[: next(zips, len(parts))])
+    outside = [p for p in manifest.unexpected_files if not p.startswith(f"{folder}/")]
+    if not folder or not outside:
+        return ""
+    return (
+        f"All clips are in {folder}, and {len(outside)} other media files are outside "
+        f"it: pass --root {shlex.quote(str(manifest.root / folder))}"
     )
 
 
@@ -123,6 +144,8 @@ def show(checked: CheckResult, console: Console) -> None:
         more = f" and {hidden} more" if hidden > 0 else ""
         shown = f" ({', '.join(names[:MAX_NAMES])}{more})" if names else ""
         console.print(f"{title}: {len(names)}{shown}", markup=False, highlight=False)
+    if checked.advice:
+        console.print(checked.advice, markup=False, highlight=False)
     verdict = "as published" if checked.whole else "not as published"
     console.print(
         f"{checked.clips} clips, {verdict} ({checked.source}); no file was decoded",

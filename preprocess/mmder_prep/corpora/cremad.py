@@ -33,10 +33,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from mmder_prep.corpora.listing import (
-    files,
     media_names,
     no_clips_error,
+    other_modality_advice,
     read_lines,
+    scan,
     skipped_warnings,
 )
 from mmder_prep.corpora.manifest import RATED, Manifest, ManifestRow
@@ -107,7 +108,8 @@ def find(root: Path, *, modality: str, include_known_bad: bool = False) -> Manif
     """
     by_clip: dict[str, dict[str, str]] = {}
     unexpected, duplicates, votes_path = [], [], ""
-    for path in files(root):
+    listing = scan(root)
+    for path in listing.paths:
         name = path.rsplit("/", 1)[-1]
         match = NAME.fullmatch(name)
         if match is not None:
@@ -129,9 +131,20 @@ def find(root: Path, *, modality: str, include_known_bad: bool = False) -> Manif
     if not rows:
         raise no_clips_error(
             root,
+            listing,
             corpus="cremad",
             wanted="VideoFlash/*.flv" if modality == "av" else "AudioWAV/*.wav",
             found=f"{len(by_clip)} clips in other formats" if by_clip else "",
+            advice=other_modality_advice(
+                modality,
+                sum(
+                    any(
+                        s in p
+                        for s in (("wav",) if modality == "av" else VIDEO_SUFFIXES)
+                    )
+                    for p in by_clip.values()
+                ),
+            ),
             source="Clone CheyneyComputerScience/CREMA-D with git-lfs",
         )
     crowd_sets = ("cremad-6-voice", "cremad-6-face", "cremad-6-both")
@@ -145,9 +158,12 @@ def find(root: Path, *, modality: str, include_known_bad: bool = False) -> Manif
         warnings=(
             f"{len(rows)} clips of CREMA-D found in {root}",
             *_warnings(rows, skipped=skipped, modality=modality, votes_path=votes_path),
-            *skipped_warnings("CREMA-D", unexpected=unexpected, duplicates=duplicates),
+            *skipped_warnings(
+                "CREMA-D", listing, unexpected=unexpected, duplicates=duplicates
+            ),
         ),
         unexpected_files=tuple(unexpected),
+        unreadable_files=listing.unreadable,
     )
 
 

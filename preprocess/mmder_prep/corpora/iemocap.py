@@ -22,15 +22,17 @@ Paper: IV-A, "four emotions". The paper does not state how excited is counted; c
 it as happy follows AV-SUPERB.
 """
 
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from mmder_prep.corpora.listing import (
-    files,
     media_names,
     no_clips_error,
+    other_modality_advice,
     read_lines,
+    scan,
     skipped_warnings,
 )
 from mmder_prep.corpora.manifest import Manifest, ManifestRow
@@ -86,8 +88,9 @@ def find(root: Path, *, modality: str, all_turns: bool = False) -> Manifest:
         ManifestError: If there are no turns, or an evaluation file is damaged.
     """
     kinds: dict[str, dict[str, str]] = {"txt": {}, "avi": {}, "wav": {}}
-    unexpected, duplicates, root_name = [], [], root.resolve().name
-    for path in files(root):
+    unexpected, duplicates, root_name = [], [], Path(os.path.realpath(root)).name
+    listing = scan(root)
+    for path in listing.paths:
         parts = [root_name, *path.split("/")]
         stem, _, suffix = parts[-1].lower().rpartition(".")
         match = DIALOG.fullmatch(stem)
@@ -112,6 +115,7 @@ def find(root: Path, *, modality: str, all_turns: bool = False) -> Manifest:
     if not turns:
         raise no_clips_error(
             root,
+            listing,
             corpus="iemocap",
             wanted="labeled turn in SessionN/dialog/EmoEvaluation/Ses*.txt",
             found=f"{len(videos)} avi and {len(wavs)} wav files"
@@ -130,12 +134,17 @@ def find(root: Path, *, modality: str, all_turns: bool = False) -> Manifest:
         warnings.append(
             f"{len(no_avi)} dialogs have no avi file, the first {no_avi[0]}"
         )
+    advice = ""
+    if not videos and modality == "av":
+        advice = other_modality_advice(modality, len(turns) - no_wav)
+    if advice:
+        warnings.append(f"no dialog has an avi file. {advice}")
     if no_wav:
         warnings.append(
             f"{no_wav} turns have no wav file: the audio track of the dialog is used"
         )
     warnings += skipped_warnings(
-        "IEMOCAP", unexpected=unexpected, duplicates=duplicates
+        "IEMOCAP", listing, unexpected=unexpected, duplicates=duplicates
     )
     return Manifest(
         corpus="iemocap",
@@ -145,6 +154,8 @@ def find(root: Path, *, modality: str, all_turns: bool = False) -> Manifest:
         protocols=(PROTOCOLS["iemocap-sessions-5"],),
         warnings=tuple(warnings),
         unexpected_files=tuple(unexpected),
+        unreadable_files=listing.unreadable,
+        advice=advice,
     )
 
 

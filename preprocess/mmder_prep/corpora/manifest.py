@@ -6,23 +6,15 @@ from the folders of the publishers; everything after that is the same for all co
 """
 
 import csv
-import posixpath
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TextIO
 
-from mmder_prep.corpora.manifest_csv import (
-    parse_crop,
-    parse_emotion,
-    parse_fold,
-    parse_seconds,
-    parse_text,
-    read_records,
-)
 from mmder_prep.media.clip import Clip, Segment
+from mmder_prep.media.regular_file import exists
 from mmder_prep.media.source import locate
-from mmder_store.emotions import VOCABULARY, LabelSet, label_set
+from mmder_store.emotions import LabelSet
 from mmder_store.errors import ManifestError
 from mmder_store.protocols import FoldProtocol
 from mmder_store.settings import digest
@@ -94,6 +86,10 @@ class Manifest:
     """Lines to print: the number of clips found, and anything unusual."""
     unexpected_files: tuple[str, ...] = ()
     """Media files under the root that are not clips of the corpus, relative to it."""
+    unreadable_files: tuple[str, ...] = ()
+    """Files and folders under the root that cannot be accessed, with the reason."""
+    advice: str = ""
+    """Sentence on how to use the files that were found, if no media file exists."""
 
     @property
     def sha256(self) -> str:
@@ -117,73 +113,20 @@ class Manifest:
             )
             for row in self.rows
         ]
-        if not any(clip.source.path.exists() for clip in clips):
+        if not any(exists(clip.source.path) for clip in clips):
+            backslash = any("\\" in row.path for row in self.rows)
+            advice = self.advice or (
+                f"Paths are relative to {self.root}: pass the folder that holds the "
+                "media with --root"
+            )
             msg = (
                 f"{self.corpus}: none of {len(clips)} files exists, the first is "
-                f"{clips[0].source.path}. Paths are relative to {self.root}: pass the "
-                "folder that holds the media with --root"
+                f"{clips[0].source.path}. "
+                + ("Write '/' between folders, not a backslash. " if backslash else "")
+                + advice
             )
             raise ManifestError(msg)
         return clips
-
-
-def read_manifest(file: Path, *, root: Path | None) -> Manifest:
-    """Read and check a manifest.
-
-    Args:
-        file: The CSV file.
-        root: Folder that paths are relative to. Default: the folder of the file.
-
-    Raises:
-        ManifestError: With the first invalid line, the expected values, and the way
-            out.
-    """
-    rows = [
-        (line, _parse_row(line, record, file))
-        for line, record in read_records(
-            file, required=REQUIRED, allowed=REQUIRED + OPTIONAL
-        )
-    ]
-    clips = _unique_rows(rows, file)
-    present = {row.emotion for row in clips}
-    labels = label_set("as-given", [e for e in VOCABULARY if e in present])
-    return Manifest(
-        corpus=file.stem,
-        root=root or file.parent,
-        rows=clips,
-        label_sets=(labels,),
-        protocols=_protocols(rows, file),
-    )
-
-
-def read_list(file: Path, *, root: Path | None) -> Manifest:
-    """Read a list of clips of which only ``path`` is required.
-
-    The columns are those of a manifest. A clip without a name is named after its path;
-    a clip without a speaker has the speaker ``nobody``.
-
-    Args:
-        file: The CSV file.
-        root: Folder that paths are relative to. Default: the folder of the file.
-
-    Raises:
-        ManifestError: As `read_manifest`.
-    """
-    rows = []
-    for line, record in read_records(
-        file, required=("path",), allowed=REQUIRED + OPTIONAL
-    ):
-        known = {k: v for k, v in record.items() if v}
-        name = posixpath.splitext(known.get("path", ""))[0]
-        complete = {"clip_id": name, "speaker": "nobody", **known}
-        rows.append((line, _parse_row(line, complete, file)))
-    return Manifest(
-        corpus=file.stem,
-        root=root or file.parent,
-        rows=_unique_rows(rows, file),
-        label_sets=(),
-        protocols=(),
-    )
 
 
 def write_rows(rows: Sequence[ManifestRow], out: TextIO) -> None:
@@ -194,72 +137,3 @@ def write_rows(rows: Sequence[ManifestRow], out: TextIO) -> None:
     table = csv.DictWriter(out, columns, extrasaction="ignore", lineterminator="\n")
     table.writeheader()
     table.writerows(records)
-
-
-def _parse_row(line: int, record: Mapping[str, str], file: Path) -> ManifestRow:
-    """Parse and check the cells of one line."""
-    value = {name: record.get(name, "") for name in REQUIRED + OPTIONAL}
-    try:
-        row = ManifestRow(
-            clip_id=parse_text("clip_id", value["clip_id"]),
-            path=parse_text("path", value["path"]),
-            emotion=parse_emotion("emotion", value["emotion"]),
-            speaker=parse_text("speaker", value["speaker"]),
-            start_s=parse_seconds("start_s", value["start_s"]),
-            stop_s=parse_seconds("stop_s", value["stop_s"]),
-            crop=parse_crop(value["crop"]),
-            sound=parse_text("sound", value["sound"]) if value["sound"] else "",
-            sound_at_s=parse_seconds("sound_at_s", value["sound_at_s"]),
-            fold=parse_fold(value["fold"]),
-            note=parse_text("note", value["note"]) if value["note"] else "",
-            **{name: parse_emotion(name, value[name]) for name in RATED},
-        )
-        if row.stop_s is not None and row.stop_s <= (row.start_s or 0.0):
-            msg = f"stop_s {row.stop_s} is not after start_s {row.start_s or 0.0}"
-            raise ValueError(msg)
-    except ValueError as error:
-        msg = f"manifest {file}, line {line}: {error}"
-        raise ManifestError(msg) from error
-    return row
-
-
-def _unique_rows(
-    rows: Sequence[tuple[int, ManifestRow]], file: Path
-) -> tuple[ManifestRow, ...]:
-    """Return the rows after checking that there are some and that names are unique."""
-    if not rows:
-        msg = f"manifest {file}: has no clips, only the line of column names"
-        raise ManifestError(msg)
-    lines: dict[str, int] = {}
-    for line, row in rows:
-        if row.clip_id in lines:
-            msg = (
-                f"manifest {file}, line {line}: clip_id {row.clip_id!r} is already on "
-                f"line {lines[row.clip_id]}; every clip needs a name of its own"
-            )
-            raise ManifestError(msg)
-        lines[row.clip_id] = line
-    return tuple(row for _, row in rows)
-
-
-def _protocols(
-    rows: Sequence[tuple[int, ManifestRow]], file: Path
-) -> tuple[FoldProtocol, ...]:
-    """Return the protocol of the column ``fold``, or nothing if it is empty."""
-    if all(row.fold is None for _, row in rows):
-        return ()
-    fold_of: dict[str, int] = {}
-    for line, row in rows:
-        if row.fold is None or fold_of.setdefault(row.speaker, row.fold) != row.fold:
-            msg = (
-                f"manifest {file}, line {line}: speaker {row.speaker!r} has fold "
-                f"{row.fold or 'none'}, on an earlier line fold "
-                f"{fold_of.get(row.speaker, 'none')}; every clip of a speaker needs "
-                "the same fold, so that no speaker is in both training and test"
-            )
-            raise ManifestError(msg)
-    return (
-        FoldProtocol(
-            name="manifest", fold_of=fold_of, source=f"column fold of {file.name}"
-        ),
-    )

@@ -15,13 +15,17 @@ the order of the SHA-256 of ``0:`` and the name of the actor. This is a draw wit
 that has the same result on every machine and for any subset of the actors.
 """
 
+import os
 import re
+from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 
 from mmder_prep.corpora.listing import (
-    files,
     media_names,
     no_clips_error,
+    other_modality_advice,
+    scan,
     skipped_warnings,
 )
 from mmder_prep.corpora.manifest import Manifest, ManifestRow
@@ -55,16 +59,18 @@ def find(root: Path, *, modality: str, view: str = "front") -> Manifest:
     """
     wanted_view = view if modality == "av" else ""
     rows: dict[str, ManifestRow] = {}
-    unexpected, duplicates, other_views = [], [], 0
+    unexpected, duplicates = [], []
+    other_views: Counter[str] = Counter()
     # The root may be the folder of one actor, or a subfolder of it.
-    absolute_root = root.resolve().as_posix()
-    for path in files(root):
+    absolute_root = os.path.realpath(root).replace(os.sep, "/")
+    listing = scan(root)
+    for path in listing.paths:
         match = CLIP_PATH.fullmatch(f"{absolute_root}/{path}")
         if match is None or not _is_released(match):
             unexpected += media_names(path)
             continue
         if (match["view"] or "").lower() != wanted_view:
-            other_views += 1
+            other_views[(match["view"] or "").lower()] += 1
             continue
         actor, emotion = match["actor"].upper(), match["emotion"].lower()
         clip_id = f"{actor}_{emotion}_{match['level']}_{match['number']}"
@@ -78,9 +84,11 @@ def find(root: Path, *, modality: str, view: str = "front") -> Manifest:
         kind = f"video/{wanted_view}" if wanted_view else "audio"
         raise no_clips_error(
             root,
+            listing,
             corpus="mead",
             wanted=f"{kind}/EMOTION/level_N/NNN",
-            found=f"{other_views} clips of other views" if other_views else "",
+            found=f"{other_views.total()} clips of other views" if other_views else "",
+            advice=_view_advice(modality, other_views),
             source="Request MEAD from its authors, unpack it",
         )
     speakers = {row.speaker for row in rows.values()}
@@ -92,10 +100,21 @@ def find(root: Path, *, modality: str, view: str = "front") -> Manifest:
         protocols=(PROTOCOLS["mead-speakers-5"],),
         warnings=(
             f"{len(rows)} clips of {len(speakers)} of 48 actors found in {root}",
-            *skipped_warnings("MEAD", unexpected=unexpected, duplicates=duplicates),
+            *skipped_warnings(
+                "MEAD", listing, unexpected=unexpected, duplicates=duplicates
+            ),
         ),
         unexpected_files=tuple(unexpected),
+        unreadable_files=listing.unreadable,
     )
+
+
+def _view_advice(modality: str, other_views: Mapping[str, int]) -> str:
+    """Return advice on the option that selects the clips that were found."""
+    views = [view for view in VIEWS if view in other_views]
+    if views and modality == "av":
+        return f"Pass --view with one of {', '.join(views)}"
+    return other_modality_advice(modality, sum(other_views.values()))
 
 
 def _is_released(match: "re.Match[str]") -> bool:

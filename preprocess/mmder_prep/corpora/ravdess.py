@@ -22,9 +22,10 @@ import re
 from pathlib import Path
 
 from mmder_prep.corpora.listing import (
-    files,
     media_names,
     no_clips_error,
+    other_modality_advice,
+    scan,
     skipped_warnings,
 )
 from mmder_prep.corpora.manifest import Manifest, ManifestRow
@@ -60,8 +61,9 @@ def find(root: Path, *, modality: str) -> Manifest:
     """
     code = MODALITY[modality]
     rows: dict[str, ManifestRow] = {}
-    unexpected, duplicates, others = [], [], 0
-    for path in files(root):
+    unexpected, duplicates, others, other_modality = [], [], 0, 0
+    listing = scan(root)
+    for path in listing.paths:
         name = path.rsplit("/", 1)[-1]
         match = NAME.fullmatch(name)
         if match is None:
@@ -70,6 +72,7 @@ def find(root: Path, *, modality: str) -> Manifest:
         suffix_fits = match["suffix"].lower() in SUFFIX[modality]
         if not suffix_fits or (match["modality"], match["channel"]) != (code, "01"):
             others += 1
+            other_modality += _is_other_modality(match, modality)
             continue
         clip_id = name.rsplit(".", 1)[0]
         if clip_id in rows:
@@ -85,9 +88,11 @@ def find(root: Path, *, modality: str) -> Manifest:
         kind = "Audio_Speech_Actors_01-24" if code == "03" else "Video_Speech_Actor_*"
         raise no_clips_error(
             root,
+            listing,
             corpus="ravdess",
             wanted=f"clip {code}-01-*",
             found=f"{others} other files of RAVDESS" if others else "",
+            advice=other_modality_advice(modality, other_modality),
             source=f"Download {kind}.zip from Zenodo record 1188976 (unpacking is "
             "optional)",
         )
@@ -99,10 +104,22 @@ def find(root: Path, *, modality: str) -> Manifest:
         protocols=tuple(p for p in PROTOCOLS.values() if p.name.startswith("ravdess")),
         warnings=(
             f"{len(rows)} of {NUM_CLIPS} clips of RAVDESS found in {root}",
-            *skipped_warnings("RAVDESS", unexpected=unexpected, duplicates=duplicates),
+            *skipped_warnings(
+                "RAVDESS", listing, unexpected=unexpected, duplicates=duplicates
+            ),
         ),
         unexpected_files=tuple(unexpected),
+        unreadable_files=listing.unreadable,
     )
+
+
+def _is_other_modality(match: "re.Match[str]", modality: str) -> bool:
+    """Return whether a file is a speech clip for another value of ``--modality``."""
+    other = "audio" if modality == "av" else "av"
+    return match["suffix"].lower() in SUFFIX[other] and (
+        match["modality"],
+        match["channel"],
+    ) == (MODALITY[other], "01")
 
 
 def published(*, modality: str) -> ExpectedContents:

@@ -1,39 +1,38 @@
 """Locate and read the bytes of a clip: a file, or a member of a zip archive.
 
 A path through a zip file (``Video_Speech_Actor_01.zip/Actor_01/x.mp4``)
-refers to a member of it. Nothing is unpacked to disk.
+refers to a member of it. Nothing is unpacked to disk. Only regular files are read.
 """
 
 import hashlib
 import io
-import lzma
 import os
-import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import BinaryIO
 
+from mmder_prep.media.archive import BAD_ARCHIVE, MAX_MEMBER_BYTES, contents
+from mmder_prep.media.archive import open_member as _open_member
+from mmder_prep.media.regular_file import (
+    exists,
+    is_regular,
+    open_regular,
+    stat_regular,
+    unreadable,
+)
 from mmder_store.errors import ManifestError, MediaError
 
-UNREADABLE = (
-    OSError,
-    KeyError,
-    ValueError,
-    RuntimeError,
-    EOFError,
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-)
-"""Exceptions raised for a missing, damaged or locked file or archive."""
+__all__ = ["MAX_MEMBER_BYTES", "POINTER", "Source", "locate"]
+
 POINTER = b"version https://git-lfs"
 """First bytes of a git-lfs pointer file, which replaces the real file."""
 POINTER_BYTES = 1024
 """Size above which a file is not a git-lfs pointer."""
-MAX_MEMBER_BYTES = 2 << 30
-"""Maximum size of a zip member, which is read into memory. No clip of a known corpus
-comes near it."""
+BLOCK_BYTES = 1 << 20
+"""Number of bytes that are read at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +50,11 @@ class Source:
         Raises:
             MediaError: If it does not exist or cannot be read.
         """
-        try:
+        with self._open() as file:
             if self.member is None:
-                with self.path.open("rb"):
-                    return str(self.path)
-            with zipfile.ZipFile(self.path) as archive:
-                size = archive.getinfo(self.member).file_size
-                if size > MAX_MEMBER_BYTES:
-                    msg = f"{size} bytes in the archive, at most {MAX_MEMBER_BYTES}"
-                    raise MediaError(msg)
-                with archive.open(self.member) as file:
-                    # The size in the header may be wrong: never read more than that.
-                    return io.BytesIO(file.read(size))
-        except UNREADABLE as error:
-            msg = f"cannot be read ({getattr(error, 'strerror', None) or error})"
-            raise MediaError(msg) from error
+                return str(self.path)
+            # The size in the header may be wrong: never read more than that.
+            return io.BytesIO(file.read(self.size_bytes()))
 
     def read(self, most_bytes: int) -> bytes:
         """Return the bytes of a small file.
@@ -78,11 +67,21 @@ class Source:
         if size > most_bytes:
             msg = f"{size} bytes, expected at most {most_bytes}"
             raise MediaError(msg)
-        opened = self.input()
-        if isinstance(opened, str):
-            with Path(opened).open("rb") as file:
-                return file.read(most_bytes)
-        return opened.read()
+        with self._open() as file:
+            return file.read(most_bytes)
+
+    @contextmanager
+    def _open(self) -> Iterator[BinaryIO]:
+        """Open it for reading; every error is a MediaError, also while reading."""
+        try:
+            if self.member is None:
+                with open_regular(self.path) as file:
+                    yield file
+            else:
+                with _open_member(self.path, self.member) as file:
+                    yield file
+        except BAD_ARCHIVE as error:
+            raise unreadable(self.path, error) from error
 
     def size_bytes(self) -> int:
         """Return the uncompressed size.
@@ -91,17 +90,19 @@ class Source:
             MediaError: If it does not exist.
         """
         try:
-            stat = self.path.stat()
             if self.member is None:
-                return stat.st_size
-            return _members(self.path, stat.st_mtime_ns)[self.member]
-        except UNREADABLE as error:
-            msg = f"cannot be read ({getattr(error, 'strerror', None) or error})"
-            raise MediaError(msg) from error
+                return stat_regular(self.path).st_size
+            return contents(self.path).find(self.member).size
+        except BAD_ARCHIVE as error:
+            raise unreadable(self.path, error) from error
 
     def flaw(self) -> str:
         """Return an obvious defect of the file, or an empty string; decode nothing."""
         try:
+            if self.member is not None:
+                flaw = contents(self.path).find(self.member).flaw
+                if flaw:
+                    return flaw
             size = self.size_bytes()
             if size == 0:
                 return "empty"
@@ -109,6 +110,8 @@ class Source:
                 return "a git-lfs pointer"
         except MediaError as error:
             return str(error)
+        except BAD_ARCHIVE as error:
+            return str(unreadable(self.path, error))
         return ""
 
     def stamp(self) -> str:
@@ -118,33 +121,37 @@ class Source:
             MediaError: If it does not exist.
         """
         try:
-            stat = self.path.stat()
-        except OSError as error:
-            msg = f"cannot be read ({error.strerror})"
-            raise MediaError(msg) from error
+            stat = stat_regular(self.path)
+        except (OSError, ValueError) as error:
+            raise unreadable(self.path, error) from error
         return f"{stat.st_size} {stat.st_mtime_ns} {self.member or ''}"
 
-    def sha256(self) -> str:
-        """Return the SHA-256 of the bytes, computed once per recording."""
-        return _sha256(self, self.stamp())
+    def sha256(self, *, again: bool = False) -> str:
+        """Return the SHA-256 of the bytes, computed once per recording.
 
+        Args:
+            again: True to read the bytes in any case, to see if they can be read.
 
-@lru_cache(maxsize=64)
-def _members(path: Path, time_ns: int) -> dict[str, int]:
-    """Return the members of an archive with their sizes, cached per archive."""
-    del time_ns  # part of the cache key: a changed archive is read again
-    with zipfile.ZipFile(path) as archive:
-        return {info.filename: info.file_size for info in archive.infolist()}
+        Raises:
+            MediaError: If it does not exist or cannot be read to its end.
+        """
+        stamp = self.stamp()
+        return _hash(self) if again else _sha256(self, stamp)
 
 
 @lru_cache(maxsize=64)
 def _sha256(source: Source, stamp: str) -> str:
     """Return the SHA-256 of a source, cached per source and stamp."""
-    opened = source.input()
-    if isinstance(opened, str):
-        with Path(opened).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-    return hashlib.sha256(opened.read()).hexdigest()
+    del stamp  # part of the cache key: a changed file is read again
+    return _hash(source)
+
+
+def _hash(source: Source) -> str:
+    with source._open() as file:
+        digest = hashlib.sha256()
+        while block := file.read(BLOCK_BYTES):
+            digest.update(block)
+        return digest.hexdigest()
 
 
 def locate(root: Path, path: str) -> Source:
@@ -163,10 +170,10 @@ def locate(root: Path, path: str) -> Source:
         )
         raise ManifestError(msg)
     for parent in (whole, *whole.parents):
-        if parent.suffix.lower() == ".zip" and parent.is_file():
+        if parent.suffix.lower() == ".zip" and is_regular(parent):
             if parent == whole:
                 break
             return Source(parent, whole.relative_to(parent).as_posix())
-        if parent.exists():
+        if exists(parent):
             break
     return Source(whole)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmder_prep.media.clip import Clip
+from mmder_prep.media.source import Source
 from mmder_prep.pipeline.shard_plan import ShardJob
 from mmder_store import ledger
 from mmder_store.errors import MediaError
@@ -45,7 +46,13 @@ def file_stamp(clip: Clip) -> str:
         return f"{media} + {error}"
 
 
-def hash_clip(clip: Clip, known: ClipRecord | None, settings: PrepSettings) -> ClipHash:
+def hash_clip(
+    clip: Clip,
+    known: ClipRecord | None,
+    settings: PrepSettings,
+    *,
+    again: bool = False,
+) -> ClipHash:
     """Return the hashes of a clip.
 
     Args:
@@ -53,6 +60,7 @@ def hash_clip(clip: Clip, known: ClipRecord | None, settings: PrepSettings) -> C
         known: Record of the clip from an earlier run. If its stamp is that of the
             files, its hashes are used and the files are not read.
         settings: Settings of the run.
+        again: True to read the files even if this process hashed them before.
     """
     part = (clip.segment.start_s, clip.segment.stop_s, clip.crop, clip.audio_start_s)
     try:
@@ -60,7 +68,10 @@ def hash_clip(clip: Clip, known: ClipRecord | None, settings: PrepSettings) -> C
         if known is not None and known.source_stamp == stamp and known.source_sha256:
             sha256, sound_sha256 = known.source_sha256, known.sound_sha256
         else:
-            sha256, sound_sha256 = clip.source.sha256(), _audio_sha256(clip)
+            sha256 = clip.source.sha256(again=again)
+            sound_sha256 = _audio_sha256(clip, again=again)
+            if clip.audio is not None and not sound_sha256 and _exists(clip.audio):
+                stamp = ""  # a read error may be gone in the next run: hash it again
     except MediaError as error:
         key = ledger.clip_key(str(error), part, settings)
         return ClipHash(key=key, problem=str(error))
@@ -68,11 +79,19 @@ def hash_clip(clip: Clip, known: ClipRecord | None, settings: PrepSettings) -> C
     return ClipHash(key=key, stamp=stamp, sha256=sha256, sound_sha256=sound_sha256)
 
 
-def _audio_sha256(clip: Clip) -> str:
+def _audio_sha256(clip: Clip, *, again: bool) -> str:
     try:
-        return clip.audio.sha256() if clip.audio else ""
+        return clip.audio.sha256(again=again) if clip.audio else ""
     except MediaError:
         return ""
+
+
+def _exists(source: Source) -> bool:
+    try:
+        source.stamp()
+    except MediaError:
+        return False
+    return True
 
 
 def hash_shard(job: ShardJob) -> tuple[list[ClipHash], ShardRecord | None]:

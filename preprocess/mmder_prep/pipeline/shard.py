@@ -10,7 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mmder_prep.media.clip import Clip
-from mmder_prep.pipeline.content_hash import ClipHash, hash_shard
+from mmder_prep.media.regular_file import UNREADABLE
+from mmder_prep.pipeline.content_hash import ClipHash, hash_clip, hash_shard
 from mmder_prep.pipeline.shard_plan import ShardJob
 from mmder_store import ledger
 from mmder_store.errors import MmderError
@@ -72,6 +73,11 @@ def make_shard(job: ShardJob, tick: Callable[[str], None]) -> ShardSummary:
     with CrashLog(store, job) as crashes:
         for index, (clip, clip_hash) in enumerate(zip(job.clips, hashes, strict=True)):
             row = _prepare_or_record(clip, clip_hash, job, crashes)
+            unread = row.status == "failed" or UNREADABLE in row.reason
+            if unread and not clip_hash.problem:
+                # An earlier hash does not show that the file is readable now.
+                clip_hash = hash_clip(clip, None, job.settings, again=True)
+                row = replace(row, reason=clip_hash.problem or row.reason)
             for name, block in arrays.items():
                 block[index] = row.arrays[name]
             records.append(_record(clip, clip_hash, row))

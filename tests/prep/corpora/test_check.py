@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from fake_corpora import dialog, lay
-from mmder_prep.corpora import cremad, iemocap, mead, ravdess
+from mmder_prep.corpora import CORPORA, cremad, iemocap, mead, ravdess
 from mmder_prep.corpora.check import CheckResult, check_corpus, show
 from mmder_prep.corpora.published import (
     ExpectedContents,
@@ -228,3 +229,80 @@ def test_the_exit_code_is_1_for_an_incomplete_copy(complete_ravdess: Path) -> No
     assert codes == {"complete": 0, "part": 1}
     with pytest.raises(ManifestError, match="the folder does not exist"):
         check_ravdess(complete_ravdess / "none")
+
+
+AUDIO_ONLY: dict[str, tuple[str, ...]] = {
+    "ravdess": ("Actor_01/03-01-03-01-01-01-01.wav",),
+    "cremad": ("AudioWAV/1001_DFA_ANG_XX.wav",),
+    "mead": ("M003/audio/angry/level_1/001.m4a",),
+}
+
+
+@pytest.mark.parametrize("name", AUDIO_ONLY)
+def test_a_copy_of_the_other_modality_names_the_option(
+    name: str, tmp_path: Path
+) -> None:
+    """An audio-only copy names `--modality audio`, and a copy with video the other."""
+    (corpus,) = (c for c in CORPORA if c.name == name)
+    audio = lay(tmp_path / "audio", *AUDIO_ONLY[name])
+    with pytest.raises(ManifestError, match=r"Pass --modality audio to use the 1 clip"):
+        corpus.find(audio, modality="av")
+    assert len(corpus.find(audio, modality="audio").rows) == 1
+    video = lay(
+        tmp_path / "video",
+        "Actor_01/01-01-03-01-01-01-01.mp4",
+        "VideoFlash/1001_DFA_ANG_XX.flv",
+        "M003/video/front/angry/level_1/001.mp4",
+    )
+    with pytest.raises(ManifestError, match=r"Pass --modality av to use the 1 clip"):
+        corpus.find(video, modality="audio")
+
+
+def test_another_view_of_mead_is_named(tmp_path: Path) -> None:
+    lay(tmp_path, "M003/video/left_30/angry/level_1/001.mp4")
+    with pytest.raises(ManifestError, match="Pass --view with one of left_30"):
+        mead.find(tmp_path, modality="av")
+
+
+def test_an_audio_only_copy_of_iemocap_names_the_option(tmp_path: Path) -> None:
+    dialog(tmp_path, "Ses01F_impro01", (1.0, 2.0, "Ses01F_impro01_F000", "neu"))
+    for avi in tmp_path.rglob("*.avi"):
+        avi.unlink()
+    found = iemocap.find(tmp_path, modality="av")
+    assert any("Pass --modality audio" in line for line in found.warnings)
+    with pytest.raises(ManifestError, match=r"none of 1 files exists.*modality audio"):
+        check_corpus(found, iemocap.published(modality="av"))
+
+
+def test_a_root_that_also_holds_other_media_names_the_subfolder(
+    tmp_path: Path,
+) -> None:
+    """Every clip is found, but the copy is not as published because of the rest."""
+    rows = ravdess.published(modality="av").rows
+    for row in rows:
+        lay(tmp_path / "my data" / "ravdess", row.path)
+    lay(tmp_path / "my data", "cremad/VideoFlash/1001_DFA_ANG_XX.flv", "b.mp4")
+    checked = check_ravdess(tmp_path / "my data")
+    assert not checked.whole
+    assert checked.advice == (
+        "All clips are in ravdess, and 2 other media files are outside it: pass "
+        f"--root '{tmp_path}/my data/ravdess'"
+    )
+    assert checked.advice in printed(checked)
+    below = check_ravdess(tmp_path / "my data" / "ravdess")
+    assert below.whole
+    assert below.advice == ""
+
+
+def test_an_encrypted_member_is_a_flaw(tmp_path: Path) -> None:
+    """The flag of both headers is set; no password is needed for the table."""
+    path = tmp_path / "V.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("01-01-03-01-01-01-01.mp4", b"x")
+    data = bytearray(path.read_bytes())
+    data[data.index(b"PK\3\4") + 6] |= 1
+    data[data.index(b"PK\1\2") + 8] |= 1
+    path.write_bytes(data)
+    assert check_ravdess(tmp_path).flawed == (
+        "01-01-03-01-01-01-01: encrypted; unpack the archive with its password",
+    )

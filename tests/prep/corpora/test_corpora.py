@@ -7,7 +7,7 @@ import pytest
 
 from fake_corpora import dialog, lay
 from mmder_prep.corpora import CORPORA, Corpus
-from mmder_prep.corpora.listing import files
+from mmder_prep.corpora.listing import scan
 from mmder_prep.corpora.manifest import Manifest
 from mmder_store.errors import ManifestError
 
@@ -59,7 +59,7 @@ def test_only_one_corpus_of_a_mixed_folder_is_found_and_the_rest_is_reported(
         make(tmp_path / name)
     found = corpus.find(tmp_path, modality="av")
     assert len(found.rows) == 1
-    media = [p for p in files(tmp_path) if Path(p).suffix != ".txt"]
+    media = [p for p in scan(tmp_path).paths if Path(p).suffix != ".txt"]
     others = [p for p in media if not p.startswith(corpus.name)]
     assert list(found.unexpected_files) == others
     assert has_warning(found, f"{len(others)} media files are not clips of")
@@ -74,7 +74,7 @@ def test_a_second_copy_of_a_clip_is_skipped_and_reported(
     make(tmp_path / "first")
     one = corpus.find(tmp_path, modality="av")
     make(tmp_path / ".hidden")
-    for path in list(files(tmp_path)):
+    for path in scan(tmp_path).paths:
         visible = tmp_path / path
         visible.with_name("._" + visible.name).write_bytes(b"\0\5\x16\7")
     assert corpus.find(tmp_path, modality="av") == one

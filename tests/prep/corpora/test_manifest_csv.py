@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmder_prep.corpora.manifest import read_manifest
+from mmder_prep.corpora.manifest_file import read_manifest
 from mmder_store.errors import ManifestError
 
 HEAD = "clip_id,path,emotion,speaker"
@@ -70,6 +70,6 @@ def test_missing_empty_and_binary_files_raise(tmp_path: Path) -> None:
         read_manifest(tmp_path / "none.csv", root=None)
     with pytest.raises(ManifestError, match="has no clips"):
         read_manifest(write(tmp_path), root=None)
-    (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00\x01")
+    (tmp_path / "x.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ManifestError, match="UTF-8"):
         read_manifest(tmp_path / "x.csv", root=None)

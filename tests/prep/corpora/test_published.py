@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mmder_prep.corpora import CORPORA, Corpus
-from mmder_prep.corpora.manifest import read_manifest
+from mmder_prep.corpora.manifest_file import read_manifest
 from mmder_prep.corpora.published import write
 from mmder_store.protocols import PROTOCOLS
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmder_prep.corpora.manifest import read_manifest
+from mmder_prep.corpora.manifest_file import read_manifest
 from mmder_prep.media.clip import Clip, Segment
 from mmder_prep.media.source import Source
 from mmder_prep.pipeline.prepare_clip import ClipRow, prepare_clip

@@ -198,7 +198,7 @@ BAD = {
     "step of zero": (["manifest", "m.csv", "--step", "0", "--out", "s"], "step 0.0"),
     "out holds something else": (
         ["manifest", "m.csv", "--out", "taken"],
-        "no zarr.json",
+        "no zarr.json in this folder; not a store of mmder-prep. Choose another --out.",
     ),
     "out is a file": (["manifest", "m.csv", "--out", "m.csv"], "cannot be written"),
     "overwrite something else": (

@@ -4,6 +4,8 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from mmder_prep.media.clip import Clip, Segment
 from mmder_prep.media.source import Source
 from mmder_prep.pipeline.content_hash import file_stamp, hash_clip
@@ -62,3 +64,19 @@ def test_a_missing_file_is_a_problem_of_the_clip(tmp_path: Path) -> None:
     failed = hash_clip(replace(clip, source=missing), None, SETTINGS)
     assert "cannot be read" in failed.problem
     assert (failed.sha256, failed.stamp) == ("", "")
+
+
+def test_a_read_error_fails_the_clip_and_is_tried_again(tmp_path: Path) -> None:
+    """Reading /proc/self/mem at 0 is an EIO of the kernel, as from a broken disk.
+
+    The clip has no stamp then, so that the next run hashes its files again.
+    """
+    broken = Source(Path("/proc/self/mem"))
+    if not broken.path.exists():
+        pytest.skip("only on Linux")
+    hashed = hash_clip(Clip(clip_id="x", source=broken), None, SETTINGS)
+    assert hashed.problem == "cannot be read (Input/output error)"
+    assert hashed.stamp == ""
+    with_audio = hash_clip(make_clip(tmp_path, audio=broken), None, SETTINGS)
+    assert (with_audio.problem, with_audio.sound_sha256) == ("", "")
+    assert with_audio.stamp == ""

@@ -1,10 +1,16 @@
 """A shard is prepared once, and a clip that crashes its worker is skipped."""
 
+import errno
 import multiprocessing
+import os
+import shutil
 from pathlib import Path
 
+import pytest
+
 from crashing_jobs import crash_at
-from mmder_prep.corpora.manifest import read_manifest
+from mmder_prep.corpora.manifest_file import read_manifest
+from mmder_prep.media.regular_file import open_regular
 from mmder_prep.pipeline.shard import make_shard
 from mmder_prep.pipeline.shard_plan import ShardJob, shard_jobs
 from mmder_prep.pipeline.worker_template import start_method
@@ -68,3 +74,50 @@ def test_a_clip_that_crashes_its_worker_twice_is_skipped(
     record = ledger.read(tmp_path / "s", 0)
     assert record is not None
     assert record.clips[1].reason == "its decoder ended the process 2 times"
+
+
+@pytest.mark.timeout(60)
+def test_files_that_cannot_be_read_fail_one_clip_each(
+    corpus: Path, tmp_path: Path
+) -> None:
+    """A name that is too long, a named pipe, and a read error of the kernel."""
+    shutil.copy(corpus / "clip0.mp4", tmp_path / "good.mp4")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    (tmp_path / "broken.mp4").symlink_to("/proc/self/mem")
+    names = ("good", "pipe", "broken" if Path("/proc/self/mem").exists() else "gone")
+    rows = [f"{name},{name}.mp4,sad,x" for name in (*names, "x" * 300)]
+    (tmp_path / "m.csv").write_text("\n".join(("clip_id,path,emotion,speaker", *rows)))
+    job = make_job(tmp_path, tmp_path / "s")
+    make_shard(job, lambda _: None)
+    record = ledger.read(tmp_path / "s", 0)
+    assert record is not None
+    assert [clip.status for clip in record.clips] == ["ok", *3 * ["failed"]]
+    reasons = [clip.reason for clip in record.clips[1:]]
+    assert reasons[0] == "cannot be read (a named pipe, expected a regular file)"
+    assert reasons[1].startswith("cannot be read (")
+    assert reasons[2] == "cannot be read (File name too long)"
+
+
+def test_a_read_error_while_decoding_is_tried_again(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bytes were hashed before, so only the failed clip shows the error."""
+    folder = shutil.copytree(corpus, tmp_path / "corpus")
+    job = make_job(folder, tmp_path / "s")
+    make_shard(job, lambda _: None)
+    os.utime(folder / "clip1.mp4", (1, 1))  # so that the shard is prepared again
+    (folder / "clip1.mp4").write_bytes((folder / "clip2.mp4").read_bytes())
+
+    def broken(path: Path) -> object:
+        if path.name == "clip0.mp4":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return open_regular(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mmder_prep.media.source.open_regular", broken)
+        assert make_shard(job, lambda _: None).statuses == {"ok": 2, "failed": 2}
+    record = ledger.read(tmp_path / "s", 0)
+    assert record is not None
+    assert record.clips[0].reason == "cannot be read (Input/output error)"
+    assert record.clips[0].source_stamp == ""
+    assert make_shard(job, lambda _: None).statuses == {"ok": 3, "failed": 1}

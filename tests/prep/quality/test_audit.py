@@ -18,7 +18,7 @@ from av.video.frame import PictureType
 from rich.console import Console
 
 from fake_store import make_store
-from mmder_prep.corpora.manifest import read_manifest
+from mmder_prep.corpora.manifest_file import read_manifest
 from mmder_prep.pipeline.shard import make_shard
 from mmder_prep.pipeline.shard_plan import shard_jobs
 from mmder_prep.quality.audit import Finding, balances, findings, table

@@ -19,6 +19,18 @@ from train_runs import invoke
         ([], "Missing option '--store'"),
         (["--strategy", "cfas,none"], "'none' is not one of cfas, sfas"),
         (["--fold", "0"], "expected a number from 1, or all"),
+        (
+            ["--fold", "1,2"],
+            "A run has one fold or all: run the command once with each of --fold 1, "
+            "--fold 2.",
+        ),
+        (["--fold", "x,y"], "'x,y': expected a number from 1, or all.\n"),
+        (
+            ["--seed", "0,1,2"],
+            "expected one integer. 'mmder-train compare' averages runs over seeds: run "
+            "the command once with each of --seed 0, --seed 1, --seed 2.",
+        ),
+        (["--seed", "1.5"], "'1.5': expected one integer.\n"),
         (["--encoder", "titan"], "'titan' is not one of 'tiny'"),
         (["--store", "x", "guess"], "No such command 'guess'"),
     ],
@@ -27,6 +39,12 @@ def test_usage_errors_are_those_of_click(words: list[str], text: str) -> None:
     done = invoke(*words)
     assert done.exit_code == 2
     assert text in done.stderr
+
+
+def test_strategies_are_read_in_any_case() -> None:
+    convert = options.StrategyNames().convert
+    assert convert("CFAS, Rfas", None, None) == ("cfas", "rfas")
+    assert convert("ALL", None, None) == options.STRATEGIES
 
 
 def test_help_and_version_import_no_slow_library() -> None:

@@ -8,7 +8,7 @@ from fake_store import make_store
 from mmder_store import Store
 from mmder_store.emotions import LABEL_SETS, label_set
 from mmder_store.errors import SettingsError
-from mmder_train.data import selection
+from mmder_train.data import folds, selection
 from mmder_train.fusion.strategies import STRATEGIES
 
 SEVEN = LABEL_SETS["ravdess-7"]
@@ -50,3 +50,39 @@ def test_a_store_without_video_works_only_with_audio(tmp_path: Path) -> None:
     for name in ("cfas", "rfas", "video"):
         with pytest.raises(SettingsError, match=r"only audio. Use --strategy audio"):
             selection.select_clips(store, strategy=STRATEGIES[name], labels=SEVEN)
+
+
+def test_only_speakers_with_a_usable_class_are_dealt_to_folds(tmp_path: Path) -> None:
+    """Twelve speakers of 23 have an emotion: five folds, and no empty one.
+
+    The unlabeled ones took up three of five folds once. A speaker of failed clips takes
+    up none either; one without a face does, as the audio of the clips is used.
+    """
+    labeled = range(6, 18)
+    store = make_store(
+        tmp_path / "s.zarr",
+        clips=8 * 23,
+        modality="audio",
+        speakers=23,
+        protocols=(),
+        status={
+            **dict.fromkeys(range(8 * 6, 8 * 7), "failed"),
+            **dict.fromkeys(range(8 * 7, 8 * 8), "no_face"),
+        },
+        emotions=lambda i: ("angry", "sad")[i % 2] if i // 8 in labeled else "",
+    )
+    names = list(dict.fromkeys(str(s) for s in store.columns["speaker"]))
+    assert len(names) == 23
+    speakers = selection.labeled_speakers(store, SEVEN)
+    assert speakers == [names[i] for i in labeled[1:]]
+    clips = selection.select_clips(store, strategy=STRATEGIES["audio"], labels=SEVEN)
+    protocol = folds.choose_protocol(None, (), speakers)
+    split = folds.split(clips.speaker, protocol)
+    assert [len(f.speakers) for f in split] == [3, 2, 2, 2, 2]
+    assert folds.fold_warnings(split, protocol, clips.label, SEVEN.classes) == []
+
+
+def test_a_store_without_emotions_is_named_by_the_selection(tmp_path: Path) -> None:
+    store = make_store(tmp_path / "s.zarr", clips=8, emotions=lambda _: "")
+    assert selection.labeled_speakers(store, SEVEN) == []
+    assert folds.choose_protocol("speakers-5", (), []).fold_of == {}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from mmder_prep.corpora.manifest import read_list
+from mmder_prep.corpora.manifest_file import read_list
 from mmder_store.errors import ManifestError, SettingsError
 from mmder_train.inference.clip_list import find_clips
 

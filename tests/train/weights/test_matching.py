@@ -1,6 +1,7 @@
 """Weights that fit are loaded completely. All others are refused with one line."""
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from torch import Tensor
 from mmder_store.errors import WeightsError
 from mmder_train import weights
 from mmder_train.models.registry import build_encoder
-from mmder_train.models.videomae import Encoder, Head, Size, positions
+from mmder_train.models.videomae import Encoder, Head, PoolingConfig, Size, positions
+from mmder_train.weights.types import SourceInfo, Weights
 from weight_files import (
     BARE,
     FINE_TUNED,
@@ -22,6 +24,18 @@ from weight_files import (
 )
 
 SMALL = Size(dim=24, depth=1, heads=2)
+LOADED = Weights(
+    name="w",
+    format="VideoMAE",
+    sha256="",
+    encoder="",
+    tensors=BARE,
+    dropped={},
+    readout=PoolingConfig(),
+    image_norm="imagenet",
+    source_info=SourceInfo(),
+    metadata={},
+)
 
 
 def make_encoder() -> Encoder:
@@ -146,6 +160,15 @@ INCOMPATIBLE: dict[str, tuple[Tensors, str]] = {
         changed(blocks__0__norm1__bias=torch.full((24,), float("nan"))),
         "tensor 'blocks.0.norm1.bias' contains values that are not finite",
     ),
+    "a head under another name": (
+        {**BARE, "classifier.weight": torch.ones(7, 24), "fc.bias": torch.ones(7)},
+        r"no 'classifier.weight', 'fc.bias'. The encoder itself fits. .* save the "
+        "state_dict without them: every fold trains its own head, of any size",
+    ),
+    "another part of an encoder": (
+        {**BARE, "blocks.0.gate.weight": torch.ones(7, 24)},
+        "Another architecture: choose a VideoMAE of this size",
+    ),
     "a missing block": (
         {k: v for k, v in BARE.items() if not k.startswith("blocks.1")},
         r"no tensor 'blocks.1.norm1.weight', .* and 10 more. Pass --allow-missing "
@@ -202,3 +225,18 @@ def test_only_new_parts_keep_their_random_initialization(tmp_path: Path) -> None
     for name, tensor in encoder.state_dict().items():
         expected = before if name.startswith("blocks.1.mlp") else BARE
         assert torch.equal(tensor, expected[name])
+
+
+def test_another_number_of_attention_heads_has_advice_of_its_own() -> None:
+    """The positions have nothing to do with it, and no shape shows it."""
+    config = replace(LOADED, source_info=SourceInfo(heads=4))
+    match = weights.match_weights(Encoder(SIZE), config)
+    assert match.mismatched == ("made for 4 heads, expected 2",)
+    assert "number of attention heads" in match.advice
+    assert "pos_embed" not in match.advice
+
+
+@pytest.mark.parametrize("classes", [1, 7, 400])
+def test_a_head_of_any_size_is_dropped(tmp_path: Path, classes: int) -> None:
+    torch.save({**BARE, **Head(24, classes).state_dict()}, tmp_path / "w")
+    assert_same(reloaded(tmp_path / "w"))

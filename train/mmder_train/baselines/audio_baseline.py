@@ -25,7 +25,12 @@ from mmder_train.baselines.classifiers import (
     fit_and_predict,
 )
 from mmder_train.data import folds
-from mmder_train.data.selection import ClipSelection, excluded_text, select_clips
+from mmder_train.data.selection import (
+    ClipSelection,
+    excluded_text,
+    labeled_speakers,
+    select_clips,
+)
 from mmder_train.evaluation import confusion_plot, metrics, summary
 from mmder_train.evaluation.build_results import fold_confusion
 from mmder_train.evaluation.run_directory import (
@@ -122,7 +127,7 @@ def setup_baseline(
     if label_set is None:
         msg = f"--labels {labels}: this store has {', '.join(label_sets) or 'none'}"
         raise SettingsError(msg)
-    speakers = [str(s) for s in store.columns["speaker"]]
+    speakers = labeled_speakers(store, label_set)
     chosen = folds.choose_protocol(protocol, store.spec.protocols, speakers)
     clips = select_clips(store, strategy=STRATEGIES["audio"], labels=label_set)
     split = folds.split(clips.speaker, chosen)

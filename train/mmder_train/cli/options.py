@@ -40,7 +40,7 @@ class StrategyNames(click.ParamType[Any]):
         """Return the names; fail on an unknown one."""
         if isinstance(value, tuple):
             return value
-        names = tuple(n.strip() for n in str(value).split(","))
+        names = tuple(n.strip().lower() for n in str(value).split(","))
         if names == ("all",):
             return STRATEGIES
         for name in names:
@@ -81,8 +81,44 @@ class FoldNumber(click.ParamType[Any]):
         except ValueError:
             number = 0
         if number < 1:
-            self.fail(f"{value!r}: expected a number from 1, or all.", param, ctx)
+            self.fail(
+                f"{value!r}: expected a number from 1, or all."
+                + _one_per_run(value, "--fold", "A run has one fold or all"),
+                param,
+                ctx,
+            )
         return number
+
+
+class SeedNumber(click.ParamType[Any]):
+    """A seed: one integer."""
+
+    name = "integer"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int:
+        """Return the number; fail on anything else."""
+        try:
+            return int(str(value))
+        except ValueError:
+            self.fail(
+                f"{value!r}: expected one integer."
+                + _one_per_run(
+                    value, "--seed", "'mmder-train compare' averages runs over seeds"
+                ),
+                param,
+                ctx,
+            )
+
+
+def _one_per_run(value: object, option: str, reason: str) -> str:
+    """Return advice on several numbers, an empty text for any other value."""
+    numbers = str(value).replace(",", " ").split()
+    if len(numbers) < 2 or not all(n.isdecimal() for n in numbers):
+        return ""
+    commands = ", ".join(f"{option} {n}" for n in numbers)
+    return f" {reason}: run the command once with each of {commands}."
 
 
 def store_option(*, required: bool, text: str) -> Decorator:
@@ -274,11 +310,12 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         "EMA decay; the EMA weights are evaluated. 0 disables it.",
         OPTIMIZATION,
     ),
-    _number(
+    click.option(
         "--seed",
-        0,
-        "Seed of initial weights, batch order, augmentation and the RFAS order.",
-        OPTIMIZATION,
+        type=SeedNumber(),
+        default=0,
+        help="Seed of initial weights, batch order, augmentation and the RFAS order.",
+        panel=OPTIMIZATION,
     ),
     _choice(
         "--augment",

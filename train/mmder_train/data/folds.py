@@ -44,7 +44,8 @@ class Fold:
 def contiguous(speakers: Sequence[str]) -> FoldProtocol:
     """Return a protocol of at most five contiguous groups of the sorted speakers."""
     names = sorted(set(speakers))
-    parts = np.array_split(np.arange(len(names)), min(SPEAKER_FOLDS, len(names)))
+    number = max(1, min(SPEAKER_FOLDS, len(names)))
+    parts = np.array_split(np.arange(len(names)), number)
     return FoldProtocol(
         name=SPEAKERS,
         fold_of={names[i]: k for k, part in enumerate(parts, start=1) for i in part},
@@ -56,6 +57,12 @@ def choose_protocol(
     name: str | None, protocols: Sequence[FoldProtocol], speakers: Sequence[str]
 ) -> FoldProtocol:
     """Return the protocol of this name, or the store's first if the name is None.
+
+    Args:
+        name: Name of the protocol.
+        protocols: Protocols of the store.
+        speakers: Speakers with a clip that has a class. `speakers-5` deals only these
+            to folds: a fold of other speakers would have no test clip.
 
     Raises:
         SettingsError: If the store has no protocol of this name.

@@ -11,7 +11,7 @@ from mmder_store import Store
 from mmder_store.errors import SettingsError
 from mmder_train.data.dataset import ClipDataset
 from mmder_train.data.folds import choose_protocol, select_folds, split, with_validation
-from mmder_train.data.selection import select_clips
+from mmder_train.data.selection import labeled_speakers, select_clips
 from mmder_train.fusion.fuse import frame_permutations, fuse
 from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES
@@ -102,7 +102,7 @@ class FusionDataset(Dataset[dict[str, Any]]):
             sample_rate_hz=store.spec.settings.sample_rate_hz,
         )
         clips = select_clips(store, strategy=self.strategy, labels=label_set)
-        speakers = [str(s) for s in store.columns["speaker"]]
+        speakers = labeled_speakers(store, label_set)
         chosen = choose_protocol(protocol, store.spec.protocols, speakers)
         (selected,) = select_folds(split(clips.speaker, chosen), fold, chosen)
         if side == "val" and not validation:

@@ -82,6 +82,27 @@ def select_clips(
     )
 
 
+def labeled_speakers(store: Store, labels: LabelSet) -> list[str]:
+    """Return the speakers of clips with a class, sorted, for `choose_protocol`.
+
+    Clips that failed do not count. The other statuses do, so that all strategies have
+    the same folds.
+    """
+    columns = store.columns
+    return sorted(
+        {
+            str(speaker)
+            for speaker, emotion, status in zip(
+                columns["speaker"],
+                columns[labels.column],
+                columns["status"],
+                strict=True,
+            )
+            if status != "failed" and labels.label(emotion) >= 0
+        }
+    )
+
+
 def select_encodable(store: Store, *, strategy: Strategy) -> ClipSelection:
     """Select the clips that a strategy can use with any label set of the store.
 

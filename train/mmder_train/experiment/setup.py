@@ -12,7 +12,12 @@ from mmder_store.settings import digest
 from mmder_train import weights
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data import folds
-from mmder_train.data.selection import ClipSelection, excluded_text, select_clips
+from mmder_train.data.selection import (
+    ClipSelection,
+    excluded_text,
+    labeled_speakers,
+    select_clips,
+)
 from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES, Strategy
 from mmder_train.models.registry import ENCODERS, Encoder, build_encoder
@@ -118,7 +123,7 @@ def setup_experiment(
     if labels is None:
         msg = f"--labels {config.labels}: this store has {', '.join(sets) or 'none'}"
         raise SettingsError(msg)
-    speakers = [str(s) for s in store.columns["speaker"]]
+    speakers = labeled_speakers(store, labels)
     protocol = folds.choose_protocol(config.protocol, store.spec.protocols, speakers)
     loaded = None if config.weights == "none" else weights.load_weights(config.weights)
     config = _resolve_config(config, loaded)

@@ -48,20 +48,18 @@ def find_clips(
     warnings: list[str] = []
     for path in map(Path, paths):
         if path.is_dir():
-            media, others = _clips_in_folder(path)
-            clips += media
-            if others:
-                warnings.append(
-                    f"{path}: skipped {len(others)} files without a media suffix, "
-                    f"first {others[0]}"
-                )
+            found, lines = _clips_in_folder(path)
+            clips += found
+            warnings += lines
         elif not path.exists():
             msg = f"{path}: no such file or folder; expected clips, or a CSV list"
             raise SettingsError(msg)
         elif path.suffix.lower() == ".csv":
-            from mmder_prep.corpora.manifest import read_list
+            from mmder_prep.corpora.manifest_file import read_list
 
-            clips += read_list(path, root=None if root is None else Path(root)).clips()
+            listed = read_list(path, root=None if root is None else Path(root))
+            clips += listed.clips()
+            warnings += listed.warnings
         else:
             clips.append(_clip(path.parent, path.name, path.stem))
     counts = Counter(clip.clip_id for clip in clips)
@@ -76,28 +74,39 @@ def find_clips(
 
 
 def _clips_in_folder(folder: Path) -> tuple[list["Clip"], list[str]]:
-    """Return the clips of a folder, and the paths of its other files."""
-    from mmder_prep.corpora.listing import MEDIA, files
+    """Return the clips of a folder, and one warning per kind of skipped file."""
+    from mmder_prep.corpora.listing import MEDIA, clip_names, scan, unpack_advice
 
+    listing = scan(folder)
     media: list[str] = []
     others: list[str] = []
-    for path in files(folder):
+    for path in listing.paths:
         is_media = PurePosixPath(path).suffix.lower() in MEDIA
         (media if is_media else others).append(path)
     if not media:
+        archives = ""
+        if listing.archives:
+            archives = (
+                f", and {len(listing.archives)} archives that are not searched, first "
+                f"{listing.archives[0]}: {unpack_advice(listing.archives)}"
+            )
         msg = (
-            f"folder {folder}: no media file in it, {len(others)} other files; "
-            f"expected files with the suffix {', '.join(sorted(MEDIA))}, or a CSV list"
+            f"folder {folder}: no media file in it, {len(others)} other files"
+            f"{archives}; expected files with the suffix {', '.join(sorted(MEDIA))}, "
+            "or a CSV list"
         )
         raise SettingsError(msg)
-    without_suffix = [str(PurePosixPath(path).with_suffix("")) for path in media]
-    counts = Counter(without_suffix)
     clips = [
-        # talk.mp4 and talk.wav in one folder both keep their suffix.
-        _clip(folder, path, short if counts[short] == 1 else path)
-        for path, short in zip(media, without_suffix, strict=True)
+        _clip(folder, path, name)
+        for path, name in zip(media, clip_names(media), strict=True)
     ]
-    return clips, others
+    warnings = [f"{folder}: {line}" for line in listing.warnings()]
+    if others:
+        warnings.append(
+            f"{folder}: skipped {len(others)} files without a media suffix, "
+            f"first {others[0]}"
+        )
+    return clips, warnings
 
 
 def _clip(root: Path, path: str, clip_id: str) -> "Clip":

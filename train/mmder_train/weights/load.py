@@ -6,6 +6,7 @@ from pathlib import Path
 from mmder_train.models.registry import ENCODERS
 from mmder_train.models.videomae import PoolingConfig
 from mmder_train.weights import hub, readers, timm_vit
+from mmder_train.weights.completeness import check_complete
 from mmder_train.weights.formats import to_official_names
 from mmder_train.weights.matching import closest_encoder
 from mmder_train.weights.types import RawCheckpoint, SourceInfo, Weights
@@ -22,6 +23,7 @@ def load_weights(spec: str | Path) -> Weights:
             format.
     """
     name, checkpoint = _read_checkpoint(spec)
+    check_complete(name, checkpoint)
     fmt, tensors, dropped = to_official_names(name, checkpoint)
     info = checkpoint.source_info
     if fmt.sibling_config is not None:

@@ -1,5 +1,6 @@
 """Compare weights with an encoder, and load them into it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -21,6 +22,10 @@ POSITION_TOLERANCE = 2e-3
 Half precision rounds by up to 5e-4. Angles computed in single precision are off by up
 to 1e-4.
 """
+HEADS = re.compile(r"made for \d+ heads, .*")
+"""Difference in the number of attention heads."""
+ENCODER_PART = re.compile(r"block|layer|embed|token|attn|position")
+"""Names of tensors that belong to an encoder, not to a head."""
 MAX_NAMES = 3
 """Maximum number of tensor names in an error message."""
 
@@ -194,6 +199,16 @@ def _advice(
         return "Mixed prefixes: save the state_dict of one model again."
     if patch is not None and patch.ndim == 4:
         return "An image model: pass --weights timm:NAME@FILE."
+    if any(HEADS.fullmatch(text) for text in inputs):
+        return (
+            "Choose weights with this number of attention heads: the tensors have the "
+            "same shapes, and --allow-missing cannot change the number."
+        )
+    if unexpected and not (missing or refused) and not _in_encoder(unexpected):
+        return (
+            "The encoder itself fits. If these tensors are a head, save the state_dict "
+            "without them: every fold trains its own head, of any size."
+        )
     if unexpected:
         return "Another architecture: choose a VideoMAE of this size."
     if PATCH in refused:
@@ -212,6 +227,11 @@ def _advice(
             "initialization."
         )
     return ""
+
+
+def _in_encoder(names: Sequence[str]) -> bool:
+    """Return whether some of the names are those of a part of an encoder."""
+    return any(ENCODER_PART.search(name) for name in names)
 
 
 def _module_of(name: str) -> str:

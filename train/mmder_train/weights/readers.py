@@ -11,6 +11,7 @@ from safetensors import SafetensorError, safe_open
 
 from mmder_store.errors import WeightsError
 from mmder_train.weights import keras, native, torch_pickle
+from mmder_train.weights.completeness import partial_advice
 from mmder_train.weights.types import RawCheckpoint
 
 INDEX = ".index.json"
@@ -99,6 +100,10 @@ def _model_file(folder: Path) -> Path:
         if (folder / name).is_file():
             return folder / name
     candidates = sorted(p for p in folder.iterdir() if p.suffix in SUFFIXES)
+    advice = partial_advice(folder.iterdir())
+    if advice:
+        msg = f"weights {folder}: a folder with a part of a model. {advice}."
+        raise WeightsError(msg)
     if len(candidates) == 1:
         return candidates[0]
     names = ", ".join(p.name for p in candidates) or "none of these"

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from mmder_store.errors import WeightsError
+from mmder_train.weights.completeness import partial_advice
 from mmder_train.weights.types import RawCheckpoint, SourceInfo
 
 MODEL_KEYS = ("model", "module", "state_dict", "model_state_dict")
@@ -118,9 +119,10 @@ def _find_model(path: Path, content: object) -> tuple[Mapping[Any, Any], str]:
         )
     else:
         description = f"a {type(content).__name__}"
+    advice = partial_advice([path])
     msg = (
         f"weights {path}: contains {description}; expected tensors by name, at the top "
-        f"level or under {', '.join(MODEL_KEYS)}"
+        f"level or under {', '.join(MODEL_KEYS)}" + (f". {advice}." if advice else "")
     )
     raise WeightsError(msg)
 
