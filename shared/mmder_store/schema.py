@@ -9,7 +9,7 @@ from typing import Literal
 
 from mmder_store.settings import FRAME_PX, FRAMES_8, FRAMES_16, PrepSettings
 
-FORMAT_VERSION = 6
+FORMAT_VERSION = 7
 """Version of the store format."""
 SHARD_CLIPS = 16
 """Default number of clips per shard."""
@@ -183,6 +183,15 @@ COLUMNS = tuple(
 )
 """Columns, with one value per clip; an unknown number is NaN or -1."""
 
+CHECKSUMS = ArraySpec(
+    name="crc32c",
+    dims=("clip", "array"),
+    dtype="uint32",
+    unit="",
+    meaning="CRC-32C of the bytes of each clip in each array, in the order above",
+)
+"""Checksums that every read is compared with."""
+
 
 def arrays_of(settings: PrepSettings) -> tuple[ArraySpec, ...]:
     """Return the arrays of a store with these settings."""
@@ -217,7 +226,7 @@ def table() -> str:
     """Return a Markdown table of the arrays and columns of a store."""
     size = sizes(PrepSettings())
     rows = ["| array | dims | dtype | unit | meaning |", "|---|---|---|---|---|"]
-    for a in ARRAYS + COLUMNS:
+    for a in (*ARRAYS, *COLUMNS, CHECKSUMS):
         dims = ", ".join(f"{d} {size[d]}" if d in size else d for d in a.dims)
         rows.append(f"| `{a.name}` | {dims} | {a.dtype} | {a.unit} | {a.meaning} |")
     return "\n".join(rows)

@@ -101,6 +101,7 @@ def sample(out: Path, actors: int, seed: int, workers: int) -> None:
         f"{summary.clips} generated clips in {summary.root} "
         f"({summary.written} written, {summary.kept} already there)",
         highlight=False,
+        markup=False,
     )
 
 

@@ -21,6 +21,7 @@ from mmder_prep.media.clip import Clip
 from mmder_prep.pipeline.content_hash import ClipHash, hash_shard
 from mmder_prep.pipeline.shard_plan import ShardJob
 from mmder_store import ledger
+from mmder_store.atomic_files import name_file_in_errors
 from mmder_store.errors import MmderError
 from mmder_store.ledger import ClipRecord, ShardRecord
 from mmder_store.schema import arrays_of, shape_of
@@ -175,7 +176,8 @@ class CrashLog:
     def start_clip(self, clip_id: str) -> None:
         """Record that a clip is in progress."""
         entry = {"run": self._run, "clip": clip_id, "deaths": self._counts}
-        self._file.write_text(json.dumps(entry))
+        with name_file_in_errors(self._file):
+            self._file.write_text(json.dumps(entry))
 
 
 @cache
