@@ -105,8 +105,11 @@ def test_an_edited_record_with_a_valid_checksum_is_found(store: Path) -> None:
     record = ledger.read(store, 1)
     assert record is not None
     first, *others = record.clips
-    for change in ("key", "reason", "sound_sha256"):
-        changed = replace(first, **{change: "x"})
+    for changed in (
+        replace(first, key="x"),
+        replace(first, reason="x"),
+        replace(first, facts={"clamped": 2}),
+    ):
         ledger.write(
             store,
             ledger.ShardRecord(

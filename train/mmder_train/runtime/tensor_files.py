@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def save_tensors(
-    path: Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None
+    path: Path, tensors: Mapping[str, Tensor], metadata: dict[str, str] | None = None
 ) -> None:
     """Write tensors to a file.
 
@@ -19,7 +19,7 @@ def save_tensors(
         OSError: If the file cannot be written, for example because the disk is full.
     """
     try:
-        save_file(dict(tensors), path, metadata=metadata and dict(metadata))
+        save_file(dict(tensors), path, metadata=metadata)
     except SafetensorError as error:
         number = re.search(r"os error (\d+)", str(error))
         if number is None:
