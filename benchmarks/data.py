@@ -12,6 +12,7 @@ from zarr.abc.codec import Codec
 
 from mmder_store import Store, ledger
 from mmder_store.schema import ARRAYS, FORMAT_VERSION, arrays_of
+from mmder_store.sealing import reseal
 from mmder_store.settings import digest
 from mmder_store.writer import create, seal, write_shard
 
@@ -60,6 +61,7 @@ def recode_store(path: Path, out: Path, codec: Codec | None) -> Path:
                 overwrite=True,
             )
             new[:] = values
+    reseal(out)
     return out
 
 

@@ -1,8 +1,12 @@
-"""Atomic file writes: a file is written under a draft name, then renamed."""
+"""Atomic file writes: a file is written under a draft name, then renamed.
+
+A draft is synced to disk before it is renamed, and its folder afterwards, so that a
+power cut leaves the old file or the new one.
+"""
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,15 +17,58 @@ ZARR_DRAFTS = f"*.{32 * '[0-9a-f]'}.partial"
 
 
 @contextmanager
+def name_file_in_errors(path: Path) -> Iterator[None]:
+    """Add a file name to errors that lack it, such as those of a full disk."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno is None:
+            raise
+        raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+
+
+@contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """Yield a draft path to write to; it is renamed to `path` on success."""
+    """Yield a draft path to write to; it is renamed to `path` on success.
+
+    Raises:
+        OSError: If the file cannot be written. The error names `path`.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{os.getpid()}.{path.name}")
     try:
-        yield draft
-        draft.replace(path)
+        with name_file_in_errors(path):
+            yield draft
+            sync(draft)
+            draft.replace(path)
+            sync(path.parent)
     finally:
         draft.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Write a file or folder to disk. Windows has no such operation for folders."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with name_file_in_errors(path):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_with_folders(files: Iterable[Path], root: Path) -> None:
+    """Write files to disk, and all their folders up to `root`.
+
+    The files are synced first: on most file systems the folders then cost little.
+    """
+    folders = {root}
+    for file in files:
+        sync(file)
+        folders.update(f for f in file.parents if f.is_relative_to(root))
+    for folder in sorted(folders, reverse=True):
+        sync(folder)
 
 
 def remove_drafts(folder: Path, drafts: str = DRAFTS) -> None:
@@ -31,8 +78,6 @@ def remove_drafts(folder: Path, drafts: str = DRAFTS) -> None:
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a JSON file, synced to disk before it gets its final name."""
+    """Write a JSON file."""
     with atomic_write(path) as draft, draft.open("w") as file:
         json.dump(value, file, indent=1, sort_keys=True)
-        file.flush()
-        os.fsync(file.fileno())

@@ -1,13 +1,14 @@
 """The ledger of a store: one JSON record per finished shard.
 
-A record lists the clips of a shard, the hashes of their files, and their statuses. It
-is written after the arrays of the shard are on disk, and atomically: if the file
-exists, the shard is done. A killed run leaves no record for its unfinished shards, so
-the next run prepares them again.
+A record lists the clips of a shard, the hashes of their files, their statuses, and the
+checksums of the shard. It is written after the arrays of the shard are synced to disk,
+and atomically: if the file exists, the shard is done. A killed run leaves no record for
+its unfinished shards, so the next run prepares them again. A record has a checksum of
+its own.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -51,18 +52,39 @@ class ClipRecord:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class BlockChecksums:
+    """Checksums of the clips of one shard in one array."""
+
+    sha256: str
+    """SHA-256 of the bytes of all clips of the shard."""
+    crc32c: tuple[int, ...]
+    """CRC-32C of the bytes of each clip."""
+    file_bytes: int
+    """Size of the file of the shard; 0 if no file is written, since all clips are
+    empty."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ShardRecord:
     """Record of one finished shard."""
 
     shard: int
     clips: tuple[ClipRecord, ...]
-    checksums: dict[str, str]
-    """SHA-256 of the bytes of each array's rows in this shard."""
+    checksums: Mapping[str, BlockChecksums]
+    """Checksums by array."""
 
-    @property
-    def key(self) -> str:
-        """Hash of the keys of the clips, in their order."""
-        return digest([c.key for c in self.clips])
+    def content(self) -> dict[str, Any]:
+        """Return the record as JSON values, without what depends on the machine.
+
+        These are the modification times of the media files and the sizes of the
+        compressed shards.
+        """
+        values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        for clip in values["clips"]:
+            del clip["source_stamp"]
+        for checksums in values["checksums"].values():
+            del checksums["file_bytes"]
+        return values
 
 
 def clip_key(source_sha256: str, part: object, settings: PrepSettings) -> str:
@@ -75,8 +97,20 @@ def _file(store: Path, shard: int) -> Path:
 
 
 def write(store: Path, record: ShardRecord) -> None:
-    """Mark a shard as done. Its arrays must be on disk."""
-    write_json(_file(store, record.shard), asdict(record))
+    """Mark a shard as done. Its arrays must be on disk, as `write_shard` leaves them.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    content = asdict(record)
+    try:
+        write_json(_file(store, record.shard), {**content, "sha256": digest(content)})
+    except OSError as error:
+        msg = (
+            f"store {store}: the ledger of shard {record.shard} cannot be written "
+            f"({error.strerror}). Rerun the same mmder-prep command to resume."
+        )
+        raise StoreError(msg) from error
 
 
 def exists(store: Path, shard: int) -> bool:
@@ -97,17 +131,50 @@ def read(store: Path, shard: int) -> ShardRecord | None:
     """
     path = _file(store, shard)
     try:
-        content: dict[str, Any] = json.loads(path.read_text())
+        content: dict[str, Any] = json.loads(path.read_bytes())
+        found, expected = content.pop("sha256"), digest(content)
+        if found != expected or content["shard"] != shard:
+            msg = "its bytes differ from those that were written"
+            raise ValueError(msg)
         clips = tuple(ClipRecord(**c) for c in content.pop("clips"))
-        return ShardRecord(clips=clips, **content)
+        checksums = {
+            name: BlockChecksums(**{**values, "crc32c": tuple(values["crc32c"])})
+            for name, values in content.pop("checksums").items()
+        }
+        return ShardRecord(clips=clips, checksums=checksums, **content)
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         msg = (
             f"ledger file {path}: not a shard record ({error}). Delete the file; "
-            "the next run then prepares this shard again."
+            "the next run of the same mmder-prep command then prepares this shard "
+            "again."
         )
         raise StoreError(msg) from error
+
+
+def read_all(store: Path, shards: int) -> list[ShardRecord | None]:
+    """Read the records of all shards; a shard that is not done is None.
+
+    Raises:
+        StoreError: If a file is not a valid record.
+    """
+    return [read(store, shard) for shard in range(shards)]
+
+
+def drop_damaged(store: Path, shards: int) -> list[int]:
+    """Delete the files that are not valid records, and return their shards.
+
+    The shards are prepared again.
+    """
+    damaged = []
+    for shard in range(shards):
+        try:
+            read(store, shard)
+        except StoreError:
+            drop(store, shard)
+            damaged.append(shard)
+    return damaged
 
 
 def delete_records_from(store: Path, shards: int) -> None:

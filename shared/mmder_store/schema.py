@@ -188,6 +188,15 @@ COLUMNS = tuple(
 )
 """Columns, with one value per clip; an unknown number is NaN or -1."""
 
+CHECKSUMS = ArraySpec(
+    name="crc32c",
+    dims=("clip", "array"),
+    dtype="uint32",
+    unit="",
+    meaning="CRC-32C of the bytes of each clip in each array, in the order above",
+)
+"""Checksums that every read is compared with."""
+
 
 def arrays_of(settings: PrepSettings) -> tuple[ArraySpec, ...]:
     """Return the arrays of a store with these settings."""
@@ -222,7 +231,7 @@ def table() -> str:
     """Return a Markdown table of the arrays and columns of a store."""
     size = sizes(PrepSettings())
     rows = ["| array | dims | dtype | unit | meaning |", "|---|---|---|---|---|"]
-    for a in ARRAYS + COLUMNS:
+    for a in (*ARRAYS, *COLUMNS, CHECKSUMS):
         dims = ", ".join(f"{d} {size[d]}" if d in size else d for d in a.dims)
         rows.append(f"| `{a.name}` | {dims} | {a.dtype} | {a.unit} | {a.meaning} |")
     return "\n".join(rows)

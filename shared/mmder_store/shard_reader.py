@@ -45,6 +45,15 @@ def _zstd(chunk: Bytes, out: Bytes) -> None:
     out[:] = decoded
 
 
+def _accept(_: int) -> None:
+    """Accept every clip."""
+
+
+Check = Callable[[int], None]
+"""Function that is called with the position of each clip that was read, while its bytes
+are in the cache of the processor."""
+
+
 DECODERS: dict[type, Callable[[Bytes, Bytes], None]] = {
     BloscCodec: _blosc,
     ZstdCodec: _zstd,
@@ -60,10 +69,13 @@ class ZarrReader:
     row_shape: tuple[int, ...]
     dtype: np.dtype[Any]
 
-    def read(self, rows: Sequence[int], out: NDArray[Any]) -> None:
+    def read(
+        self, rows: Sequence[int], out: NDArray[Any], check: Check = _accept
+    ) -> None:
         """Read clips into the rows of an array, one after the other."""
         for position, row in enumerate(rows):
             out[position] = self.array[row]
+            check(position)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,8 +99,15 @@ class ClipReader:
     decode: Callable[[Bytes, Bytes], None] | None
     """Decoder of the chunks; None if they are stored uncompressed."""
 
-    def read(self, rows: Sequence[int], out: NDArray[Any]) -> None:
+    def read(
+        self, rows: Sequence[int], out: NDArray[Any], check: Check = _accept
+    ) -> None:
         """Read clips into the rows of a contiguous array. Each shard is opened once.
+
+        Args:
+            rows: Indices of the clips.
+            out: Array to read into.
+            check: Called with the position of each clip in `rows` when it is read.
 
         Raises:
             IndexError: If there is no such clip.
@@ -111,7 +130,10 @@ class ClipReader:
                     f"{self.path_prefix}{shard}{self.path_suffix}", os.O_RDONLY
                 )
             except FileNotFoundError:
+                # Zarr writes no file if all clips of a shard are empty.
                 out[positions] = self.fill_value
+                for position in positions:
+                    check(position)
                 continue
             try:
                 end = os.lseek(file, 0, os.SEEK_END)
@@ -126,6 +148,7 @@ class ClipReader:
                         raise ValueError(msg)
                     else:
                         self._read_chunk(out[position], file, offset, length)
+                    check(position)
             finally:
                 os.close(file)
 

@@ -12,11 +12,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmder_store import ledger
+from mmder_store.checksums import crc32c
 from mmder_store.errors import StoreError, StoreIncompleteError
-from mmder_store.schema import COLUMNS, arrays_of
+from mmder_store.schema import CHECKSUMS, COLUMNS, arrays_of
+from mmder_store.seal import (
+    WAY_OUT,
+    Seal,
+    check_columns,
+    check_metadata,
+    read_seal,
+)
 from mmder_store.settings import digest
 from mmder_store.shard_reader import Reader, create_reader
-from mmder_store.zarr_group import get_array, open_group, read_spec
+from mmder_store.zarr_group import (
+    get_array,
+    open_group,
+    read_column,
+    read_spec,
+    shard_file,
+)
+
+READ_ERRORS = (OSError, ValueError, RuntimeError, MemoryError)
+"""Errors of damaged or missing files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
@@ -43,8 +60,9 @@ class Store:
 
     A store has arrays (`frames`, `stft_16`, ...) and columns (`clip_id`, `emotion`,
     ...), both with one row per clip. Arrays are read from disk on request. Columns are
-    small and are read once. A store is pickled as its path, so each worker process
-    opens its own.
+    small and are read when the store is opened, which checks them against the seal.
+    Every clip that is read is compared with its checksum. A store is pickled as its
+    path, so each worker process opens its own.
 
     Examples:
         >>> store = open_store("stores/ravdess")  # doctest: +SKIP
@@ -52,26 +70,49 @@ class Store:
         (16, 224, 224, 3)
     """
 
-    def __init__(self, path: str | os.PathLike[str]) -> None:
-        """Open a store.
+    def __init__(self, path: str | os.PathLike[str], *, sha256: str = "") -> None:
+        """Open a store, and check its columns and metadata against its seal.
 
         Args:
             path: Folder of the store.
+            sha256: Hash that the store must have; empty for any.
 
         Raises:
-            StoreError: If the folder is not a store.
+            StoreError: If the folder is not a store, or it differs from its seal.
             StoreVersionError: If the store has another format version.
             StoreIncompleteError: If the store is not sealed.
         """
         self.path = Path(path)
         self._group = open_group(self.path, "r")
+        seal = read_seal(self.path, self._group.attrs.asdict())
         self.spec = read_spec(self.path, self._group)
-        sealed = self._group.attrs.asdict().get("sealed")
-        if not isinstance(sealed, Mapping):
+        if seal is None:
             raise StoreIncompleteError(self._incomplete_message())
-        self.sha256 = str(sealed["sha256"])
-        self.versions: Any = sealed["versions"]
+        if sha256 and seal.sha256 != sha256:
+            msg = (
+                f"store {self.path}: was prepared again while it was read. Run the "
+                "command again."
+            )
+            raise StoreError(msg)
+        self.seal: Seal = seal
+        self.sha256 = seal.sha256
+        self.versions: Mapping[str, str] = seal.versions
         self._readers: dict[str, Reader] = {}
+        check_metadata(self.path, seal, self.spec.settings)
+        columns = {
+            column.name: read_column(self.path, self._group, column)
+            for column in (*COLUMNS, CHECKSUMS)
+        }
+        check_columns(self.path, seal, columns)
+        self.columns: dict[str, NDArray[Any]] = {
+            c.name: columns[c.name] for c in COLUMNS
+        }
+        """Columns by name, each with one value per clip.
+
+        Texts are object arrays of str. An unknown number is NaN or -1.
+        """
+        self.checksums: NDArray[np.uint32] = columns[CHECKSUMS.name]
+        """CRC-32C of each clip in each array, in the order of `arrays`."""
 
     def _incomplete_message(self) -> str:
         shards = range(self.spec.shards)
@@ -80,9 +121,9 @@ class Store:
             return ledger.missing_message(self.path, missing, self.spec.shards)
         return f"store {self.path}: not sealed. Rerun the same mmder-prep command."
 
-    def __reduce__(self) -> tuple[type["Store"], tuple[Path]]:
-        """Pickle as the path."""
-        return Store, (self.path,)
+    def __reduce__(self) -> tuple[Any, tuple[Path, str]]:
+        """Pickle as the path and the hash."""
+        return _reopen, (self.path, self.sha256)
 
     def __len__(self) -> int:
         """Return the number of clips."""
@@ -100,20 +141,6 @@ class Store:
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays. An audio-only store has no `frames`, for example."""
         return tuple(a.name for a in arrays_of(self.spec.settings))
-
-    @cached_property
-    def columns(self) -> dict[str, NDArray[Any]]:
-        """Columns by name, each with one value per clip.
-
-        Texts are object arrays of str. An unknown number is NaN or -1.
-        """
-        columns = {}
-        for column in COLUMNS:
-            values = np.asarray(get_array(self._group, column.name)[:])
-            columns[column.name] = (
-                values.astype(object) if column.dtype == "str" else values
-            )
-        return columns
 
     @cached_property
     def clip_ids(self) -> tuple[str, ...]:
@@ -178,24 +205,57 @@ class Store:
             Array of shape (len(rows), ...): `out` if it was passed.
 
         Raises:
-            StoreError: If the store has no such array, or a chunk is damaged.
+            StoreError: If the store has no such array, or a clip is damaged: its chunk
+                cannot be read, or its bytes differ from its checksum.
             IndexError: If there is no such clip.
         """
         reader = self._reader(name)
         if out is None:
             out = np.empty((len(rows), *reader.row_shape), reader.dtype)
+        read, expected = out, self.checksums[:, self.arrays.index(name)]
+
+        def check(position: int) -> None:
+            if crc32c(read[position]) != expected[rows[position]]:
+                text = "its bytes differ from its checksum"
+                raise self._damaged(name, rows[position], text)
+
         try:
-            reader.read(rows, out)
-        except (OSError, ValueError, RuntimeError, MemoryError) as error:
-            indices = ", ".join(map(str, rows))
-            msg = f"store {self.path}: {name}[{indices}] cannot be read ({error})"
-            raise StoreError(msg) from error
+            reader.read(rows, read, check)
+        except READ_ERRORS as error:
+            raise self._read_error(name, rows, error) from error
         return out
+
+    def _read_error(
+        self, name: str, rows: Sequence[int], error: Exception
+    ) -> StoreError:
+        """Return the error of the first clip that cannot be read."""
+        reader = self._reader(name)
+        out = np.empty((1, *reader.row_shape), reader.dtype)
+        for row in rows:
+            try:
+                reader.read([row], out)
+            except READ_ERRORS as own_error:
+                return self._damaged(name, row, str(own_error))
+        indices = ", ".join(map(str, rows))
+        return StoreError(f"store {self.path}: {name}[{indices}]: {error}. {WAY_OUT}")
+
+    def _damaged(self, name: str, row: int, problem: str) -> StoreError:
+        """Return the error of a damaged clip, or of a file that is missing."""
+        (array,) = (a for a in arrays_of(self.spec.settings) if a.name == name)
+        row %= len(self)
+        file = shard_file(self.path, array, row // self.spec.shard_clips)
+        if not file.exists():
+            problem = f"its file {file} is missing"
+        return StoreError(
+            f"store {self.path}: {name}[{row}] cannot be read ({problem}); it is clip "
+            f"{self.clip_ids[row]!r}. {WAY_OUT}"
+        )
 
     def read_shard(self, name: str, shard: int) -> NDArray[Any]:
         """Read all clips of one shard of one array, through Zarr.
 
-        Zarr checks everything that it stores; its errors are not translated.
+        Zarr checks everything that it stores; its errors are not translated. The clips
+        are not compared with their checksums.
         """
         return np.asarray(get_array(self._group, name)[self.spec.rows(shard)])
 
@@ -209,7 +269,7 @@ class Store:
 
     def _reader(self, name: str) -> Reader:
         if name not in self._readers:
-            if name not in self:
+            if name not in self.arrays:
                 msg = f"store {self.path}: has no {name!r}"
                 raise StoreError(msg)
             self._readers[name] = create_reader(get_array(self._group, name))
@@ -217,8 +277,8 @@ class Store:
 
     def content(self, names: Sequence[str]) -> str:
         """Return a hash of the content of some arrays, from the ledger's checksums."""
-        records = [ledger.read(self.path, s) for s in range(self.spec.shards)]
-        return digest([r and [r.checksums.get(n) for n in names] for r in records])
+        records = ledger.read_all(self.path, self.spec.shards)
+        return digest([r and [r.checksums[n].sha256 for n in names] for r in records])
 
     def size_bytes(self) -> dict[str, int]:
         """Return the size on disk of every array and column, in bytes."""
@@ -231,6 +291,11 @@ class Store:
         }
 
 
+def _reopen(path: Path, sha256: str) -> Store:
+    """Open a store in another process, if it is still the same."""
+    return Store(path, sha256=sha256)
+
+
 def open_store(path: str | os.PathLike[str]) -> Store:
     """Open a sealed store for reading.
 
@@ -238,7 +303,7 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         path: Folder of the store, as passed to ``mmder-prep --out``.
 
     Raises:
-        StoreError: If the folder is not a store.
+        StoreError: If the folder is not a store, or it differs from its seal.
         StoreVersionError: If the store has another format version.
         StoreIncompleteError: If the store is not sealed.
     """

@@ -6,8 +6,7 @@ two writers never write to the same file. Between `create` and `seal` the store 
 be read. `seal` fails while a shard is missing.
 """
 
-import hashlib
-import warnings
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,16 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.errors import ZarrUserWarning
 
 from mmder_store import ledger
-from mmder_store.atomic_files import ZARR_DRAFTS, remove_drafts
-from mmder_store.errors import StoreError, StoreIncompleteError
-from mmder_store.ledger import ClipRecord
-from mmder_store.schema import COLUMNS, ArraySpec, arrays_of, shape_of
-from mmder_store.settings import digest
+from mmder_store.atomic_files import ZARR_DRAFTS, remove_drafts, sync_with_folders
+from mmder_store.checksums import crc32c, sha256
+from mmder_store.errors import StoreError, StoreIncompleteError, StoreVersionError
+from mmder_store.ledger import BlockChecksums
+from mmder_store.metadata_repair import repair_arrays
+from mmder_store.schema import CHECKSUMS, COLUMNS, arrays_of, shape_of
+from mmder_store.seal import ATTRIBUTE, read_seal
+from mmder_store.sealing import write_columns, write_seal
 from mmder_store.store_spec import StoreSpec
 from mmder_store.zarr_group import (
     add_array,
@@ -30,7 +31,7 @@ from mmder_store.zarr_group import (
     is_store,
     open_group,
     read_spec,
-    write_column,
+    shard_file,
 )
 
 
@@ -38,22 +39,32 @@ def create(path: Path, spec: StoreSpec) -> None:
     """Create a store, or open an existing one for writing and keep its shards.
 
     An existing seal is removed first, so that readers never open a store that is being
-    changed.
+    changed. Damaged metadata are written again.
 
     Raises:
-        StoreError: If the folder holds something else, or a store with other settings.
+        StoreError: If the folder holds something else, or a store with other settings,
+            or if it cannot be written.
     """
-    if path.exists() and not _is_blank(path):
-        _check_reusable(path, spec)
-        _reopen(path, spec)
-        return
+    check_reusable(path, spec)
+    try:
+        if path.exists() and not _is_blank(path):
+            _reopen(path, spec)
+        else:
+            _create_new(path, spec)
+        sync_with_folders(path.glob("**/zarr.json"), path)
+    except OSError as error:
+        msg = f"store {path}: cannot be written ({error.strerror}: {error.filename})"
+        raise StoreError(msg) from error
+
+
+def _create_new(path: Path, spec: StoreSpec) -> None:
     (path / ledger.FOLDER).mkdir(parents=True, exist_ok=True)
     ledger.delete_records_from(path, 0)
     remove_drafts(path, ZARR_DRAFTS)
     group = zarr.create_group(path, zarr_format=3)
     for array in arrays_of(spec.settings):
         add_array(group, array, spec)
-    group.update_attributes({**spec.to_json(), "sealed": None})
+    group.update_attributes({**spec.to_json(), ATTRIBUTE: None})
 
 
 def _reopen(path: Path, spec: StoreSpec) -> None:
@@ -61,23 +72,27 @@ def _reopen(path: Path, spec: StoreSpec) -> None:
     remove_drafts(path / ledger.FOLDER)
     for folder in (path, *(path / a.name for a in arrays_of(spec.settings))):
         remove_drafts(folder, ZARR_DRAFTS)
-    group = open_group(path, "r+")
-    old = read_spec(path, group)
-    group.update_attributes({"sealed": None})
-    for column in COLUMNS:
-        if column.name in group:
-            del group[column.name]
+    try:
+        group = open_group(path, "r+")
+        old_clips = read_spec(path, group).clips
+    except StoreError:  # damaged; `check_reusable` has found that it is a store
+        (path / "zarr.json").unlink(missing_ok=True)
+        group = zarr.create_group(path, zarr_format=3)
+        old_clips = spec.clips
+    group.update_attributes({ATTRIBUTE: None})
+    for column in (*COLUMNS, CHECKSUMS):
+        shutil.rmtree(path / column.name, ignore_errors=True)
     for array in arrays_of(spec.settings):
-        if array.name in group and old.clips != spec.clips:
+        if old_clips != spec.clips and (path / array.name / "zarr.json").is_file():
             row = shape_of(array, spec.settings)
             get_array(group, array.name).resize((spec.clips, *row))
-        elif array.name not in group:
-            add_array(group, array, spec)
     ledger.delete_records_from(path, spec.shards)
-    last = (min(old.clips, spec.clips) - 1) // spec.shard_clips
-    if old.rows(last) != spec.rows(last):
+    last = (min(old_clips, spec.clips) - 1) // spec.shard_clips
+    start = last * spec.shard_clips
+    if min(start + spec.shard_clips, old_clips) != spec.rows(last).stop:
         ledger.drop(path, last)
-    group.update_attributes({**spec.to_json(), "sealed": None})
+    repair_arrays(path, group, spec)
+    group.attrs.put({**spec.to_json(), ATTRIBUTE: None})
 
 
 def _is_blank(path: Path) -> bool:
@@ -87,14 +102,28 @@ def _is_blank(path: Path) -> bool:
     )
 
 
-def _check_reusable(path: Path, spec: StoreSpec) -> None:
-    """Raise StoreError unless the folder is a store with the same settings."""
+def check_reusable(path: Path, spec: StoreSpec) -> None:
+    """Check that a folder is free, or is a store with the same settings.
+
+    A store whose own metadata are damaged is reusable: the ledger has what is needed to
+    tell which shards are up to date.
+
+    Raises:
+        StoreError: If it is neither.
+    """
+    if not path.exists() or _is_blank(path):
+        return
     advice = "Choose another --out, or use --overwrite to replace it."
     try:
-        old = read_spec(path, open_group(path, "r"))
+        group = open_group(path, "r")
+        old = read_spec(path, group)
+        read_seal(path, group.attrs.asdict())
     except StoreError as error:
-        # --overwrite refuses to remove what is not a store.
-        msg = f"{error}. {advice if is_store(path) else 'Choose another --out.'}"
+        if not isinstance(error, StoreVersionError) and _has_records(path):
+            return
+        if not is_store(path):  # --overwrite refuses to remove what is not a store
+            advice = "Choose another --out."
+        msg = f"{error} {advice}" if str(error).endswith(".") else f"{error}. {advice}"
         raise type(error)(msg) from error
     if old.settings != spec.settings:
         change = old.settings.describe_change(spec.settings)
@@ -107,10 +136,21 @@ def _check_reusable(path: Path, spec: StoreSpec) -> None:
             raise StoreError(msg)
 
 
+def _has_records(path: Path) -> bool:
+    """Return whether a folder has a valid ledger record of this format version."""
+    for file in (path / ledger.FOLDER).glob("*.json"):
+        try:
+            if file.stem.isdigit() and ledger.read(path, int(file.stem)) is not None:
+                return True
+        except StoreError:
+            continue
+    return False
+
+
 def write_shard(
     path: Path, shard: int, blocks: Mapping[str, NDArray[Any]]
-) -> dict[str, str]:
-    """Write one whole shard of every array and return their checksums.
+) -> dict[str, BlockChecksums]:
+    """Write one whole shard of every array, sync it to disk, and return its checksums.
 
     Args:
         path: The store.
@@ -118,7 +158,7 @@ def write_shard(
         blocks: Rows of the shard, by array name.
 
     Returns:
-        SHA-256 of each block, by array name.
+        Checksums of each block, by array name.
 
     Raises:
         ValueError: If the blocks do not have the names, shapes or types of this shard.
@@ -139,6 +179,7 @@ def write_shard(
                 f"expected {expected[name].dtype} {shape}"
             )
             raise ValueError(msg)
+    files = {name: shard_file(path, expected[name], shard) for name in blocks}
     try:
         for name, block in blocks.items():
             remove_drafts(path / name / "c" / str(shard), f"**/{ZARR_DRAFTS}")
@@ -152,10 +193,42 @@ def write_shard(
             }
             with zarr.config.set(options):
                 get_array(group, name)[rows] = block
+        # Otherwise, a power cut would leave a ledger record without its data.
+        sync_with_folders((f for f in files.values() if f.exists()), path)
+        sizes = {name: file_bytes(file) for name, file in files.items()}
     except OSError as error:
         msg = f"store {path}: shard {shard} cannot be written ({error.strerror})"
         raise StoreError(msg) from error
-    return {name: checksum(block) for name, block in blocks.items()}
+    return {
+        name: BlockChecksums(
+            sha256=sha256(block),
+            crc32c=tuple(map(crc32c, block)),
+            file_bytes=sizes[name],
+        )
+        for name, block in blocks.items()
+    }
+
+
+def file_bytes(file: Path) -> int:
+    """Return the size of a file, or 0 if it does not exist."""
+    try:
+        return file.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def missing_files(path: Path, record: ledger.ShardRecord, spec: StoreSpec) -> list[str]:
+    """Return the arrays whose file of a shard is missing or has another size.
+
+    This finds the damage of a power cut and of an incomplete copy in little time.
+    """
+    return [
+        array.name
+        for array in arrays_of(spec.settings)
+        if array.name not in record.checksums
+        or file_bytes(shard_file(path, array, record.shard))
+        != record.checksums[array.name].file_bytes
+    ]
 
 
 def _has_no_empty_row(block: NDArray[Any]) -> bool:
@@ -164,15 +237,12 @@ def _has_no_empty_row(block: NDArray[Any]) -> bool:
     return bool((np.isfinite(sample) & (sample != 0)).any(axis=1).all())
 
 
-def checksum(block: NDArray[Any]) -> str:
-    """Return the SHA-256 of the bytes of an array in C order."""
-    return hashlib.sha256(np.ascontiguousarray(block).data).hexdigest()
-
-
 def seal(
     path: Path, rows: Sequence[Mapping[str, str]], versions: Mapping[str, str]
 ) -> str:
     """Write the columns, mark the store as complete, and return its hash.
+
+    The seal is written last. A run that is killed before is resumed by the next one.
 
     Args:
         path: The store.
@@ -182,10 +252,11 @@ def seal(
 
     Raises:
         StoreIncompleteError: If shards are missing, or the ledger has other clips.
+        StoreError: If a file cannot be written.
     """
     group = open_group(path, "r+")
     spec = read_spec(path, group)
-    records = [ledger.read(path, shard) for shard in range(spec.shards)]
+    records = ledger.read_all(path, spec.shards)
     missing = [shard for shard, record in enumerate(records) if record is None]
     if missing:
         msg = ledger.missing_message(path, missing, spec.shards)
@@ -198,28 +269,12 @@ def seal(
             "mmder-prep command."
         )
         raise StoreIncompleteError(msg)
-    for column in COLUMNS:
-        write_column(group, column, _column_values(column, rows, clips))
-    sha256 = digest(spec.to_json(), [record.key for record in written], list(rows))
-    group.update_attributes({"sealed": {"sha256": sha256, "versions": dict(versions)}})
-    with warnings.catch_warnings():
-        # The ledger folder is not a Zarr node. Zarr v3 does not specify consolidated
-        # metadata yet, but with it xarray opens a store without walking the folders.
-        warnings.simplefilter("ignore", ZarrUserWarning)
-        zarr.consolidate_metadata(path)
-    return sha256
-
-
-def _column_values(
-    column: ArraySpec, rows: Sequence[Mapping[str, str]], clips: Sequence[ClipRecord]
-) -> NDArray[Any]:
-    """Return the values of a column from the manifest and the ledger."""
-    if column.dtype == "str":
-        texts = [
-            row.get(column.name, getattr(clip, column.name, ""))
-            for row, clip in zip(rows, clips, strict=True)
-        ]
-        return np.array(texts, dtype=object)
-    unknown = np.nan if column.dtype.startswith("float") else -1
-    numbers = [clip.facts.get(column.name, unknown) for clip in clips]
-    return np.array(numbers, dtype=column.dtype)
+    try:
+        columns = write_columns(path, group, rows, written)
+        return write_seal(path, spec, columns, written, versions)
+    except OSError as error:
+        msg = (
+            f"store {path}: cannot be sealed ({error.strerror}: {error.filename}). "
+            "Rerun the same mmder-prep command to resume."
+        )
+        raise StoreError(msg) from error

@@ -16,6 +16,7 @@ from zarr.codecs import BloscCodec, BytesCodec, GzipCodec, ShardingCodec, ZstdCo
 
 from fake_store import make_store
 from mmder_store.errors import StoreError
+from mmder_store.sealing import reseal
 from mmder_store.shard_reader import ClipReader, ZarrReader, create_reader
 from mmder_store.store import Store
 from mmder_store.verify import verify_store
@@ -211,7 +212,7 @@ def test_single_clips_equal_those_of_a_batch(store: Path) -> None:
         opened.read("frames", 3)
 
 
-def test_an_array_with_an_older_codec_is_read(store: Path) -> None:
+def test_an_array_with_an_older_codec_is_read(original: Path, store: Path) -> None:
     """The codec to read with is taken from the array, not from the program."""
     group = zarr.open_group(store, mode="r+", use_consolidated=False)
     old: Any = group["stft_16"]
@@ -222,6 +223,8 @@ def test_an_array_with_an_older_codec_is_read(store: Path) -> None:
         fill_value=old.fill_value, overwrite=True,
     )  # fmt: skip
     new[:] = values
+    before = Store(original).sha256
+    assert reseal(store) == before
     opened = Store(store)
     assert opened.read("stft_16", 2).tobytes() == values[2].tobytes()
     assert list(verify_store(opened)) == []

@@ -3,6 +3,7 @@
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from mmder_store import PrepSettings, Store, StoreSpec, errors, ledger, open_sto
 from mmder_store.emotions import LABEL_SETS
 from mmder_store.schema import COLUMNS, arrays_of, shape_of
 from mmder_store.verify import verify_store
-from mmder_store.writer import create, seal, write_shard
+from mmder_store.writer import create, missing_files, seal, write_shard
+from shard_writing import make_blocks, make_spec, manifest_rows, write_shards
 
 CLIPS = (
     # clip_id, speaker, emotion, status
@@ -186,3 +188,60 @@ def test_public_names_are_imported_on_first_use() -> None:
         "assert not found, found\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+DAMAGE: dict[str, Callable[[Path], object]] = {
+    "is missing": Path.unlink,
+    "checksum": lambda file: file.write_bytes(flipped(file.read_bytes())),
+    "cannot be read": lambda file: file.write_bytes(b""),
+}
+
+
+def flipped(content: bytes) -> bytes:
+    """Return bytes in which one bit of the first value differs."""
+    return bytes([content[0] ^ 4]) + content[1:]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("name", ["stft_8", "mfcc_16", "window_16_s"])
+def test_a_damaged_shard_is_never_read_as_data(
+    store: Path, name: str, damage: str
+) -> None:
+    """The line names store, array, clip and the way out. Other shards are readable."""
+    opened = Store(store)
+    (file,) = (f for f in (store / name / "c" / "1").rglob("*") if f.is_file())
+    DAMAGE[damage](file)
+    assert opened.read(name, 0).shape == opened.row_shape(name)
+    with pytest.raises(errors.StoreError) as caught:
+        opened.read_batch(name, [1, 8])
+    line = str(caught.value)
+    assert f"store {store}: {name}[8] cannot be read" in line
+    assert "clip 'c0008'" in line
+    assert "mmder-prep verify --repair" in line
+    assert "\n" not in line
+    if damage == "is missing":
+        assert f"its file {file} is missing" in line
+
+
+def test_an_empty_shard_without_a_file_is_sound(tmp_path: Path) -> None:
+    """Zarr writes no file if all clips of a shard are empty."""
+    path, spec = tmp_path / "s", make_spec(4)
+    create(path, spec)
+    write_shards(path, spec, [1])
+    blocks = {
+        name: np.full_like(block, np.nan)
+        for name, block in make_blocks(spec, 0).items()
+    }
+    clips = tuple(
+        ledger.ClipRecord(clip_id=f"c{i}", key=f"k{i}", status="failed") for i in (0, 1)
+    )
+    checksums = write_shard(path, 0, blocks)
+    ledger.write(path, ledger.ShardRecord(shard=0, clips=clips, checksums=checksums))
+    seal(path, manifest_rows(4), {})
+    opened = Store(path)
+    assert not list((path / "mfcc_16" / "c" / "0").rglob("0/0/0"))
+    assert np.isnan(opened.read("mfcc_16", 1)).all()
+    assert list(verify_store(opened)) == []
+    record = ledger.read(path, 0)
+    assert record is not None
+    assert missing_files(path, record, spec) == []

@@ -1,58 +1,15 @@
 """Whatever state a run leaves a store in, finished shards are kept and none is lost."""
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 import zarr
 
-from mmder_store import PrepSettings, Store, StoreSpec, errors, ledger
-from mmder_store.emotions import LABEL_SETS
-from mmder_store.protocols import PROTOCOLS
-from mmder_store.schema import arrays_of, shape_of
-from mmder_store.writer import create, seal, write_shard
-
-
-def make_spec(clips: int = 5, settings: PrepSettings | None = None) -> StoreSpec:
-    return StoreSpec(
-        corpus="test",
-        clips=clips,
-        settings=settings or PrepSettings(modality="audio"),
-        label_sets=(LABEL_SETS["ravdess-7"],),
-        protocols=(PROTOCOLS["ravdess-contiguous-6"],),
-        manifest_sha256="0",
-        shard_clips=2,
-    )
-
-
-def make_blocks(
-    spec: StoreSpec, shard: int, value: float = 1.0
-) -> dict[str, np.ndarray]:
-    rows = spec.rows(shard)
-    return {
-        a.name: np.full(
-            (rows.stop - rows.start, *shape_of(a, spec.settings)), value, a.dtype
-        )
-        for a in arrays_of(spec.settings)
-    }
-
-
-def write_shards(path: Path, spec: StoreSpec, shards: list[int]) -> None:
-    """Write shards in which every value is the number of the shard, from 1."""
-    for shard in shards:
-        checksums = write_shard(path, shard, make_blocks(spec, shard, shard + 1))
-        clips = tuple(
-            ledger.ClipRecord(clip_id=f"c{i}", key=f"k{i}", status="ok")
-            for i in range(spec.rows(shard).start, spec.rows(shard).stop)
-        )
-        record = ledger.ShardRecord(shard=shard, clips=clips, checksums=checksums)
-        ledger.write(path, record)
-
-
-def manifest_rows(clips: int) -> list[dict[str, str]]:
-    return [
-        {"clip_id": f"c{i}", "speaker": "01", "emotion": "sad"} for i in range(clips)
-    ]
+from mmder_store import PrepSettings, Store, errors, ledger
+from mmder_store.writer import create, missing_files, seal, write_shard
+from shard_writing import make_blocks, make_spec, manifest_rows, write_shards
 
 
 @pytest.mark.parametrize("value", [0, 7])
@@ -217,3 +174,52 @@ def test_create_does_not_change_a_folder_of_something_else(tmp_path: Path) -> No
     with pytest.raises(errors.StoreError, match=r"Choose another --out\.$"):
         create(tmp_path, make_spec())
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="needs /proc")
+def test_a_record_is_written_after_its_shard_is_on_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut, no record has a shard that is lost.
+
+    Every file of the shard and every folder above it is synced before the record gets
+    its name, and so is the record itself.
+    """
+    events: list[str] = []
+    fsync, replace = os.fsync, Path.replace
+
+    def watched_fsync(descriptor: int) -> None:
+        events.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    def watched_replace(self: Path, target: Path) -> Path:
+        events.append(f"rename {target}")
+        return replace(self, target)
+
+    path, spec = tmp_path / "s", make_spec()
+    create(path, spec)
+    monkeypatch.setattr(os, "fsync", watched_fsync)
+    monkeypatch.setattr(Path, "replace", watched_replace)
+    write_shards(path, spec, [1])
+    record = path / "ledger" / "000001.json"
+    end = events.index(f"rename {record}")
+    synced = set(events[:end])
+    files = [f for f in path.glob("*/c/1/**/*") if f.is_file()]
+    assert len(files) == 6
+    for file in files:
+        above = [f for f in file.parents if f.is_relative_to(path)]
+        assert {str(f) for f in (file, *above)} <= synced
+    assert any(e.endswith(".000001.json") and "rename" not in e for e in synced)
+    assert str(record.parent) in events[end:]
+
+
+def test_missing_and_short_files_of_a_shard_are_found(tmp_path: Path) -> None:
+    path, spec = tmp_path / "s", make_spec()
+    create(path, spec)
+    write_shards(path, spec, [0])
+    record = ledger.read(path, 0)
+    assert record is not None
+    assert missing_files(path, record, spec) == []
+    (path / "mfcc_8/c/0/0/0/0").unlink()
+    (path / "window_8_s/c/0/0/0").write_bytes(b"")
+    assert missing_files(path, record, spec) == ["mfcc_8", "window_8_s"]

@@ -224,7 +224,7 @@ def _build(
         if summary.kept
         else ""
     )
-    console.print(f"sealed {out} ({counts}{kept})", highlight=False)
+    console.print(f"sealed {out} ({counts}{kept})", highlight=False, markup=False)
     if summary.unusable:
         click.echo(
             f"{summary.unusable} clips lack video or audio, or failed; "

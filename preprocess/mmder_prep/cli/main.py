@@ -11,6 +11,7 @@ from mmder_prep.cli.build_commands import corpus_command, list_clips, manifest
 from mmder_prep.cli.options import CORPORA, OTHER, STORES, out_option, workers_option
 from mmder_prep.cli.options import verbose_option as command_verbose_option
 from mmder_prep.cli.store_commands import STORE_COMMANDS, console_to
+from mmder_prep.pipeline import temp_folder
 
 
 class PrepProgram(Program):
@@ -24,6 +25,7 @@ class PrepProgram(Program):
             "resume"
         )
         # Dask's own shutdown fails on workers that have not started yet.
+        temp_folder.remove()
         sys.stderr.flush()
         os._exit(INTERRUPTED)
 
@@ -101,6 +103,7 @@ def sample(out: Path, actors: int, seed: int, workers: int) -> None:
         f"{summary.clips} generated clips in {summary.root} "
         f"({summary.written} written, {summary.kept} already there)",
         highlight=False,
+        markup=False,
     )
 
 

@@ -85,20 +85,61 @@ def audit(store: Path) -> None:
 
 @click.command(panel=STORES)
 @store_argument
+@click.option(
+    "--repair",
+    is_flag=True,
+    help="Mark what is damaged as not done. The mmder-prep command that made the store "
+    "then prepares only these shards again.",
+)
 @verbose_option
-def verify(store: Path) -> None:
-    """Read every shard of a store and compare it with the ledger and the settings."""
-    from mmder_prep.quality.verify import problems
-    from mmder_store.store import Store
+def verify(store: Path, repair: bool) -> None:
+    """Compare every byte of a store with its seal, its ledger and its settings.
 
-    opened = Store(store)
-    count = 0
-    for count, problem in enumerate(problems(opened), start=1):  # noqa: B007
-        click.echo(problem)
-    if count:
-        click.echo(f"{store}: {count} problems", err=True)
-        sys.exit(1)
-    click.echo(f"{store}: {len(opened)} clips, every array matches the ledger")
+    The exit code is 1 if anything differs.
+    """
+    from mmder_prep.quality.verify import problems
+    from mmder_store.errors import (
+        StoreError,
+        StoreIncompleteError,
+        StoreVersionError,
+    )
+    from mmder_store.store import Store
+    from mmder_store.verify import Problem, mark_damaged
+    from mmder_store.zarr_group import is_store
+
+    found: list[Problem] = []
+    clips = 0
+    try:
+        opened = Store(store)
+        clips = len(opened)
+        for problem in problems(opened):
+            click.echo(problem.text)
+            found.append(problem)
+    except (StoreVersionError, StoreIncompleteError):
+        raise
+    except StoreError as error:
+        if not is_store(store):
+            raise
+        click.echo(str(error))
+        found.append(Problem(text=str(error)))
+    if not found:
+        click.echo(f"{store}: {clips} clips, every byte matches the seal")
+        return
+    count = f"{store}: {len(found)} problems"
+    if repair:
+        shards = mark_damaged(store, found)
+        click.echo(
+            f"{count}; {shards} shards are marked as not done. Rerun the mmder-prep "
+            "command that made the store, then verify it again.",
+            err=True,
+        )
+    else:
+        click.echo(
+            f"{count}. Run 'mmder-prep verify --repair {store}', then the mmder-prep "
+            "command that made the store: only damaged shards are prepared again.",
+            err=True,
+        )
+    sys.exit(1)
 
 
 STORE_COMMANDS = (inspect, report, audit, verify)

@@ -1,5 +1,6 @@
 """Build of a store: plan the shards, prepare them on workers, seal the store."""
 
+import glob
 import math
 import os
 import shutil
@@ -25,7 +26,7 @@ from mmder_store.schema import SHARD_CLIPS, STATUSES, arrays_of, shape_of
 from mmder_store.settings import PrepSettings
 from mmder_store.store import Store
 from mmder_store.store_spec import StoreSpec
-from mmder_store.writer import create, seal
+from mmder_store.writer import check_reusable, create, missing_files, seal
 from mmder_store.zarr_group import is_store
 
 if TYPE_CHECKING:
@@ -124,13 +125,17 @@ def build(
         for row in manifest.rows
     ]
     with ledger.write_lock(out):
+        check_reusable(out, spec)
+        remove_leftovers(out)
+        _report_damage(out, spec, console)
         records = {job.shard: unchanged(job) for job in jobs}
         sha256 = _hash_if_sealed(out, spec) if all(records.values()) else None
-        shards = [
-            summarize_shard(record, kept=True) for record in records.values() if record
-        ]
         if sha256 is None:
             create(out, spec)
+        # `create` drops the records of shards that do not fit repaired metadata.
+        records = {s: r if ledger.exists(out, s) else None for s, r in records.items()}
+        shards = [summarize_shard(r, kept=True) for r in records.values() if r]
+        if sha256 is None:
             todo = [job for job in jobs if records[job.shard] is None]
             shards += _run(todo, options, console) if todo else []
             versions = {name: version(name) for name in RECORDED_PACKAGES}
@@ -142,6 +147,27 @@ def build(
         kept=sum(d.kept for d in shards),
         sha256=sha256,
     )
+
+
+def _report_damage(out: Path, spec: StoreSpec, console: Console) -> None:
+    """Drop the records of shards that are damaged, as far as this takes little time.
+
+    A record that cannot be read, and a file that is missing or has another size, are
+    found. Shards are not read; `mmder-prep verify` does that.
+    """
+    damaged = ledger.drop_damaged(out, spec.shards)
+    for shard in range(spec.shards):
+        record = ledger.read(out, shard)
+        if record is not None and missing_files(out, record, spec):
+            ledger.drop(out, shard)
+            damaged.append(shard)
+    if damaged:
+        numbers = ", ".join(map(str, sorted(damaged)))
+        console.print(
+            f"shards {numbers} are damaged or incomplete, and are prepared again",
+            highlight=False,
+            markup=False,
+        )
 
 
 def _hash_if_sealed(out: Path, spec: StoreSpec) -> str | None:
@@ -240,10 +266,21 @@ def check_disk_space(out: Path, spec: StoreSpec) -> None:
     free = shutil.disk_usage(folder).free
     if free < required:
         msg = (
-            f"store {out}: {free / 1e9:.1f} GB of disk space are free, {clips} clips "
-            f"need at least {required / 1e9:.1f} GB; free some, or choose another --out"
+            f"store {out}: {_size(free)} of disk space are free, {clips} clips need "
+            f"at least {_size(required)}; free some, or choose another --out"
         )
         raise StoreError(msg)
+
+
+def _size(count: int) -> str:
+    """Return a number of bytes as text, in MB below one GB."""
+    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+
+def remove_leftovers(out: Path) -> None:
+    """Remove what a killed `remove_store` has left."""
+    for folder in out.parent.glob(f".{glob.escape(out.name)}.removed-*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def remove_store(out: Path) -> None:

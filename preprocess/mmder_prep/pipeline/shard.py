@@ -22,6 +22,7 @@ from mmder_prep.media.regular_file import UNREADABLE
 from mmder_prep.pipeline.content_hash import ClipHash, hash_clip, hash_shard
 from mmder_prep.pipeline.shard_plan import ShardJob
 from mmder_store import ledger
+from mmder_store.atomic_files import name_file_in_errors
 from mmder_store.errors import MmderError
 from mmder_store.ledger import ClipRecord, ShardRecord
 from mmder_store.schema import arrays_of, shape_of
@@ -181,7 +182,8 @@ class CrashLog:
     def start_clip(self, clip_id: str) -> None:
         """Record that a clip is in progress."""
         entry = {"run": self._run, "clip": clip_id, "deaths": self._counts}
-        self._file.write_text(json.dumps(entry))
+        with name_file_in_errors(self._file):
+            self._file.write_text(json.dumps(entry))
 
 
 @cache

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from mmder_prep.pipeline import worker_imports
+from mmder_prep.pipeline import temp_folder, worker_imports
 from mmder_store.settings import PrepSettings
 
 ENVIRONMENT = {
@@ -30,7 +30,7 @@ ENVIRONMENT = {
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "16",
 }
 """Environment variables of local workers."""
-MAX_TEMP_FOLDER_BYTES = 107 - len("/pymp-01234567/listener-01234567")
+MAX_TEMP_FOLDER_BYTES = 107 - len("/mmder-01234567/listener-01234567")
 """Maximum length of the path of the folder for temporary files. The template has a
 socket in it, and the path of a socket has at most 107 bytes."""
 
@@ -66,6 +66,7 @@ def start(modules: Sequence[str]) -> None:
     # A worker that is stopped during a clip leaves a semaphore to Python's resource
     # tracker, which frees it and would print a warning after the program's last line.
     os.environ.setdefault("PYTHONWARNINGS", "ignore:resource_tracker")
+    temp_folder.create()
     if start_method() != "forkserver":
         return
     from multiprocessing import forkserver, resource_tracker

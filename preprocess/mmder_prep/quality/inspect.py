@@ -3,6 +3,7 @@
 from collections import Counter
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from mmder_store.schema import COLUMNS, STATUSES, arrays_of, shape_of
@@ -16,7 +17,8 @@ def show(store: Store, console: Console) -> None:
     """Print contents, settings, counts and sizes of a store."""
     spec, columns = store.spec, store.columns
     console.print(
-        f"[bold]{store.path.name}[/]: {spec.corpus}, {len(store)} clips of "
+        f"[bold]{printable(store.path.name)}[/]: {printable(spec.corpus)}, "
+        f"{len(store)} clips of "
         f"{len(set(columns['speaker']))} speakers in {spec.shards} shards, "
         f"sealed {store.sha256[:12]}"
     )
@@ -29,21 +31,27 @@ def show(store: Store, console: Console) -> None:
     settings = spec.settings.to_json().items()
     console.print("settings " + ", ".join(f"{k} {v}" for k, v in settings))
     console.print(
-        "versions " + ", ".join(f"{k} {v}" for k, v in store.versions.items())
+        "versions "
+        + ", ".join(printable(f"{k} {v}") for k, v in store.versions.items())
     )
     for labels in spec.label_sets:
-        console.print(f"labels   {labels.name}: {', '.join(labels.classes)}")
+        text = f"{labels.name}: {', '.join(labels.classes)}"
+        console.print(f"labels   {printable(text)}")
     for protocol in spec.protocols:
         folds = len(set(protocol.fold_of.values()))
-        console.print(f"folds    {protocol.name}: {folds}, {protocol.source}")
+        text = f"{protocol.name}: {folds}, {protocol.source}"
+        console.print(f"folds    {printable(text)}")
     console.print(_emotions(store))
     console.print(_sizes(store))
     for row in (columns["status"] != "ok").nonzero()[0][:MAX_FAULTY_CLIPS]:
-        console.print(
-            f"{columns['clip_id'][row]}: {columns['status'][row]}, "
-            f"{columns['reason'][row]}",
-            markup=False,
-        )
+        values = [str(columns[n][row]) for n in ("clip_id", "status", "reason")]
+        console.print(printable("{}: {}, {}".format(*values)))
+
+
+def printable(text: str) -> str:
+    """Return a text of a foreign store without control codes and without markup."""
+    shown = (c if c.isprintable() else f"\\x{ord(c):02x}" for c in text)
+    return escape("".join(shown))
 
 
 def _emotions(store: Store) -> Table:
@@ -52,7 +60,7 @@ def _emotions(store: Store) -> Table:
     emotions, ok = store.columns["emotion"], store.columns["status"] == "ok"
     for emotion, count in sorted(Counter(emotions).items()):
         usable = int(((emotions == emotion) & ok).sum())
-        table.add_row(emotion or "(none)", str(count), str(usable))
+        table.add_row(printable(emotion) or "(none)", str(count), str(usable))
     return table
 
 

@@ -7,16 +7,20 @@ import numpy as np
 from mmder_prep.timeline import EARLY_S, instants, windows
 from mmder_store.settings import FRAMES_8, FRAMES_16
 from mmder_store.store import Store
-from mmder_store.verify import verify_store
+from mmder_store.verify import Problem, verify_store
 
 
-def problems(store: Store) -> Iterator[str]:
-    """Read the whole store and yield one line per problem."""
-    yield from verify_store(store)
+def problems(store: Store) -> Iterator[Problem]:
+    """Read the whole store and yield one entry per problem."""
+    damaged = set()
+    for found in verify_store(store):
+        damaged.add(found.shard)
+        yield found
     for row in range(len(store)):
-        if store.columns["status"][row] != "failed":
-            for problem in _time_problems(store, row):
-                yield f"clip {store.columns['clip_id'][row]}: {problem}"
+        shard = row // store.spec.shard_clips
+        if store.columns["status"][row] != "failed" and shard not in damaged:
+            for text in _time_problems(store, row):
+                yield Problem(text=f"clip {store.clip_ids[row]}: {text}", shard=shard)
 
 
 def _time_problems(store: Store, row: int) -> Iterator[str]:

@@ -135,6 +135,48 @@ def test_a_second_build_does_nothing_and_a_changed_clip_redoes_its_shard(
     assert list(problems(Store(out))) == []
 
 
+def shard_file(store: Path, array: str, shard: int) -> Path:
+    (file,) = (f for f in (store / array / "c" / str(shard)).rglob("*") if f.is_file())
+    return file
+
+
+def test_damage_is_repaired_to_the_same_bytes(
+    corpus: Path, built: Path, tmp_path: Path
+) -> None:
+    """Lost and truncated files and damaged metadata need only the same command.
+
+    Bits that flipped in a shard need `verify --repair` first.
+    """
+    out = tmp_path / "store"
+    shutil.copytree(built, out)
+    shard_file(out, "frames", 0).unlink()
+    shard_file(out, "stft_8", 1).write_bytes(b"")
+    (out / "ledger" / "000002.json").write_text("{")
+    (out / "mfcc_16" / "zarr.json").write_text("")
+    (out / "emotion" / "c" / "0").unlink()
+    run = prep(*arguments(corpus, out, 1))
+    assert run.returncode == 0, run.stderr
+    assert "shards 0, 1, 2 are damaged or incomplete" in run.stderr
+    assert "1 of 4 shards were already done" in run.stderr
+    assert contents(out) == contents(built)
+
+    flipped = bytearray(shard_file(out, "frames", 3).read_bytes())
+    flipped[1000] ^= 8
+    shard_file(out, "frames", 3).write_bytes(flipped)
+    found = prep("verify", out)
+    assert found.returncode == 1
+    assert found.stdout == "shard 3, frames: bytes differ from the ledger\n"
+    assert f"'mmder-prep verify --repair {out}'" in found.stderr
+    marked = prep("verify", "--repair", out)
+    assert marked.returncode == 1
+    assert "1 shards are marked as not done. Rerun the mmder-prep" in marked.stderr
+    assert "not written" in prep("verify", out).stderr
+    (out / "zarr.json").write_text("{")
+    assert prep(*arguments(corpus, out, 1)).returncode == 0
+    assert contents(out) == contents(built)
+    assert prep("verify", out).returncode == 0
+
+
 def shard_times(store: Path) -> dict[str, int]:
     """Return the modification time of each shard of an array."""
     folder = store / "stft_16" / "c"
@@ -236,6 +278,20 @@ def test_bad_input_is_reported_in_one_line(
     assert len(run.stderr.strip().splitlines()) == 1
     assert (tmp_path / "taken" / "thesis.txt").exists()
     assert not (tmp_path / "s" / "zarr.json").exists() or name == "no scheduler"
+
+
+def test_names_with_brackets_are_printed_as_they_are(
+    built: Path, corpus: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "a [bold]b[x]"
+    shutil.copytree(built, out)
+    (tmp_path / f".{out.name}.removed-1").mkdir()
+    run = prep(*arguments(corpus, out, 1))
+    assert run.returncode == 0, run.stderr
+    assert f"sealed {out} (" in run.stderr
+    shown = prep("inspect", out)
+    assert out.name in shown.stdout
+    assert [p.name for p in tmp_path.iterdir()] == [out.name]
 
 
 def test_a_device_is_checked_before_the_build() -> None:

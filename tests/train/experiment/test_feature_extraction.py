@@ -1,6 +1,8 @@
 """Features of a frozen encoder in a run: extracted once, then read from the cache."""
 
+import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -154,3 +156,28 @@ def test_features_that_are_not_finite_name_their_clips(
         in done.stderr
     )
     assert not Path("cache").exists()
+
+
+def test_features_of_a_store_that_was_prepared_again_are_not_cached(
+    small_encoder: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would be found later under the hash of the former store."""
+    store = tmp_path / "s.zarr"
+    words = ["--store", str(store), "--strategy", "audio", "--device", "cpu"]
+    words += ["--epochs", "1", "--fold", "1"]
+    original = feature_extraction.extract_features
+
+    def prepare_again(*arguments: Any, **options: Any) -> torch.Tensor:
+        features = original(*arguments, **options)
+        make_store(tmp_path / "new", clips=24, speakers=3, modality="audio", seed=1)
+        shutil.rmtree(store)
+        (tmp_path / "new").rename(store)
+        return features
+
+    make_store(store, clips=24, speakers=3, modality="audio")
+    with monkeypatch.context() as patched:
+        patched.setattr(feature_extraction, "extract_features", prepare_again)
+        done = invoke(*words, "--out", "a")
+    assert done.exit_code == 0, done.output
+    assert "not cached, because the store was prepared again" in done.stderr
+    assert not (tmp_path / "s.zarr.features").exists()

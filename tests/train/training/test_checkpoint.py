@@ -1,5 +1,6 @@
 """Checkpoints: a resumed run has the same numbers as an uninterrupted one."""
 
+import errno
 import json
 import os
 import signal
@@ -12,7 +13,10 @@ from typing import Any
 
 import pytest
 
+from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.runtime.signals import StopRequest
+from mmder_train.runtime.tensor_files import save_tensors
+from mmder_train.training import checkpoint
 from mmder_train.training.checkpoint import Checkpoint
 from mmder_train.training.train_state import TrainState
 from train_runs import FINETUNE, RANDOMIZED, Train, invoke, read_all_numbers
@@ -101,6 +105,70 @@ def test_a_crashed_run_resumes_from_its_last_checkpoint(
     done = train_audio(*words, "--out", "parts")
     assert "step 5" in done.stderr
     assert read_all_numbers("parts") == read_all_numbers(whole)
+
+
+def test_a_full_disk_names_the_checkpoint_and_the_run_resumes(
+    train_audio: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One line and no traceback; the last checkpoint that did fit is kept."""
+    words = (*FINETUNE, *RANDOMIZED, "--save-every", "0")
+    train_audio(*words, "--out", "whole")
+    written = 0
+
+    def limited(path: Path, tensors: dict[str, Any]) -> None:
+        nonlocal written
+        written += 1
+        if written > 4:
+            path.write_bytes(b"part")
+            raise OSError(errno.ENOSPC, "full")
+        save_tensors(path, tensors)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save_tensors", limited)
+        full = train_audio(*words, "--out", "parts")
+    assert full.exit_code == 1
+    last = full.stderr.strip().splitlines()[-1]
+    assert last.endswith("checkpoints/audio-1-5.safetensors: No space left on device")
+    assert "Traceback" not in full.output
+    assert sorted(f.name for f in Path("parts/checkpoints").iterdir()) == [
+        "audio-1-4.safetensors",
+        "audio-1.json",
+    ]
+    done = train_audio(*words, "--out", "parts")
+    assert "step 4" in done.stderr
+    assert read_all_numbers("parts") == read_all_numbers("whole")
+
+
+def test_a_full_disk_names_the_log_file(
+    train_audio: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    Path("a").mkdir()
+    Path("a/.hidden").touch()
+    monkeypatch.setattr(RunDirectory, "log", Path("/dev/full"))
+    full = train_audio(*FINETUNE, "--out", "a")
+    assert full.exit_code == 1
+    last = full.stderr.strip().splitlines()[-1]
+    assert last == "mmder-train: error: /dev/full: No space left on device"
+
+
+def test_a_second_run_on_the_same_folder_is_refused(
+    train_audio: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = []
+
+    def start_again() -> None:
+        refused.append(train_audio(*FINETUNE, "--out", "a"))
+
+    with monkeypatch.context() as patched:
+        run_before_step(patched, 3, start_again)
+        done = train_audio(*FINETUNE, "--out", "a")
+    assert done.exit_code == 0
+    assert refused[0].exit_code == 1
+    assert "another mmder-train writes to it" in refused[0].stderr
+    assert refused[0].stderr.count("\n") == 1
+    assert not Path("a/.lock").exists()
 
 
 def test_a_killed_run_resumes(audio_store: Path, whole: Path, tmp_path: Path) -> None:

@@ -164,7 +164,14 @@ def evaluate_baseline(
         run_dir: Folder for the results. If it contains them already, they are returned.
         log: Function that is called with each line for the user.
     """
-    run_dir.open(baseline.identity())
+    with run_dir.lock():
+        run_dir.open(baseline.identity())
+        return _evaluate_locked(baseline, run_dir, log)
+
+
+def _evaluate_locked(
+    baseline: Baseline, run_dir: RunDirectory, log: Callable[[str], None]
+) -> dict[str, Any]:
     finished = run_dir.results()
     if finished is not None:
         return finished

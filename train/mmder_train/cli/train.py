@@ -1,5 +1,6 @@
 """Training: from parsed options to a finished run and its tables."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -73,12 +74,13 @@ def train(
         out = resume
         config = TrainConfig.from_json(RunDirectory(path=resume).config())
         config = replace(config, device=chosen, weights=weights)
-    with distributed.distributed_context() as world:
+    with ExitStack() as lock, distributed.distributed_context() as world:
         config = replace(config, world_size=world.world_size)
         features = cache_dir(store, feature_cache, method=config.method)
         experiment = setup.setup_experiment(Store(store), config, features)
         directory = RunDirectory(path=out or experiment.default_run_dir())
         if world.is_primary:
+            lock.enter_context(directory.lock())
             directory.open(experiment.identity())
         world.all_gather(None)
         progress = silent()

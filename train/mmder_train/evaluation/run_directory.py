@@ -8,6 +8,7 @@ renamed, so that *a file that exists is complete*.
 import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from jaxtyping import Int64
 
 from mmder_store.atomic_files import atomic_write, write_json
 from mmder_store.errors import SettingsError
+from mmder_train.evaluation.run_lock import run_lock
 
 PREDICTION_COLUMNS = ("clip_id", "speaker", "fold", "true", "predicted")
 """Columns of a predictions file, before the probabilities of the classes."""
@@ -68,6 +70,24 @@ class RunDirectory:
 
     path: Path
 
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Lock the folder, so that no other process writes to it.
+
+        Raises:
+            SettingsError: If another process has locked it, or it is a file.
+        """
+        if self.path.exists() and not self.path.is_dir():
+            msg = f"run folder {self.path}: is a file. Choose another --out."
+            raise SettingsError(msg)
+        created = not self.path.exists()
+        try:
+            with run_lock(self.path):
+                yield
+        finally:
+            if created and self.path.is_dir() and not any(self.path.iterdir()):
+                self.path.rmdir()
+
     def open(self, description: Mapping[str, Any]) -> None:
         """Start the run, or resume it.
 
@@ -78,9 +98,6 @@ class RunDirectory:
             SettingsError: If the folder contains another run, or other files.
         """
         advice = "Choose another --out."
-        if self.path.exists() and not self.path.is_dir():
-            msg = f"run folder {self.path}: is a file. {advice}"
-            raise SettingsError(msg)
         old = self._read(self.path / "run.json")
         if old is None and _has_files(self.path):
             msg = f"run folder {self.path}: not empty, and no run in it. {advice}"

@@ -7,7 +7,6 @@ head do not.
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -18,8 +17,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
+from mmder_store import Store
 from mmder_store.atomic_files import atomic_write
-from mmder_store.errors import FeaturesError, SettingsError
+from mmder_store.errors import FeaturesError, SettingsError, StoreError
 from mmder_store.settings import digest
 from mmder_train import fusion, models
 from mmder_train.data.dataset import spectrogram_array
@@ -93,6 +93,15 @@ def cache_key(experiment: Experiment, strategy: Strategy) -> dict[str, Any]:
     }
 
 
+def is_current(experiment: Experiment) -> bool:
+    """Return whether the store is still the one that the experiment was set up with."""
+    try:
+        Store(experiment.store.path, sha256=experiment.store.sha256)
+    except StoreError:
+        return False
+    return True
+
+
 def file_name(key: CacheKey) -> str:
     """Return the name of the file of features."""
     short_hash = digest(key)[:16]
@@ -120,8 +129,6 @@ def write(
     content = save({TENSOR: features.contiguous()}, metadata={METADATA: text})
     with atomic_write(path) as draft, draft.open("wb") as file:
         file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def read(

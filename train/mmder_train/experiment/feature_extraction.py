@@ -58,6 +58,12 @@ def load_or_extract_features(
     if path is None:
         log(f"{line}; features are not cached")
         return features
+    if not feature_cache.is_current(experiment):
+        log(
+            f"{line}; features are not cached, because the store was prepared again "
+            "in the meantime"
+        )
+        return features
     try:
         if context.world.is_primary:
             feature_cache.write(path, features, clip_ids=clip_ids, key=key)

@@ -1,7 +1,7 @@
 """Progress of a run: a bar on a terminal, lines elsewhere, a log file, TensorBoard."""
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import Progress as Bar
 
 from mmder_cli.console_progress import LogTimer, create_bar
+from mmder_store.atomic_files import name_file_in_errors
 from mmder_store.errors import SettingsError
 
 
@@ -59,7 +60,9 @@ class Progress(AbstractContextManager["Progress"]):
         if self._bar is not None:
             self._bar.stop()
         if self._file is not None:
-            self._file.close()
+            # After a failed write, closing tries to write the same text again.
+            with suppress(OSError):
+                self._file.close()
         if self._writer is not None:
             self._writer.close()
 
@@ -134,8 +137,9 @@ class Progress(AbstractContextManager["Progress"]):
     def _append(self, line: str) -> None:
         if self._file is not None:
             stamp = datetime.now().astimezone().isoformat(timespec="seconds")
-            self._file.write(f"{stamp} {line}\n")
-            self._file.flush()
+            with name_file_in_errors(Path(self._file.name)):
+                self._file.write(f"{stamp} {line}\n")
+                self._file.flush()
 
 
 def silent() -> Progress:

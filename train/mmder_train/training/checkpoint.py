@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from torch import Tensor
 
 from mmder_store.atomic_files import atomic_write, write_json
@@ -16,6 +16,7 @@ from mmder_store.errors import SettingsError
 from mmder_store.settings import digest
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 from mmder_train.runtime.signals import StopRequest, TrainingInterruptedError
+from mmder_train.runtime.tensor_files import save_tensors
 from mmder_train.training.train_state import TrainState
 
 
@@ -110,12 +111,16 @@ class Checkpoint:
             raise interrupted
 
     def save(self, state: TrainState) -> None:
-        """Write the complete state, and delete older files of this process."""
+        """Write the complete state, and delete older files of this process.
+
+        Raises:
+            OSError: If a file cannot be written. The older checkpoint is kept.
+        """
         tensors, facts = state.state_dict()
         json_path = self._json_path
         tensor_path = json_path.with_name(f"{json_path.stem}-{state.step}.safetensors")
         with atomic_write(tensor_path) as draft:
-            save_file(tensors, draft)
+            save_tensors(draft, tensors)
         write_json(
             json_path,
             facts | {"tensors": tensor_path.name, "of": digest(self.identity)},

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from mmder_store.errors import WeightsError
 from mmder_train.fusion.rendering import IMAGE_NORMS
 from mmder_train.models.videomae import Head
+from mmder_train.runtime.tensor_files import save_tensors
 from mmder_train.weights.types import SourceInfo
 
 FORMAT_VERSION = 2
@@ -47,11 +47,12 @@ def save_weights(
         metadata: Description of the weights, as JSON values.
 
     Raises:
-        WeightsError: If the file cannot be written.
+        WeightsError: If the tensors cannot be written in this format.
+        OSError: If the file cannot be written, for example because the disk is full.
     """
     text = json.dumps({"format": FORMAT_VERSION, **metadata}, sort_keys=True)
     try:
-        save_file(dict(tensors), path, metadata={METADATA: text})
+        save_tensors(path, tensors, {METADATA: text})
     except SafetensorError as error:
         msg = f"weights {path}: cannot be written ({error})"
         raise WeightsError(msg) from error
