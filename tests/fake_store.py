@@ -9,13 +9,23 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import zarr
 from numpy.typing import NDArray
 
 from mmder_store import PrepSettings, Store, StoreSpec, ledger
+from mmder_store.checksums import crc32c, sha256
 from mmder_store.emotions import LABEL_SETS
 from mmder_store.protocols import PROTOCOLS
-from mmder_store.schema import arrays_of, shape_of
-from mmder_store.writer import create, seal, write_shard
+from mmder_store.schema import CHECKSUMS, COLUMNS, arrays_of, shape_of
+from mmder_store.sealing import checksum_rows, write_seal
+from mmder_store.writer import create, file_bytes, seal, write_shard
+from mmder_store.zarr_group import (
+    get_array,
+    read_column,
+    read_spec,
+    shard_file,
+    write_column,
+)
 
 EMOTIONS = LABEL_SETS["ravdess-8"].classes
 Array = NDArray[Any]
@@ -99,6 +109,35 @@ def make_store(
         )
     seal(path, rows, {"mmder": "0"})
     return Store(path)
+
+
+def seal_edits(path: Path) -> None:
+    """Compute all checksums of an edited store again, and seal it."""
+    group = zarr.open_group(path, mode="r+", use_consolidated=False)
+    spec = read_spec(path, group)
+    arrays = arrays_of(spec.settings)
+    records = []
+    for old in ledger.read_all(path, spec.shards):
+        assert old is not None
+        checksums = {}
+        for array in arrays:
+            block = np.asarray(get_array(group, array.name)[spec.rows(old.shard)])
+            checksums[array.name] = ledger.BlockChecksums(
+                sha256=sha256(block),
+                crc32c=tuple(map(crc32c, block)),
+                file_bytes=file_bytes(shard_file(path, array, old.shard)),
+            )
+        record = ledger.ShardRecord(
+            shard=old.shard, clips=old.clips, checksums=checksums
+        )
+        ledger.write(path, record)
+        records.append(record)
+    columns = {c.name: read_column(path, group, c) for c in COLUMNS}
+    columns[CHECKSUMS.name] = np.concatenate(
+        [checksum_rows(r, [a.name for a in arrays]) for r in records]
+    )
+    write_column(group, CHECKSUMS, columns[CHECKSUMS.name])
+    write_seal(path, spec, columns, records, {"mmder": "0"})
 
 
 def _row(

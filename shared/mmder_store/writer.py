@@ -106,7 +106,7 @@ def check_reusable(path: Path, spec: StoreSpec) -> None:
     """Check that a folder is free, or is a store with the same settings.
 
     A store whose own metadata are damaged is reusable: the ledger has what is needed to
-    tell which shards are up to date.
+    find the shards that are up to date.
 
     Raises:
         StoreError: If it is neither.

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import zarr
 
-from fake_store import make_store
+from fake_store import make_store, seal_edits
 
 HOSTILE = "<script>document.title='x'</script>\u202e\"'&"
 
@@ -54,4 +54,5 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, values in columns.items():
         for row, value in values.items():
             group[name][row] = value
+    seal_edits(path)
     return path

@@ -17,7 +17,7 @@ import pytest
 import zarr
 from matplotlib import colors
 
-from fake_store import make_store
+from fake_store import make_store, seal_edits
 from mmder_prep.quality.report import charts
 from mmder_prep.quality.report.page import render, write_report
 from mmder_store import Store
@@ -168,6 +168,7 @@ def test_an_invalid_output_path_or_status_raises(planted: Path, tmp_path: Path) 
     make_store(tmp_path / "s", clips=1, modality="audio")
     group: Any = zarr.open_group(tmp_path / "s", mode="r+", use_consolidated=False)
     group["status"][0] = "fine"
+    seal_edits(tmp_path / "s")
     with pytest.raises(StoreError, match="status 'fine', expected one of"):
         write_report(Store(tmp_path / "s"))
 
