@@ -2,6 +2,8 @@
 
 import os
 import signal
+from typing import Any
+from unittest.mock import patch
 
 import pytest
 from jaxtyping import install_import_hook
@@ -17,6 +19,44 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 # tests start would inherit that. Some tests stop them with Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
+SHARED = (
+    "tests/prep/quality/report/",
+    "tests/prep/synthetic/",
+    "tests/train/inference/",
+)
+"""Folders whose files share an expensive fixture; one process runs all their tests."""
+SLOW = (
+    "tests/e2e/",
+    "tests/train/runtime/",
+    "tests/train/training/",
+    "tests/train/experiment/",
+    "tests/prep/pipeline/",
+    "tests/train/inference/",
+)
+"""Tests that start first, so that no process is left with them at the end."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Move the slow tests to the front, and keep the order of all others."""
+    items.sort(key=lambda item: not item.nodeid.startswith(SLOW))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Distribute whole files, or whole folders with a shared fixture, in order."""
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    def split_scope(nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return next((folder for folder in SHARED if file.startswith(folder)), file)
+
+    config.option.loadscopereorder = False
+    scheduler = LoadScopeScheduling(config, log)
+    scheduler._split_scope = split_scope
+    return scheduler
+
 
 @pytest.fixture(scope="session")
 def worker_template() -> None:
@@ -24,4 +64,5 @@ def worker_template() -> None:
     from mmder_prep.pipeline import worker_template
     from mmder_store.settings import PrepSettings
 
-    worker_template.start(worker_template.required_modules(PrepSettings()))
+    with patch.dict(os.environ):
+        worker_template.start(worker_template.required_modules(PrepSettings()))

@@ -4,9 +4,11 @@ A process takes up to ten seconds to import PyTorch. Tests that are not about th
 process itself therefore run in this one.
 """
 
+import os
 import subprocess
 import sys
 from importlib import import_module
+from unittest.mock import patch
 
 from click.testing import CliRunner, Result
 
@@ -26,11 +28,15 @@ def run(program: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def invoke(program: str, *arguments: object) -> Result:
-    """Run `mmder_prep` or `mmder_train` in this process; its exit code may be any."""
+    """Run `mmder_prep` or `mmder_train` in this process; its exit code may be any.
+
+    Environment variables that it sets for its workers are removed afterwards.
+    """
     module = import_module(f"{program}.cli.main")
     if program == "mmder_prep":
         module.add_corpora()
-    return CliRunner().invoke(module.cli, list(map(str, arguments)))
+    with patch.dict(os.environ):
+        return CliRunner().invoke(module.cli, list(map(str, arguments)))
 
 
 def run_here(program: str, *arguments: object) -> Result:

@@ -7,10 +7,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
+from distributed import Client
 
 from mmder_prep.pipeline import cluster
 from mmder_prep.pipeline.build import resolve_device
@@ -268,8 +268,9 @@ def test_bad_input_is_reported_in_one_line(
     (tmp_path / "m.csv").write_text(row)
     words, message = BAD[name]
     monkeypatch.chdir(tmp_path)
-    impatient = partial(cluster.Client, timeout="1s")
-    monkeypatch.setattr(cluster, "Client", lambda scheduler, **_: impatient(scheduler))
+    monkeypatch.setattr(
+        cluster, "Client", lambda address, **_: Client(address, timeout="1s")
+    )
     run = invoke("mmder_prep", *words)
     assert run.exit_code == 1
     assert message in run.stderr

@@ -5,6 +5,7 @@ import multiprocessing
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def test_a_clip_that_crashes_its_worker_twice_is_skipped(
 ) -> None:
     """Two processes crash in the clip; the third marks it as failed and continues."""
     job = make_job(corpus, tmp_path / "s")
-    context = multiprocessing.get_context(start_method())
+    context: Any = multiprocessing.get_context(start_method())
     for _ in range(2):
         process = context.Process(target=crash_at, args=(job, "clip1"))
         process.start()

@@ -1,7 +1,6 @@
 """Several training processes, started by torchrun."""
 
 import csv
-import json
 import os
 import subprocess
 import sys
@@ -13,13 +12,7 @@ import pytest
 from train_runs import FINETUNE, Train, invoke, read_all_numbers
 
 METHODS = ("finetune", "linear-probe")
-PROGRAM = """
-import json, sys
-from mmder_train.cli.main import cli
-for words in json.loads(sys.argv[1]):
-    cli(words, standalone_mode=False)
-"""
-"""Several runs of `mmder-train` one after the other, since a process starts slowly."""
+PROGRAM = "from mmder_train.cli import main; main()"
 
 
 @pytest.fixture(scope="module")
@@ -38,20 +31,21 @@ def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         result = invoke(*words(method, "one"))
         assert result.exit_code == 0, result.output
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    runs = json.dumps([words(method, "two") for method in METHODS])
-    done = subprocess.run(
-        [*torchrun, "--no-python", sys.executable, "-c", PROGRAM, runs],
-        env=os.environ
-        | {
-            "PYTHONPATH": ":".join(p for p in sys.path if p),
-            "OMP_NUM_THREADS": "1",
-        },
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
-    assert done.returncode == 0, done.stderr
+    for method in METHODS:
+        program = ["--no-python", sys.executable, "-c", PROGRAM]
+        done = subprocess.run(
+            [*torchrun, *program, *words(method, "two")],
+            env=os.environ
+            | {
+                "PYTHONPATH": ":".join(p for p in sys.path if p),
+                "OMP_NUM_THREADS": "1",
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=200,
+        )
+        assert done.returncode == 0, done.stderr
     return out
 
 
