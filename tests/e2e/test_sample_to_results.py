@@ -30,7 +30,7 @@ def check_whole(store: Path, *, clips: int) -> None:
     assert (columns["clamped"] == 0).all()
     assert (columns["faces_found"] == columns["faces_searched"]).all()
     verified = run_here("mmder_prep", "verify", store).stdout
-    assert "every array matches the ledger" in verified
+    assert "every byte matches the seal" in verified
 
 
 def train(store: Path, out: Path, *more: str) -> list[dict[str, Any]]:

@@ -182,8 +182,8 @@ class DecodeState:
     def _audio_stamp_s(self, frame: AudioFrame) -> float:
         """Return the time of an audio block on the clip's clock, NaN if unknown.
 
-        In files joined from several, stamps may go on counting samples of the first
-        rate; they are of no use for another rate.
+        In files joined from several, stamps may continue to count samples of the
+        first rate. They are useless for another rate.
         """
         file_s, base = timestamp_s(frame), frame.time_base
         first_hz = self.facts["sound_rate_hz"]

@@ -47,7 +47,7 @@ class DecodedFrame:
 
     @property
     def orientation(self) -> tuple[bool, int]:
-        """How the coded frame is displayed; see `read_orientation`."""
+        """Display orientation of the coded frame; see `read_orientation`."""
         data = self.coded.side_data.get("DISPLAYMATRIX")
         if not isinstance(data, SideData):
             return False, 0

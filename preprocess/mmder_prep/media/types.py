@@ -30,7 +30,7 @@ class DecodedClip:
     facts: dict[str, float | int]
     """Values of the store's columns."""
     notes: tuple[str, ...] = ()
-    """What was unusual, repaired or chosen; part of the reason of the clip."""
+    """Unusual properties, repairs and choices; part of the reason of the clip."""
     problem: str = ""
     """Reason why one of two files could not be used, if video and audio are in
     separate files."""

@@ -108,7 +108,7 @@ def test_a_folder_is_predicted_and_failures_have_reasons(
     [
         (("none.mp4",), "none.mp4: no such file or folder; expected clips"),
         (("empty",), "folder empty: no media file in it, 0 other files"),
-        (("empty.csv",), "missing 'path'. Expected path and"),
+        (("empty.csv",), "columns missing 'path'. Found 2 columns"),
         (("x.mp4", "--run", "empty"), "run empty: no run in it"),
         (("x.mp4", "--run", "nowhere"), "run nowhere: no such folder"),
         (("x.mp4", "--run", "x.mp4"), "run x.mp4: is a file"),
