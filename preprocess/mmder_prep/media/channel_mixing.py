@@ -1,7 +1,7 @@
 """Mix the channels of a recording to one.
 
-Surround sound is mixed according to ITU-R BS.775: M = 0.7071 L + C + 0.7071 R + 0.5 Ls +
-0.5 Rs, without the low-frequency channel. Two channels are averaged, which keeps the
+Surround sound is mixed according to ITU-R BS.775, without the low-frequency channel:
+M = 0.7071 L + C + 0.7071 R + 0.5 Ls + 0.5 Rs. Two channels are averaged, which keeps the
 level of speech that is in both. The average would cancel channels of opposite phase,
 and it would halve speech that is in one channel only, so both are checked.
 """
