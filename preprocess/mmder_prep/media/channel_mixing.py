@@ -1,9 +1,9 @@
 """Mix the channels of a recording to one.
 
 Surround sound is mixed according to ITU-R BS.775, without the low-frequency channel:
-M = 0.7071 L + C + 0.7071 R + 0.5 Ls + 0.5 Rs. Two channels are averaged, which keeps the
-level of speech that is in both. The average would cancel channels of opposite phase,
-and it would halve speech that is in one channel only, so both are checked.
+M = 0.7071 L + C + 0.7071 R + 0.5 Ls + 0.5 Rs. Two channels are averaged, which keeps
+the level of speech that is in both. The average would cancel channels of opposite
+phase, and it would halve speech that is in one channel only, so both are checked.
 """
 
 from collections.abc import Sequence
