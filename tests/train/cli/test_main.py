@@ -4,7 +4,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mmder_train.cli.main import cli
-from mmder_train.cli.options import TRAINING_OPTIONS
+from mmder_train.cli.training_options import TRAINING_OPTIONS
 
 
 def run(*words: str) -> Result:

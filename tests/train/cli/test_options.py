@@ -6,7 +6,7 @@ from dataclasses import fields
 
 import pytest
 
-from mmder_train.cli import options
+from mmder_train.cli import option_types, options
 from mmder_train.cli.main import cli
 from mmder_train.config.recipes import RECIPES
 from mmder_train.config.train_config import TrainConfig
@@ -42,9 +42,9 @@ def test_usage_errors_are_those_of_click(words: list[str], text: str) -> None:
 
 
 def test_strategies_are_read_in_any_case() -> None:
-    convert = options.StrategyNames().convert
+    convert = option_types.StrategyNames().convert
     assert convert("CFAS, Rfas", None, None) == ("cfas", "rfas")
-    assert convert("ALL", None, None) == options.STRATEGIES
+    assert convert("ALL", None, None) == option_types.STRATEGIES
 
 
 def test_help_and_version_import_no_slow_library() -> None:

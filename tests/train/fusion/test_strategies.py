@@ -2,7 +2,7 @@
 
 import torch
 
-from mmder_train.cli import options
+from mmder_train.cli import option_types
 from mmder_train.fusion import strategies
 from mmder_train.fusion.strategies import STRATEGIES
 
@@ -44,4 +44,4 @@ def test_cfas_places_the_face_above_the_spectrogram() -> None:
 
 
 def test_the_command_line_lists_every_strategy() -> None:
-    assert tuple(STRATEGIES) == options.STRATEGIES
+    assert tuple(STRATEGIES) == option_types.STRATEGIES

@@ -21,10 +21,10 @@ from mmder_train.cli.options import (
     device_option,
     out_option,
     store_option,
-    training_options,
     verbose_option,
 )
 from mmder_train.cli.predict import predict
+from mmder_train.cli.training_options import training_options
 from mmder_train.cli.weights import weights
 
 RUNTIME_OPTIONS = (

@@ -1,0 +1,238 @@
+"""Options of `mmder-train` that determine the numbers of a run.
+
+Nothing heavy is imported here. A test compares the choices and the defaults with the
+tables and with `TrainConfig`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import rich_click as click
+
+from mmder_train.cli.option_types import STRATEGIES, SeedNumber, StrategyNames
+from mmder_train.cli.options import (
+    ENCODERS,
+    EVALUATION,
+    MODEL,
+    OPTIMIZATION,
+    OUTPUT,
+    REGULARIZATION,
+    SPECTROGRAMS,
+    Decorator,
+    allow_missing_option,
+    fold_option,
+    labels_option,
+    protocol_option,
+)
+
+IMAGE_NORMS = ("imagenet", "half", "none", "release")
+
+
+def _number(name: str, default: float, text: str, panel: str) -> Decorator:
+    kind = int if isinstance(default, int) else float
+    return click.option(name, type=kind, default=default, help=text, panel=panel)
+
+
+def _choice(name: str, choices: tuple[str, ...], text: str, panel: str) -> Decorator:
+    return click.option(
+        name, type=click.Choice(choices), default=choices[0], help=text, panel=panel
+    )
+
+
+TRAINING_OPTIONS: tuple[Decorator, ...] = (
+    labels_option,
+    protocol_option,
+    fold_option("Fold to train and test."),
+    click.option(
+        "--strategy",
+        "strategies",
+        type=StrategyNames(),
+        multiple=True,
+        default=("cfas",),
+        help=f"Fusion strategy: {', '.join(STRATEGIES)}; can be repeated.",
+        panel=MODEL,
+    ),
+    click.option(
+        "--encoder",
+        type=click.Choice(ENCODERS),
+        help="Size of VideoMAE, or MAE-DFER.  [default: the one that the weights fit, "
+        "else tiny]",
+        panel=MODEL,
+    ),
+    allow_missing_option,
+    click.option(
+        "--norm-eps",
+        type=float,
+        help="LayerNorm epsilon of the encoder.  [default: from the weights]",
+        panel=MODEL,
+    ),
+    click.option(
+        "--pool",
+        type=click.Choice(("mean", "region")),
+        help="Tokens that are averaged.  [default: from the weights]",
+        panel=MODEL,
+    ),
+    click.option(
+        "--pos-embed/--no-pos-embed",
+        default=None,
+        help="Add fixed sine-cosine position embeddings.  [default: from the weights]",
+        panel=MODEL,
+    ),
+    click.option(
+        "--image-norm",
+        type=click.Choice(IMAGE_NORMS),
+        help="Mean and standard deviation of images.  [default: from the weights]",
+        panel=MODEL,
+    ),
+    _choice(
+        "--spectrogram",
+        ("mfcc", "stft", "mel"),
+        "Spectrogram that represents the audio.",
+        SPECTROGRAMS,
+    ),
+    _choice(
+        "--colormap", ("viridis", "gray"), "Colormap of spectrograms.", SPECTROGRAMS
+    ),
+    _choice(
+        "--spectrogram-norm",
+        ("window", "clip", "fixed"),
+        "Range mapped to the colormap: of each window, of each clip, or fixed.",
+        SPECTROGRAMS,
+    ),
+    _choice(
+        "--method",
+        ("linear-probe", "finetune"),
+        "Train a linear head on the frozen encoder (the paper), or train everything.",
+        OPTIMIZATION,
+    ),
+    click.option(
+        "--epochs",
+        type=int,
+        help="Number of training epochs.  [default: linear-probe 100, finetune 30]",
+        panel=OPTIMIZATION,
+    ),
+    click.option(
+        "--batch-size",
+        type=int,
+        help="Number of clips per optimizer step, over all processes.  "
+        "[default: linear-probe 16, finetune 8]",
+        panel=OPTIMIZATION,
+    ),
+    _number(
+        "--grad-accum-steps",
+        1,
+        "Number of micro-batches per optimizer step; more need less memory.",
+        OPTIMIZATION,
+    ),
+    click.option(
+        "--lr",
+        type=float,
+        help="Peak learning rate of AdamW.  "
+        "[default: linear-probe 1e-2, finetune 1e-3]",
+        panel=OPTIMIZATION,
+    ),
+    _number("--weight-decay", 0.05, "Weight decay of AdamW.", OPTIMIZATION),
+    _number(
+        "--warmup", 0.1, "Fraction of the steps with linear warm-up.", OPTIMIZATION
+    ),
+    _number(
+        "--layer-decay",
+        1.0,
+        "Learning rate of each layer relative to the layer above.",
+        OPTIMIZATION,
+    ),
+    _number(
+        "--patch-lr-scale",
+        1.0,
+        "Learning rate of the patch embedding relative to the rest.",
+        OPTIMIZATION,
+    ),
+    _number(
+        "--clip-grad", 0.0, "Maximum gradient norm; 0 disables clipping.", OPTIMIZATION
+    ),
+    _number(
+        "--ema-decay",
+        0.0,
+        "EMA decay; the EMA weights are evaluated. 0 disables it.",
+        OPTIMIZATION,
+    ),
+    click.option(
+        "--seed",
+        type=SeedNumber(),
+        default=0,
+        help="Seed of initial weights, batch order, augmentation and the RFAS order.",
+        panel=OPTIMIZATION,
+    ),
+    _choice(
+        "--augment",
+        ("none", "audio", "video", "all"),
+        "Random loudness and pitch (audio); flip, crop and color of faces (video).",
+        REGULARIZATION,
+    ),
+    _number(
+        "--mask",
+        0.0,
+        "Fraction of a spectrogram that is masked, in frequency and in time.",
+        REGULARIZATION,
+    ),
+    _number("--mixup", 0.0, "Alpha of Mixup; VideoMAE uses 0.8.", REGULARIZATION),
+    _number("--cutmix", 0.0, "Alpha of CutMix; VideoMAE uses 1.", REGULARIZATION),
+    _number("--label-smoothing", 0.0, "Label smoothing.", REGULARIZATION),
+    _number(
+        "--drop-path",
+        0.0,
+        "Stochastic-depth rate of the last block.",
+        REGULARIZATION,
+    ),
+    _number(
+        "--drop-tokens",
+        0.0,
+        "Fraction of the tokens that each training step drops.",
+        REGULARIZATION,
+    ),
+    click.option(
+        "--rfas-resample",
+        is_flag=True,
+        help="Draw the RFAS frame order again in each epoch.",
+        panel=REGULARIZATION,
+    ),
+    _choice(
+        "--val",
+        ("none", "speakers"),
+        "Epoch that is tested: the last one, or the best one on held-out speakers.",
+        EVALUATION,
+    ),
+    _number(
+        "--patience",
+        0,
+        "Number of epochs without gain in --val after which a fold stops; 0 disables "
+        "early stopping.",
+        EVALUATION,
+    ),
+    click.option(
+        "--report-best-test-epoch",
+        is_flag=True,
+        help="Also report the best epoch on the test side, marked as not valid.",
+        panel=EVALUATION,
+    ),
+    click.option(
+        "--compile",
+        is_flag=True,
+        help="Compile the encoder's blocks with torch.compile.",
+        panel=OUTPUT,
+    ),
+    click.option(
+        "--checkpoint-activations",
+        is_flag=True,
+        help="Recompute activations in the backward pass of --method finetune: less "
+        "memory, about a third more time.",
+        panel=OUTPUT,
+    ),
+)
+
+
+def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add every option that determines the numbers of a run."""
+    for option in reversed(TRAINING_OPTIONS):
+        command = option(command)
+    return command
