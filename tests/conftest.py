@@ -2,11 +2,23 @@
 
 import os
 import signal
+import sys
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import pytest
 from jaxtyping import install_import_hook
+
+# With PYTHONDONTWRITEBYTECODE, each process that the tests start would compile all
+# libraries again, which takes longer than the rest of the import. The bytecode is then
+# kept in the cache of pytest, and the folders of the sources stay as they are.
+if sys.dont_write_bytecode:
+    sys.dont_write_bytecode = False
+    sys.pycache_prefix = str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    os.environ["PYTHONPYCACHEPREFIX"] = sys.pycache_prefix
 
 CHECKER = "beartype.beartype(conf=beartype.BeartypeConf(is_pep484_tower=True))"
 install_import_hook(["mmder_store", "mmder_prep", "mmder_train"], CHECKER)
@@ -66,3 +78,13 @@ def worker_template() -> None:
 
     with patch.dict(os.environ):
         worker_template.start(worker_template.required_modules(PrepSettings()))
+
+
+@pytest.fixture
+def forked_workers(worker_template: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fork the process that prepares clips for prediction, instead of starting one."""
+    from mmder_prep.pipeline.worker_template import start_method
+    from mmder_train.inference import preprocessing
+
+    context = get_context(start_method())
+    monkeypatch.setattr(preprocessing, "get_context", lambda _method: context)

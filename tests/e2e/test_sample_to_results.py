@@ -2,12 +2,15 @@
 
 import csv
 import json
+import os
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib import rc_context
 
 from mmder_store import Store
 from run_cli import run, run_here
@@ -36,7 +39,7 @@ def check_whole(store: Path, *, clips: int) -> None:
 def train(store: Path, out: Path, *more: str) -> list[dict[str, Any]]:
     """Train, check that each clip is tested once, and return the folds."""
     words = ("--store", store, "--strategy", "fslf", *more, "--out", out)
-    completed = run("mmder_train", *words)
+    completed = run_here("mmder_train", *words)
     assert "WAR" in completed.stdout
     assert (out / "confusion-fslf.png").stat().st_size > 1000
     results = json.loads((out / "results.json").read_text())
@@ -78,9 +81,12 @@ def test_more_actors_in_the_default_folds(tmp_path: Path) -> None:
 
 
 def test_prediction_from_the_media_file_equals_that_of_the_test_fold(
-    store: Path, tmp_path: Path
+    store: Path, forked_workers: None, tmp_path: Path
 ) -> None:
-    """The model that tested actor 2 predicts the same from the raw media files."""
+    """The model that tested actor 2 predicts the same from the raw media files.
+
+    The example of the documentation does so in a process of its own.
+    """
     folds = ("--protocol", "ravdess-luna-jimenez-5", "--fold", 1)
     training = ("--out", tmp_path / "run", "--save-weights", "--epochs", 5)
     run_here("mmder_train", "--store", store, "--strategy", "ofos", *training, *folds)
@@ -103,27 +109,38 @@ def test_prediction_from_the_media_file_equals_that_of_the_test_fold(
     assert printed.split() == [clips[0].stem, rows[0]["emotion"]]
 
 
+def script_here(path: Path, *words: str | Path) -> None:
+    """Run a script of the documentation in this process."""
+    with pytest.MonkeyPatch.context() as patch, rc_context():
+        patch.setattr("sys.argv", [str(path), *map(str, words)])
+        runpy.run_path(str(path), run_name="__main__")
+
+
 def script(path: Path, *words: str | Path) -> str:
     """Run a script of the documentation and return what it prints."""
     command = [sys.executable, str(path), *map(str, words)]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    env = os.environ | {"PYTHONHASHSEED": "7"}
+    return subprocess.run(
+        command, capture_output=True, text=True, check=True, env=env
+    ).stdout
 
 
 def test_the_figure_of_the_strategies_is_drawn_from_the_store(
     store: Path, tmp_path: Path
 ) -> None:
-    sample = ("--sample", store.parent / "sample")
-    for name in ("a.svg", "b.svg"):
-        figure = tmp_path / name
-        script(DOCS / "make_figures.py", store, *sample, "--strategies", figure)
+    """The second figure is drawn by another process, with another hash seed."""
+    words = (store, "--sample", store.parent / "sample", "--strategies")
+    script_here(DOCS / "make_figures.py", *words, tmp_path / "a.svg")
+    script(DOCS / "make_figures.py", *words, tmp_path / "b.svg")
     drawn = (tmp_path / "a.svg").read_bytes()
     assert drawn == (tmp_path / "b.svg").read_bytes()
     assert drawn.count(b"<image ") == 6  # one per strategy
 
 
 def test_no_figure_is_drawn_of_clips_that_are_not_generated(
-    store: Path, tmp_path: Path
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    with pytest.raises(subprocess.CalledProcessError) as refused:
-        script(DOCS / "make_figures.py", store, "--sample", tmp_path)
-    assert "not made of the clips in" in refused.value.stderr
+    with pytest.raises(SystemExit) as refused:
+        script_here(DOCS / "make_figures.py", store, "--sample", tmp_path)
+    assert refused.value.code == 2
+    assert "not made of the clips in" in capsys.readouterr().err

@@ -17,7 +17,7 @@ from mmder_prep.pipeline.build import resolve_device
 from mmder_prep.quality.verify import problems
 from mmder_store import Store
 from mmder_store.errors import SettingsError
-from run_cli import invoke
+from run_cli import invoke, run_here
 from synth import Synth, write
 
 PREP = [sys.executable, "-c", "from mmder_prep.cli import main; main()"]
@@ -64,8 +64,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 def built(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Store that one worker built without interruption."""
     out = tmp_path_factory.mktemp("built") / "store"
-    run = prep(*arguments(corpus, out, 1))
-    assert run.returncode == 0, run.stderr
+    run = run_here("mmder_prep", *arguments(corpus, out, 1))
     assert "7/7 clips" in run.stderr
     assert "dashboard http://127.0.0.1" in run.stderr
     assert "ok 6, failed 1" in run.stderr
@@ -154,8 +153,7 @@ def test_damage_is_repaired_to_the_same_bytes(
     (out / "ledger" / "000002.json").write_text("{")
     (out / "mfcc_16" / "zarr.json").write_text("")
     (out / "emotion" / "c" / "0").unlink()
-    run = prep(*arguments(corpus, out, 1))
-    assert run.returncode == 0, run.stderr
+    run = run_here("mmder_prep", *arguments(corpus, out, 1))
     assert "shards 0, 1, 2 are damaged or incomplete" in run.stderr
     assert "1 of 4 shards were already done" in run.stderr
     assert contents(out) == contents(built)
@@ -163,18 +161,18 @@ def test_damage_is_repaired_to_the_same_bytes(
     flipped = bytearray(shard_file(out, "frames", 3).read_bytes())
     flipped[1000] ^= 8
     shard_file(out, "frames", 3).write_bytes(flipped)
-    found = prep("verify", out)
-    assert found.returncode == 1
+    found = invoke("mmder_prep", "verify", out)
+    assert found.exit_code == 1
     assert found.stdout == "shard 3, frames: bytes differ from the ledger\n"
     assert f"'mmder-prep verify --repair {out}'" in found.stderr
-    marked = prep("verify", "--repair", out)
-    assert marked.returncode == 1
+    marked = invoke("mmder_prep", "verify", "--repair", out)
+    assert marked.exit_code == 1
     assert "1 shards are marked as not done. Rerun the mmder-prep" in marked.stderr
-    assert "not written" in prep("verify", out).stderr
+    assert "not written" in invoke("mmder_prep", "verify", out).stderr
     (out / "zarr.json").write_text("{")
-    assert prep(*arguments(corpus, out, 1)).returncode == 0
+    run_here("mmder_prep", *arguments(corpus, out, 1))
     assert contents(out) == contents(built)
-    assert prep("verify", out).returncode == 0
+    run_here("mmder_prep", "verify", out)
 
 
 def shard_times(store: Path) -> dict[str, int]:
@@ -287,10 +285,9 @@ def test_names_with_brackets_are_printed_as_they_are(
     out = tmp_path / "a [bold]b[x]"
     shutil.copytree(built, out)
     (tmp_path / f".{out.name}.removed-1").mkdir()
-    run = prep(*arguments(corpus, out, 1))
-    assert run.returncode == 0, run.stderr
+    run = run_here("mmder_prep", *arguments(corpus, out, 1))
     assert f"sealed {out} (" in run.stderr
-    shown = prep("inspect", out)
+    shown = run_here("mmder_prep", "inspect", out)
     assert out.name in shown.stdout
     assert [p.name for p in tmp_path.iterdir()] == [out.name]
 

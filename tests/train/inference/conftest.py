@@ -1,14 +1,11 @@
 """Fixtures with a small finished run."""
 
 from collections.abc import Callable
-from multiprocessing import get_context
 
 import pytest
 from click.testing import CliRunner, Result
 
-from mmder_prep.pipeline.worker_template import start_method
 from mmder_train.cli.main import cli
-from mmder_train.inference import preprocessing
 from mmder_train.models.registry import ENCODERS
 from small_run import SMALL_ENCODER, SmallRun, make_small_run
 
@@ -22,13 +19,6 @@ def small_run(tmp_path_factory: pytest.TempPathFactory) -> SmallRun:
 def small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
     """Replace the encoder ``tiny`` by the one that the run was trained with."""
     monkeypatch.setitem(ENCODERS, "tiny", SMALL_ENCODER)
-
-
-@pytest.fixture
-def forked_workers(worker_template: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Fork the process that prepares clips, instead of starting a new one."""
-    context = get_context(start_method())
-    monkeypatch.setattr(preprocessing, "get_context", lambda _method: context)
 
 
 @pytest.fixture

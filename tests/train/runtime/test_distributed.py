@@ -1,7 +1,9 @@
 """Several training processes, started by torchrun."""
 
 import csv
+import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +14,24 @@ import pytest
 from train_runs import FINETUNE, Train, invoke, read_all_numbers
 
 METHODS = ("finetune", "linear-probe")
-PROGRAM = "from mmder_train.cli import main; main()"
+TWO_RUNS = """
+import json, os, sys
+from mmder_train.cli import cli
+first, second = json.loads(sys.argv[1])
+cli(first, standalone_mode=False)
+os.environ |= {"MASTER_PORT": sys.argv[2], "TORCHELASTIC_USE_AGENT_STORE": "False"}
+sys.argv[1:] = second
+cli()
+"""
+"""Program that trains twice. The first run uses the store of torchrun, in which its
+keys remain; the second needs one of its own, on another port."""
+
+
+def free_port() -> int:
+    """Return a port on which no program listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
@@ -31,21 +50,22 @@ def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         result = invoke(*words(method, "one"))
         assert result.exit_code == 0, result.output
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    for method in METHODS:
-        program = ["--no-python", sys.executable, "-c", PROGRAM]
-        done = subprocess.run(
-            [*torchrun, *program, *words(method, "two")],
-            env=os.environ
-            | {
-                "PYTHONPATH": ":".join(p for p in sys.path if p),
-                "OMP_NUM_THREADS": "1",
-            },
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=200,
-        )
-        assert done.returncode == 0, done.stderr
+    program = ["--no-python", sys.executable, "-c", TWO_RUNS]
+    both = json.dumps([words(method, "two") for method in METHODS])
+    done = subprocess.run(
+        [*torchrun, *program, both, str(free_port())],
+        env=os.environ
+        | {
+            "PYTHONPATH": ":".join(p for p in sys.path if p),
+            "OMP_NUM_THREADS": "1",
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=200,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("all numbers:") == len(METHODS)  # one process prints
     return out
 
 
