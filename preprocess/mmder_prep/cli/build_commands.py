@@ -199,9 +199,11 @@ def _build(
     overwrite: bool,
 ) -> None:
     """Build a store and print a summary."""
+    from mmder_cli.output_folder import check_output_folder
     from mmder_prep.pipeline.build import BuildOptions, build
     from mmder_store.settings import PrepSettings
 
+    check_output_folder(out)
     console = console_to(stderr=True)
     for warning in found.warnings:
         console.print(warning, highlight=False, markup=False)

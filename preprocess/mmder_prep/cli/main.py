@@ -88,8 +88,10 @@ def sample(out: Path, actors: int, seed: int, workers: int) -> None:
     A public-domain portrait is animated and speaks with a synthesized voice. Results on
     it mean nothing for people.
     """
+    from mmder_cli.output_folder import check_output_folder
     from mmder_prep.synthetic.corpus import write_sample
 
+    check_output_folder(out)
     console = console_to(stderr=True)
     with console.status("writing clips") as status:
 
