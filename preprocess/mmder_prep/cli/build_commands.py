@@ -1,11 +1,13 @@
 """Commands that make a store: one per corpus, and one for any manifest."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from mmder_prep.cli.next_command import show_next
 from mmder_prep.cli.options import (
     BUILD_OPTIONS,
     CORPORA,
@@ -43,6 +45,7 @@ def corpus_command(corpus: "Corpus") -> click.RichCommand:
         if check:
             found = corpus.find(root, modality=modality, **selected)
             _check(found, corpus.published(modality=modality, **selected))
+            show_next(*_words(corpus.name, root, modality, selected), "--out", "STORE")
         elif out is None:
             msg = "Missing option '--out'."
             raise click.UsageError(msg)
@@ -77,6 +80,18 @@ def corpus_command(corpus: "Corpus") -> click.RichCommand:
     )(command)
     text = f"{corpus.title}\n\nZip archives are read without unpacking them."
     return click.command(corpus.name, help=text, panel=CORPORA)(with_help)
+
+
+def _words(
+    name: str, root: Path, modality: str, selected: Mapping[str, object]
+) -> list[object]:
+    """Return the words of a corpus command that select the same clips."""
+    words: list[object] = ["mmder-prep", name, "--root", root]
+    for option, value in {"modality": modality, **selected}.items():
+        if value is not False:
+            words.append("--" + option.replace("_", "-"))
+            words += [] if value is True else [value]
+    return words
 
 
 def _selection_options(corpus: "Corpus") -> list[Decorator]:
@@ -201,6 +216,8 @@ def _build(
     """Build a store and print a summary."""
     from mmder_cli.output_folder import check_output_folder
     from mmder_prep.pipeline.build import BuildOptions, build
+    from mmder_prep.quality.coverage import coverage
+    from mmder_store import Store
     from mmder_store.settings import PrepSettings
 
     check_output_folder(out)
@@ -233,5 +250,9 @@ def _build(
             f"'mmder-prep inspect {out}' shows the reasons",
             err=True,
         )
+    covered = coverage(Store(out).columns, settings)
+    if covered.line:
+        click.echo(f"{covered.line}. {covered.advice}.", err=True)
     if summary.unusable > max_failed:
         sys.exit(3)
+    show_next("mmder-prep", "report", out)
