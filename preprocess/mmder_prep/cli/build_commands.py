@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from mmder_prep.cli.ignored_options import refuse_ignored_options
 from mmder_prep.cli.next_command import show_next
 from mmder_prep.cli.options import (
     BUILD_OPTIONS,
@@ -41,6 +42,7 @@ def corpus_command(corpus: "Corpus") -> click.RichCommand:
         out: Path | None,
         **options: Any,  # noqa: ANN401
     ) -> None:
+        refuse_ignored_options(click.get_current_context())
         selected = {name: options.pop(name) for name in own}
         if check:
             found = corpus.find(root, modality=modality, **selected)
@@ -159,6 +161,7 @@ def manifest(
     from mmder_prep.corpora.label_map import read_label_map
     from mmder_prep.corpora.manifest_file import read_manifest
 
+    refuse_ignored_options(click.get_current_context())
     labels = None if label_map is None else read_label_map(label_map)
     _build(read_manifest(file, root=root, label_map=labels), modality, **options)
 
