@@ -114,8 +114,8 @@ def recipe_reference() -> str:
         "# Recipes",
         "`--recipe` sets every option below that the command line does not name. All "
         "other options keep their defaults ([mmder-train](cli-train.md)). Options that "
-        "you name take precedence. Without a recipe, the method determines epochs, batch "
-        "size and learning rate. `results.json` records all values.",
+        "you name take precedence. Without a recipe, the method determines epochs, "
+        "batch size and learning rate. `results.json` records all values.",
         _grid("source", {n: r.source for n, r in RECIPES.items()}),
         "## Settings",
     ]

@@ -158,9 +158,7 @@ def probed_times_s(path: Path) -> np.ndarray:
     words += ["-show_entries", "frame=best_effort_timestamp_time", str(path)]
     output = subprocess.run(words, capture_output=True, text=True, check=True).stdout
     frames = json.loads(output)["frames"]
-    return np.array(
-        [float(f.get("best_effort_timestamp_time", "nan")) for f in frames]
-    )
+    return np.array([float(f.get("best_effort_timestamp_time", "nan")) for f in frames])
 
 
 needs_ffprobe = pytest.mark.skipif(

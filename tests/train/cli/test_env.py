@@ -1,4 +1,4 @@
-"""The machine as `mmder-train env` shows it, against other sources of the same facts."""
+"""The machine as `mmder-train env` shows it, against other sources of the facts."""
 
 import os
 import platform
@@ -121,6 +121,7 @@ def test_too_large_encoders_are_named(
 
 
 def test_free_space_is_that_of_the_folder() -> None:
-    line = next(s for s in run_here("mmder_train", "env").output.splitlines() if "disk" in s)
+    lines = run_here("mmder_train", "env").output.splitlines()
+    line = next(line for line in lines if line.startswith("disk"))
     free = float(line.split()[1])
     assert free == pytest.approx(shutil.disk_usage(Path.cwd()).free / GIB, rel=0.1)

@@ -135,7 +135,8 @@ def encoder_lines(machine: Machine, parameters: dict[str, int]) -> Iterator[str]
     for name, count in parameters.items():
         probe, tune = count * FROZEN_BYTES, count * TRAIN_BYTES
         sizes = f"{count / 1e6:>10.1f} M{_gib(probe):>15}{_gib(tune):>14}"
-        yield f"{name:<10}{sizes}  {_verdict((probe, tune), available, device)}".rstrip()
+        verdict = _verdict((probe, tune), available, device)
+        yield f"{name:<10}{sizes}  {verdict}".rstrip()
 
 
 def _verdict(needed: Sequence[int], available: int | None, device: str) -> str:
