@@ -107,7 +107,7 @@ def recipe_reference() -> str:
         name: {**METHODS[recipe.settings["method"]], **recipe.settings}
         for name, recipe in RECIPES.items()
     }
-    spelled = {p.name: p.opts[0] for p in train.params if isinstance(p, click.Option)}
+    spelled = {str(p.name): p.opts[0] for p in train.params}
     names = [n for n in spelled if any(n in settings for settings in shown.values())]
     parts = [
         NOTE,
@@ -137,7 +137,7 @@ def _grid(title: str, rows: Mapping[str, str]) -> str:
     return "\n".join([f"| recipe | {title} |", "|---|---|", *lines])
 
 
-def _method_table(spelled: Mapping[str | None, str]) -> str:
+def _method_table(spelled: Mapping[str, str]) -> str:
     """Return the defaults of each training method."""
     names = list(next(iter(METHODS.values())))
     head = "| method | " + " | ".join(f"`{spelled[n]}`" for n in names) + " |"

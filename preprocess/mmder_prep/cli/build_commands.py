@@ -42,7 +42,7 @@ def corpus_command(corpus: "Corpus") -> click.RichCommand:
         out: Path | None,
         **options: Any,  # noqa: ANN401
     ) -> None:
-        refuse_ignored_options(click.get_current_context())
+        refuse_ignored_options()
         selected = {name: options.pop(name) for name in own}
         if check:
             found = corpus.find(root, modality=modality, **selected)
@@ -161,7 +161,7 @@ def manifest(
     from mmder_prep.corpora.label_map import read_label_map
     from mmder_prep.corpora.manifest_file import read_manifest
 
-    refuse_ignored_options(click.get_current_context())
+    refuse_ignored_options()
     labels = None if label_map is None else read_label_map(label_map)
     _build(read_manifest(file, root=root, label_map=labels), modality, **options)
 

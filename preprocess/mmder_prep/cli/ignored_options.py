@@ -3,6 +3,7 @@
 from collections.abc import Collection
 
 import rich_click as click
+from click import get_current_context
 from click.core import ParameterSource
 
 STORE_OPTIONS = frozenset(
@@ -12,12 +13,13 @@ STORE_OPTIONS = frozenset(
 """Parameters that only matter if a store is made."""
 
 
-def refuse_ignored_options(ctx: click.Context) -> None:
-    """Check that every option on the command line has an effect.
+def refuse_ignored_options() -> None:
+    """Check that every option of the running command has an effect.
 
     Raises:
         click.UsageError: With the options that have none, and the reason.
     """
+    ctx = get_current_context()
     used = ctx.params
     if used.get("check"):
         _refuse(ctx, STORE_OPTIONS, "--check makes no store")

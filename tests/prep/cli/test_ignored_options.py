@@ -79,7 +79,7 @@ def test_option_without_effect_is_refused(
     given: tuple[str, ...], reason: str, tmp_path: Path
 ) -> None:
     """In corpus commands and in `manifest`; nothing is written."""
-    out = ("--out", tmp_path / "store")
+    out = ("--out", str(tmp_path / "store"))
     if given[0] == "ravdess":
         commands = [given]
     else:

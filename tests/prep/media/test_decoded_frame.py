@@ -179,9 +179,11 @@ def test_all_eight_orientations_are_displayed_upright(
 def test_orientation_is_that_of_ffmpeg(tmp_path: Path, name: str) -> None:
     """FFmpeg's own program applies the display matrix when it decodes a file."""
     path = write_oriented(tmp_path, name)
-    words = ["ffmpeg", "-v", "error", "-i", path, "-frames:v", "1", "-f", "rawvideo"]
+    words = ["ffmpeg", "-v", "error", "-i", str(path), "-frames:v", "1"]
     raw = subprocess.run(
-        [*words, "-pix_fmt", "rgb24", "-"], capture_output=True, check=True
+        [*words, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+        capture_output=True,
+        check=True,
     ).stdout
     frame = decode(path).frames[0]
     width, height = frame.size_px
