@@ -28,10 +28,10 @@ FAULTS: dict[str, tuple[Callable[[np.ndarray], np.ndarray], set[str]]] = {
 
 
 def syllables(seed: int) -> np.ndarray:
-    """Return 3 s of noise in bursts of 0.2 s, with pauses and levels of its own."""
+    """Return 3 s of noise in bursts of 50 ms, with pauses and a level of its own."""
     rng = np.random.default_rng(seed)
     gain = 10 ** (rng.normal(-20, 4) / 20)
-    spoken = np.repeat(rng.random(15) < rng.uniform(0.6, 0.8), RATE_HZ // 5)
+    spoken = np.repeat(rng.random(60) < rng.uniform(0.6, 0.8), RATE_HZ // 20)
     return np.clip(rng.normal(0, gain, 3 * RATE_HZ), -1, 1) * spoken
 
 
