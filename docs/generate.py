@@ -6,7 +6,8 @@
 import ast
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import MISSING, fields
 from pathlib import Path
 
 import rich_click as click
@@ -15,6 +16,8 @@ from mmder_prep.cli.main import add_corpora
 from mmder_prep.cli.main import cli as prep
 from mmder_store.schema import table
 from mmder_train.cli.main import cli as train
+from mmder_train.config.recipes import METHODS, RECIPES
+from mmder_train.config.train_config import TrainConfig
 
 ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "docs" / "reference"
@@ -24,6 +27,8 @@ PACKAGES = (
     "preprocess/mmder_prep",
     "train/mmder_train",
 )
+BY_WEIGHTS = ("encoder", "image_norm")
+"""Settings whose default follows from the weights."""
 NOTE = "<!-- Written by docs/generate.py; edit the code, then run `make reference`. -->"
 
 
@@ -95,6 +100,61 @@ def store_reference() -> str:
     return f"{NOTE}\n\n{lead.strip()}\n\n{table()}\n"
 
 
+def recipe_reference() -> str:
+    """Return the page of the recipes: each setting that one of them changes."""
+    defaults = {f.name: f.default for f in fields(TrainConfig)}
+    shown = {
+        name: {**METHODS[recipe.settings["method"]], **recipe.settings}
+        for name, recipe in RECIPES.items()
+    }
+    spelled = {str(p.name): p.opts[0] for p in train.params}
+    names = [n for n in spelled if any(n in settings for settings in shown.values())]
+    parts = [
+        NOTE,
+        "# Recipes",
+        "`--recipe` sets every option below that the command line does not name. All "
+        "other options keep their defaults ([mmder-train](cli-train.md)). Options that "
+        "you name take precedence. Without a recipe, the method determines epochs, "
+        "batch size and learning rate. `results.json` records all values.",
+        _grid("source", {n: r.source for n, r in RECIPES.items()}),
+        "## Settings",
+    ]
+    head = "| option | default | " + " | ".join(f"`{n}`" for n in shown) + " |"
+    rows = [head, "|---" * (len(shown) + 2) + "|"]
+    for name in names:
+        default = "by weights" if name in BY_WEIGHTS else _value(defaults[name])
+        cells = [_value(s[name]) if name in s else default for s in shown.values()]
+        marked = [c if c == default else f"**{c}**" for c in cells]
+        rows.append(f"| `{spelled[name]}` | {default} | " + " | ".join(marked) + " |")
+    parts.append("\n".join(rows))
+    parts += ["## Without a recipe", _method_table(spelled)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _grid(title: str, rows: Mapping[str, str]) -> str:
+    """Return a table of two columns."""
+    lines = [f"| `{name}` | {text} |" for name, text in rows.items()]
+    return "\n".join([f"| recipe | {title} |", "|---|---|", *lines])
+
+
+def _method_table(spelled: Mapping[str, str]) -> str:
+    """Return the defaults of each training method."""
+    names = list(next(iter(METHODS.values())))
+    head = "| method | " + " | ".join(f"`{spelled[n]}`" for n in names) + " |"
+    rows = [
+        f"| `{method}` | " + " | ".join(_value(values[n]) for n in names) + " |"
+        for method, values in METHODS.items()
+    ]
+    return "\n".join([head, "|---" * (len(names) + 1) + "|", *rows])
+
+
+def _value(value: object) -> str:
+    """Return a setting as text."""
+    if value is MISSING or value == "":
+        return "by method"
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
 def architecture() -> str:
     """Return the page of the layers and of every module."""
     lead = (ROOT / "docs" / "reference" / "architecture.in.md").read_text(
@@ -138,6 +198,7 @@ def pages() -> dict[Path, Callable[[], str]]:
         REFERENCE / "cli-prep.md": lambda: command_reference("mmder-prep", prep),
         REFERENCE / "cli-train.md": lambda: command_reference("mmder-train", train),
         REFERENCE / "store.md": store_reference,
+        REFERENCE / "recipes.md": recipe_reference,
         REFERENCE / "architecture.md": architecture,
     }
 

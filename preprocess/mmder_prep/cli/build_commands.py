@@ -1,11 +1,14 @@
 """Commands that make a store: one per corpus, and one for any manifest."""
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from mmder_prep.cli.ignored_options import refuse_ignored_options
+from mmder_prep.cli.next_command import show_next
 from mmder_prep.cli.options import (
     BUILD_OPTIONS,
     CORPORA,
@@ -39,10 +42,12 @@ def corpus_command(corpus: "Corpus") -> click.RichCommand:
         out: Path | None,
         **options: Any,  # noqa: ANN401
     ) -> None:
+        refuse_ignored_options()
         selected = {name: options.pop(name) for name in own}
         if check:
             found = corpus.find(root, modality=modality, **selected)
             _check(found, corpus.published(modality=modality, **selected))
+            show_next(*_words(corpus.name, root, modality, selected), "--out", "STORE")
         elif out is None:
             msg = "Missing option '--out'."
             raise click.UsageError(msg)
@@ -77,6 +82,18 @@ def corpus_command(corpus: "Corpus") -> click.RichCommand:
     )(command)
     text = f"{corpus.title}\n\nZip archives are read without unpacking them."
     return click.command(corpus.name, help=text, panel=CORPORA)(with_help)
+
+
+def _words(
+    name: str, root: Path, modality: str, selected: Mapping[str, object]
+) -> list[object]:
+    """Return the words of a corpus command that select the same clips."""
+    words: list[object] = ["mmder-prep", name, "--root", root]
+    for option, value in {"modality": modality, **selected}.items():
+        if value is not False:
+            words.append("--" + option.replace("_", "-"))
+            words += [] if value is True else [value]
+    return words
 
 
 def _selection_options(corpus: "Corpus") -> list[Decorator]:
@@ -144,6 +161,7 @@ def manifest(
     from mmder_prep.corpora.label_map import read_label_map
     from mmder_prep.corpora.manifest_file import read_manifest
 
+    refuse_ignored_options()
     labels = None if label_map is None else read_label_map(label_map)
     _build(read_manifest(file, root=root, label_map=labels), modality, **options)
 
@@ -199,9 +217,13 @@ def _build(
     overwrite: bool,
 ) -> None:
     """Build a store and print a summary."""
+    from mmder_cli.output_folder import check_output_folder
     from mmder_prep.pipeline.build import BuildOptions, build
+    from mmder_prep.quality.coverage import coverage
+    from mmder_store import Store
     from mmder_store.settings import PrepSettings
 
+    check_output_folder(out)
     console = console_to(stderr=True)
     for warning in found.warnings:
         console.print(warning, highlight=False, markup=False)
@@ -231,5 +253,9 @@ def _build(
             f"'mmder-prep inspect {out}' shows the reasons",
             err=True,
         )
+    covered = coverage(Store(out).columns, settings)
+    if covered.line:
+        click.echo(f"{covered.line}. {covered.advice}.", err=True)
     if summary.unusable > max_failed:
         sys.exit(3)
+    show_next("mmder-prep", "report", out)

@@ -8,6 +8,7 @@ import rich_click as click
 
 from mmder_cli.program import INTERRUPTED, Program, print_error, verbose_option
 from mmder_prep.cli.build_commands import corpus_command, list_clips, manifest
+from mmder_prep.cli.next_command import show_next
 from mmder_prep.cli.options import CORPORA, OTHER, STORES, out_option, workers_option
 from mmder_prep.cli.options import verbose_option as command_verbose_option
 from mmder_prep.cli.store_commands import STORE_COMMANDS, console_to
@@ -66,6 +67,7 @@ def published(ctx: click.Context, corpus: str) -> None:
         msg = f"{corpus!r} is not one of {', '.join(known)}."
         raise click.BadParameter(msg, ctx, param_hint="CORPUS")
     write(known[corpus].published(modality="av"), sys.stdout)
+    show_next("mmder-prep", corpus, "--root", "FOLDER", "--check")
 
 
 @click.command(panel=OTHER)
@@ -88,8 +90,10 @@ def sample(out: Path, actors: int, seed: int, workers: int) -> None:
     A public-domain portrait is animated and speaks with a synthesized voice. Results on
     it mean nothing for people.
     """
+    from mmder_cli.output_folder import check_output_folder
     from mmder_prep.synthetic.corpus import write_sample
 
+    check_output_folder(out)
     console = console_to(stderr=True)
     with console.status("writing clips") as status:
 
@@ -105,6 +109,7 @@ def sample(out: Path, actors: int, seed: int, workers: int) -> None:
         highlight=False,
         markup=False,
     )
+    show_next("mmder-prep", "ravdess", "--root", summary.root, "--out", "STORE")
 
 
 def add_corpora() -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from mmder_prep.cli.next_command import show_next
 from mmder_prep.cli.options import STORES, out_option, verbose_option
 
 if TYPE_CHECKING:
@@ -30,6 +31,7 @@ def inspect(store: Path) -> None:
     from mmder_store.store import Store
 
     show(Store(store), console_to(stderr=False))
+    show_next("mmder-prep", "report", store)
 
 
 @click.command(panel=STORES)
@@ -54,6 +56,7 @@ def report(store: Path, out: Path | None, worst: int) -> None:
     from mmder_store.store import Store
 
     click.echo(write_report(Store(store), out, worst=worst))
+    show_next("mmder-prep", "audit", store)
 
 
 @click.command(panel=STORES)
@@ -81,6 +84,7 @@ def audit(store: Path) -> None:
     click.echo(f"{store}: {leaks} leaks, {len(found) - leaks} warnings")
     if leaks:
         sys.exit(1)
+    show_next("mmder-train", "--store", store)
 
 
 @click.command(panel=STORES)
@@ -124,6 +128,7 @@ def verify(store: Path, repair: bool) -> None:
         found.append(Problem(text=str(error)))
     if not found:
         click.echo(f"{store}: {clips} clips, every byte matches the seal")
+        show_next("mmder-train", "--store", store)
         return
     count = f"{store}: {len(found)} problems"
     if repair:

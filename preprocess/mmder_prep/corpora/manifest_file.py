@@ -24,6 +24,7 @@ from mmder_prep.corpora.manifest_csv import (
     parse_seconds,
     parse_text,
 )
+from mmder_prep.speaker_names import similarity_key
 from mmder_store.emotions import VOCABULARY, label_set
 from mmder_store.errors import ManifestError
 from mmder_store.protocols import FoldProtocol
@@ -214,14 +215,10 @@ def _respelled(table: Table, label_map: Mapping[str, str]) -> list[str]:
 
 
 def _similar_speakers(rows: Sequence[ManifestRow], file: Path) -> list[str]:
-    """Return a warning about speakers that a spreadsheet may have written twice."""
+    """Return a warning about speakers that may be one person under several names."""
     names: dict[str, list[str]] = {}
     for speaker in sorted({row.speaker for row in rows}):
-        try:
-            key = f"{float(speaker):g}"
-        except ValueError:
-            key = speaker.casefold()
-        names.setdefault(key, []).append(speaker)
+        names.setdefault(similarity_key(speaker), []).append(speaker)
     pairs = [" and ".join(map(repr, same)) for same in names.values() if len(same) > 1]
     if not pairs:
         return []

@@ -14,8 +14,21 @@ from mmder_prep.faces.tracking import jumps
 THUMB_PX = 24
 """Longer side of the copies in which cuts are searched."""
 CUT_CORRELATION = 0.5
-"""Correlation of two neighboring copies below which there is a cut. A talking head
-before a still background has more than 0.9."""
+"""Correlation of two neighboring copies below which there is a cut.
+
+Measured on 327 real clips at the default step, all cuts inspected by eye:
+
+- 316 clips of one scene (302 of GRID, 14 of other sources): all 4,740 pairs of
+  neighboring frames have more than 0.92, so no threshold up to that finds a cut.
+- Three clips with real cuts, fades and titles: at most 0.21 across each of the five.
+- Four clips of GRID begin with damaged frames, which become shots of their own.
+- One clip of a head that moves across half of the frame: four of 13 pairs without a cut
+  have less than 0.5, six less than 0.6, nine less than 0.7. These shots are too short,
+  so their boxes are smoothed less.
+- Frames of two different sources, as across a cut: 4 of 303 pairs have more than 0.5,
+  none more than 0.6. Two speakers on the same set: 18 of 22 have more than 0.5, 8 more
+  than 0.7. Such a cut is found if the face jumps (`CUT_JUMP`). If it does not jump, one
+  smoothed box fits both faces."""
 FLAT_LEVELS = 2.0
 """Standard deviation, of 255 levels, below which a copy is flat."""
 CUT_JUMP = 1.0

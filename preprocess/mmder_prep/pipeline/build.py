@@ -1,9 +1,5 @@
 """Build of a store: plan the shards, prepare them on workers, seal the store."""
 
-import glob
-import math
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import numpy as np
 from rich.console import Console
 
 from mmder_prep.corpora.manifest import RATED, Manifest
@@ -20,20 +15,30 @@ from mmder_prep.pipeline.content_hash import unchanged
 from mmder_prep.pipeline.progress import ClipProgress
 from mmder_prep.pipeline.shard import ShardSummary, make_shard, summarize_shard
 from mmder_prep.pipeline.shard_plan import ShardJob, shard_jobs
+from mmder_prep.pipeline.store_changes import (
+    changed_clips,
+    compare_clips,
+    name_some,
+    recorded_clips,
+    refuse_loss,
+)
+from mmder_prep.pipeline.store_folder import (
+    check_disk_space,
+    remove_leftovers,
+    remove_store,
+)
 from mmder_store import ledger
 from mmder_store.errors import SettingsError, StoreError, StoreIncompleteError
-from mmder_store.schema import SHARD_CLIPS, STATUSES, arrays_of, shape_of
+from mmder_store.ledger import ClipRecord
+from mmder_store.schema import SHARD_CLIPS, STATUSES
 from mmder_store.settings import PrepSettings
 from mmder_store.store import Store
 from mmder_store.store_spec import StoreSpec
 from mmder_store.writer import check_reusable, create, missing_files, seal
-from mmder_store.zarr_group import is_store
 
 if TYPE_CHECKING:
     from mmder_prep.pipeline.cluster import Cluster
 
-MIN_SIZE_FRACTION = 0.4
-"""Fraction of its uncompressed size that a store has at least, as measured."""
 MANIFEST_COLUMNS = ("clip_id", "speaker", "emotion", *RATED, "note")
 """Columns of the store that come from the manifest."""
 RECORDED_PACKAGES = (
@@ -96,6 +101,7 @@ def build(
     """Build and seal a store. Shards that are up to date are kept.
 
     Raises:
+        StoreError: If prepared clips of an existing store would be lost.
         MmderError: If the run as a whole fails. Finished shards are kept.
     """
     clips = manifest.clips()
@@ -111,6 +117,8 @@ def build(
     device = resolve_device(options.device)
     if options.overwrite:
         remove_store(out)
+    if out.is_dir():
+        check_reusable(out, spec)
     check_disk_space(out, spec)
     jobs = shard_jobs(
         clips,
@@ -126,7 +134,16 @@ def build(
     ]
     with ledger.write_lock(out):
         check_reusable(out, spec)
+        before = recorded_clips(out)
+        changes = compare_clips(before, clips)
+        refuse_loss(out, changes)
         remove_leftovers(out)
+        if before and changes.added:
+            console.print(
+                f"{changes.added} clips are added to the {len(before)} of {out}",
+                highlight=False,
+                markup=False,
+            )
         _report_damage(out, spec, console)
         records = {job.shard: unchanged(job) for job in jobs}
         sha256 = _hash_if_sealed(out, spec) if all(records.values()) else None
@@ -140,6 +157,7 @@ def build(
             shards += _run(todo, options, console) if todo else []
             versions = {name: version(name) for name in RECORDED_PACKAGES}
             sha256 = seal(out, rows, versions)
+            _report_changed(before, recorded_clips(out), console)
     statuses = {s: sum(d.statuses.get(s, 0) for d in shards) for s in STATUSES}
     return BuildSummary(
         statuses={s: n for s, n in statuses.items() if n},
@@ -165,6 +183,20 @@ def _report_damage(out: Path, spec: StoreSpec, console: Console) -> None:
         numbers = ", ".join(map(str, sorted(damaged)))
         console.print(
             f"shards {numbers} are damaged or incomplete, and are prepared again",
+            highlight=False,
+            markup=False,
+        )
+
+
+def _report_changed(
+    before: Mapping[str, ClipRecord], after: Mapping[str, ClipRecord], console: Console
+) -> None:
+    """Print how many clips were prepared again with other media or another segment."""
+    changed = list(changed_clips(before, after))
+    if changed:
+        console.print(
+            f"{len(changed)} clips were prepared again, because their media, segment "
+            f"or crop changed: {name_some(changed)}",
             highlight=False,
             markup=False,
         )
@@ -247,55 +279,3 @@ def resolve_device(name: str) -> str:
         msg = f"--device {name}: not usable here ({reason}); 'cpu' always is"
         raise SettingsError(msg) from error
     return name
-
-
-def check_disk_space(out: Path, spec: StoreSpec) -> None:
-    """Check that the disk has space for the shards that are not written yet.
-
-    Raises:
-        StoreError: If it has not, with the free and the required space.
-    """
-    clip_bytes = sum(
-        np.dtype(a.dtype).itemsize * math.prod(shape_of(a, spec.settings))
-        for a in arrays_of(spec.settings)
-    )
-    written = sum(ledger.exists(out, shard) for shard in range(spec.shards))
-    clips = max(0, spec.clips - written * spec.shard_clips)
-    required = int(clips * clip_bytes * MIN_SIZE_FRACTION)
-    folder = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
-    free = shutil.disk_usage(folder).free
-    if free < required:
-        msg = (
-            f"store {out}: {_size(free)} of disk space are free, {clips} clips need "
-            f"at least {_size(required)}; free some, or choose another --out"
-        )
-        raise StoreError(msg)
-
-
-def _size(count: int) -> str:
-    """Return a number of bytes as text, in MB below one GB."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
-
-
-def remove_leftovers(out: Path) -> None:
-    """Remove what a killed `remove_store` has left."""
-    for folder in out.parent.glob(f".{glob.escape(out.name)}.removed-*"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_store(out: Path) -> None:
-    """Remove a store; a folder that does not exist or is empty is left as it is.
-
-    Raises:
-        StoreError: If the folder holds something else.
-    """
-    if not out.exists() or not any(out.iterdir()):
-        return
-    if not is_store(out):
-        msg = f"--overwrite: {out} is not a store of mmder-prep; remove it by hand"
-        raise StoreError(msg)
-    removed = out.with_name(f".{out.name}.removed-{os.getpid()}")
-    with ledger.write_lock(out):
-        # Renamed first: an interrupted removal leaves no partial store at `out`.
-        out.rename(removed)
-    shutil.rmtree(removed)

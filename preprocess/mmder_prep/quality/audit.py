@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from mmder_prep.quality.duplicates import MATCH_KINDS, DuplicateGroup, find_duplicates
+from mmder_prep.speaker_names import similarity_key
 from mmder_store.protocols import FoldProtocol
 from mmder_store.store import Store
 
@@ -136,10 +137,10 @@ def _speakers(store: Store) -> Iterator[Finding]:
             yield Finding(kind="speakers", leak=False, line=line)
     similar: dict[str, list[str]] = defaultdict(list)
     for speaker in speakers:
-        similar[speaker.casefold().lstrip("0")].append(speaker)
+        similar[similarity_key(speaker)].append(speaker)
     for names in similar.values():
         if len(names) > 1:
-            line = f"speakers {_join(names)}: differ only in leading zeros or case"
+            line = f"speakers {_join(names)}: differ only in spelling"
             yield Finding(kind="speakers", leak=False, line=line)
 
 

@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from mmder_prep.quality.coverage import coverage
 from mmder_store.schema import COLUMNS, STATUSES, arrays_of, shape_of
 from mmder_store.store import Store
 
@@ -28,6 +29,9 @@ def show(store: Store, console: Console) -> None:
     )
     clamped = int((columns["clamped"] > 0).sum())
     console.print(f"clamped  {clamped} clips end before their 16th frame")
+    covered = coverage(columns, spec.settings)
+    if covered.line:
+        console.print(f"unused   {covered.line}. {covered.advice}")
     settings = spec.settings.to_json().items()
     console.print("settings " + ", ".join(f"{k} {v}" for k, v in settings))
     console.print(

@@ -167,6 +167,14 @@ def test_speakers_that_differ_only_in_spelling_are_named(tmp_path: Path) -> None
     assert "speakers '01' and '1' and '1.0', 'Anna' and 'anna' are counted" in warning
 
 
+def test_blanks_around_speakers_are_ignored(tmp_path: Path) -> None:
+    """They are cut, so they do not make another speaker."""
+    file = write(tmp_path, "a,a.mp4,sad, anna", "b,b.mp4,sad,anna ", "c,c.mp4,sad,anna")
+    manifest = read_manifest(file, root=None)
+    assert {row.speaker for row in manifest.rows} == {"anna"}
+    assert not manifest.warnings
+
+
 def test_a_path_with_backslashes_is_named(tmp_path: Path) -> None:
     """The message for a missing file, and the one if no file exists."""
     file = write(tmp_path, "a,clips\\a.mp4,sad,x", "b,b.mp4,sad,x")

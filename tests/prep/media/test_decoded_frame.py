@@ -1,6 +1,8 @@
 """Rotation, pixel aspect, and crops that equal the same part of the whole frame."""
 
+import shutil
 import struct
+import subprocess
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -145,26 +147,50 @@ coded image is therefore turned anticlockwise.
 """
 
 
-@pytest.mark.parametrize("name", list(ORIENTATIONS))
-def test_all_eight_orientations_are_displayed_upright(
-    tmp_path: Path, name: str
-) -> None:
+def write_oriented(folder: Path, name: str) -> Path:
+    """Write a clip whose frames are stored in one of the eight orientations."""
     (a, b, c, d), store = ORIENTATIONS[name]
     coded = store(draw(5, (192, 128)))
     spec = Synth(audio=None, duration_s=0.4, size_px=coded.shape[1::-1])
-    path = write(tmp_path / "x", spec, paint=lambda _: np.ascontiguousarray(coded))
+    path = write(folder / "x", spec, paint=lambda _: np.ascontiguousarray(coded))
     content = bytearray(path.read_bytes())
     at = content.index(b"tkhd") + 4 + 4 + 20 + 16
     numbers = (a << 16, b << 16, 0, c << 16, d << 16, 0, 0, 0, 1 << 30)
     content[at : at + 36] = struct.pack(">9i", *numbers)
     path.write_bytes(content)
-    frame = decode(path).frames[0]
+    return path
+
+
+@pytest.mark.parametrize("name", list(ORIENTATIONS))
+def test_all_eight_orientations_are_displayed_upright(
+    tmp_path: Path, name: str
+) -> None:
+    frame = decode(write_oriented(tmp_path, name)).frames[0]
     assert frame.size_px == (192, 128)
     assert number_in(frame.rgb()) == 5
     # A part of the frame is the part of the whole.
     whole = frame.rgb()[20:100, 40:160].astype(int)
     part = CropResizer((40, 20, 160, 100), (120, 80)).view(frame)
     assert np.abs(part - whole).max() <= 2
+
+
+@pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is missing")
+@pytest.mark.parametrize("name", list(ORIENTATIONS))
+def test_orientation_is_that_of_ffmpeg(tmp_path: Path, name: str) -> None:
+    """FFmpeg's own program applies the display matrix when it decodes a file."""
+    path = write_oriented(tmp_path, name)
+    words = ["ffmpeg", "-v", "error", "-i", str(path), "-frames:v", "1"]
+    raw = subprocess.run(
+        [*words, "-f", "rawvideo", "-pix_fmt", "rgb24", "-"],
+        capture_output=True,
+        check=True,
+    ).stdout
+    frame = decode(path).frames[0]
+    width, height = frame.size_px
+    expected = np.frombuffer(raw, dtype=np.uint8).reshape(height, width, 3)
+    assert number_in(expected) == 5
+    difference = np.abs(frame.rgb().astype(int) - expected)
+    assert difference.mean() < 2
 
 
 def write_sizes(path: Path, *sizes_px: tuple[int, int]) -> Path:

@@ -129,6 +129,8 @@ def test_a_second_build_does_nothing_and_a_changed_clip_redoes_its_shard(
     run = invoke("mmder_prep", *arguments(folder, out, 2))
     assert run.exit_code == 0, run.stderr
     assert "3 of 4 shards were already done" in run.stderr
+    assert "1 clips were prepared again" in run.stderr
+    assert "segment or crop changed: clip2" in run.stderr
     after = shard_times(out)
     assert [shard for shard in after if after[shard] != before[shard]] == ["1"]
     assert list(problems(Store(out))) == []
@@ -227,6 +229,62 @@ def test_a_full_disk_stops_the_build_and_seals_nothing(
     assert "not written" in invoke("mmder_prep", "inspect", out).stderr
 
 
+def select(corpus: Path, folder: Path, *names: str) -> Path:
+    """Write the lines of some clips of the corpus to ``m.csv`` in another folder."""
+    head, *lines = (corpus / "m.csv").read_text().splitlines()
+    kept = [line for line in lines if line.split(",")[0] in names]
+    folder.mkdir(exist_ok=True)
+    (folder / "m.csv").write_text("\n".join([head, *kept]) + "\n")
+    for name in names:
+        for file in corpus.glob(f"{name}.*"):
+            shutil.copy2(file, folder)
+    return folder
+
+
+def test_a_run_with_other_clips_is_refused_and_changes_nothing(
+    corpus: Path, built: Path, tmp_path: Path
+) -> None:
+    """Five of seven clips are not listed; one of them failed and has no data."""
+    some = select(corpus, tmp_path / "some", "clip0", "clip5")
+    before = contents(built)
+    run = invoke("mmder_prep", *arguments(some, built, 1))
+    assert run.exit_code == 1
+    assert "4 of its 7 clips are not in this run and would be lost" in run.stderr
+    assert "(clip1, clip2, clip3 and 1 more)" in run.stderr
+    assert "another --out, or use --overwrite" in run.stderr
+    assert len(run.stderr.splitlines()) == 1
+    (some / "clip5.mp4").unlink()
+    shutil.copy2(corpus / "m.csv", some)
+    run = invoke("mmder_prep", *arguments(some, built, 1))
+    assert "the media files of 5 of its 7 clips are gone" in run.stderr
+    assert run.exit_code == 1
+    assert contents(built) == before
+
+
+def test_a_store_grows_and_is_replaced_on_request(
+    corpus: Path, built: Path, tmp_path: Path
+) -> None:
+    """Clips that are added at the end keep all full shards.
+
+    The grown store has the same bytes as one that was built at once.
+    """
+    out, names = tmp_path / "store", ("clip0", "clip1", "clip2", "broken", "clip3")
+    few = select(corpus, tmp_path / "few", *names)
+    assert invoke("mmder_prep", *arguments(few, out, 1)).exit_code == 0
+    times = shard_times(out)
+    grown = invoke("mmder_prep", *arguments(corpus, out, 1))
+    assert grown.exit_code == 0, grown.stderr
+    assert f"2 clips are added to the 5 of {out}" in grown.stderr
+    assert "2 of 4 shards were already done" in grown.stderr
+    assert {s: t for s, t in shard_times(out).items() if s in "01"} == {
+        s: t for s, t in times.items() if s in "01"
+    }
+    assert contents(out) == contents(built)
+    back = invoke("mmder_prep", *arguments(few, out, 1), "--overwrite")
+    assert back.exit_code == 0, back.stderr
+    assert list(Store(out).columns["clip_id"]) == list(names)
+
+
 BAD = {
     "no manifest": (["manifest", "none.csv", "--out", "s"], "cannot be read"),
     "no root": (["ravdess", "--root", "none", "--out", "s"], "1188976"),
@@ -275,7 +333,7 @@ def test_bad_input_is_reported_in_one_line(
     assert "Traceback" not in run.stderr
     assert run.stderr.strip().splitlines()[-1].startswith("mmder-prep: error: ")
     assert len(run.stderr.strip().splitlines()) == 1
-    assert (tmp_path / "taken" / "thesis.txt").exists()
+    assert [p.name for p in (tmp_path / "taken").iterdir()] == ["thesis.txt"]
     assert not (tmp_path / "s" / "zarr.json").exists() or name == "no scheduler"
 
 

@@ -254,7 +254,7 @@ def test_a_speaker_without_a_fold_is_a_warning(clean: Path) -> None:
 def test_names_that_differ_in_zeros_or_case_are_reported(clean: Path) -> None:
     store = Store(clean)
     store.columns["speaker"][:8] = "6"
-    assert "speakers 06, 6: differ only in leading zeros or case" in lines(
+    assert "speakers 06, 6: differ only in spelling" in lines(
         findings(store), "speakers"
     )
 

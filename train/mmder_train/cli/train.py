@@ -43,6 +43,7 @@ def train(
     """
     from rich.console import Console
 
+    from mmder_cli.output_folder import check_output_folder
     from mmder_store import Store
     from mmder_store.errors import SettingsError
     from mmder_train.config.recipes import resolve_settings
@@ -74,6 +75,8 @@ def train(
         out = resume
         config = TrainConfig.from_json(RunDirectory(path=resume).config())
         config = replace(config, device=chosen, weights=weights)
+    if out is not None:
+        check_output_folder(out)
     with ExitStack() as lock, distributed.distributed_context() as world:
         config = replace(config, world_size=world.world_size)
         features = cache_dir(store, feature_cache, method=config.method)

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from mmder_prep.quality.report import contact_sheets, measures
-from mmder_prep.quality.report.measures import MEASURES, Measure
+from mmder_prep.quality.report.measures import Measure
 from mmder_prep.quality.report.text import DASH, brief, plain, without_paths
 from mmder_store.settings import FRAMES_16
 from mmder_store.store import Store
@@ -72,17 +72,14 @@ def clip_card(store: Store, row: int, values: measures.Values) -> Card:
 
 def _worst_measures(values: measures.Values, row: int) -> Iterable[Measure]:
     """Return the measures that a clip exceeds, the worst first."""
-    badness = {
-        m.name: float(measures.badness(m, values[m.name])[row])
-        for m in MEASURES
-        if m.name in values
-    }
     exceeded = [
         m
-        for m in MEASURES
-        if m.name in values and measures.beyond(m, values[m.name])[row]
+        for m in measures.fit_limits(values)
+        if measures.beyond(m, values[m.name])[row]
     ]
-    return sorted(exceeded, key=lambda m: -badness[m.name])
+    return sorted(
+        exceeded, key=lambda m: -float(measures.badness(m, values[m.name])[row])
+    )
 
 
 def _exceeded(measure: Measure, values: Float64[np.ndarray, " clip"], row: int) -> str:

@@ -10,9 +10,10 @@ import numpy as np
 from jaxtyping import Float64
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from mmder_prep.quality.coverage import coverage
 from mmder_prep.quality.report import charts, counts, measures
 from mmder_prep.quality.report.cards import clip_card
-from mmder_prep.quality.report.measures import MEASURES, Measure
+from mmder_prep.quality.report.measures import Measure
 from mmder_prep.quality.report.text import brief, plain
 from mmder_store.atomic_files import atomic_write
 from mmder_store.errors import SettingsError, StoreError
@@ -115,7 +116,7 @@ def render(store: Store, *, worst: int, sampled: int) -> str:
         rows=MAX_SPEAKERS,
         columns=MAX_EMOTIONS,
     )
-    summaries = [summarize(m, values[m.name]) for m in MEASURES if m.name in values]
+    summaries = [summarize(m, values[m.name]) for m in measures.fit_limits(values)]
     environment = Environment(
         loader=PackageLoader("mmder_prep.quality.report"),
         autoescape=True,
@@ -133,6 +134,7 @@ def render(store: Store, *, worst: int, sampled: int) -> str:
         megabytes=sum(store.size_bytes().values()) / 1e6,
         speakers=len(set(columns["speaker"])),
         minutes=float(np.nansum(values["duration"])) / 60,
+        coverage=coverage(columns, store.spec.settings),
         statuses=[(s, int((status == s).sum())) for s in STATUSES],
         groups=groups,
         notes=notes,

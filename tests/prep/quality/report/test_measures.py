@@ -63,8 +63,8 @@ def test_unknown_values_and_failed_clips_are_not_measured(planted: Path) -> None
     assert found["A/V offset"][8] == 0.5
     assert found["face fraction"][0] == 1
     beyond = {
-        name: set(np.flatnonzero(measures.beyond(BY_NAME[name], v)))
-        for name, v in found.items()
+        m.name: set(np.flatnonzero(measures.beyond(m, found[m.name])))
+        for m in measures.fit_limits(found)
     }
     assert {name: rows for name, rows in beyond.items() if rows} == {
         "clamped": {6},
@@ -94,9 +94,11 @@ def test_worst_and_ordinary_clips(status: list[str], count: int, seed: int) -> N
     """Clips that are not ok come first, but take at most half of the list."""
     statuses = np.array(status, dtype=object)
     silence = np.random.default_rng(seed).uniform(0, 1, len(status))
+    (fitted,) = measures.fit_limits({"silence": silence})
+    limit = fitted.limit
     worst = measures.worst_first(statuses, {"silence": silence}, count=count)
     not_ok = {i for i, s in enumerate(status) if s != "ok"}
-    beyond = {i for i, s in enumerate(status) if s == "ok" and silence[i] > 0.5}
+    beyond = {i for i, s in enumerate(status) if s == "ok" and silence[i] > limit}
     assert len(set(worst)) == len(worst) == min(count, len(not_ok | beyond))
     first = [i for i in worst if i in not_ok]
     assert worst[: len(first)] == first
@@ -109,3 +111,57 @@ def test_worst_and_ordinary_clips(status: list[str], count: int, seed: int) -> N
     )
     assert len(ordinary) == min(count, len(status) - len(not_ok | beyond))
     assert not set(ordinary) & (not_ok | beyond)
+
+
+def silence_limit(values: Any) -> float:
+    return measures.fit_limit(BY_NAME["silence"], np.asarray(values)).limit
+
+
+@given(
+    level=st.floats(-50, -15),
+    std=st.floats(0, 9),
+    seed=st.integers(0, 999),
+    fault_db=st.sampled_from([-40.0, -60.0]),
+)
+def test_limits_follow_from_the_store(
+    level: float, std: float, seed: int, fault_db: float
+) -> None:
+    """The oracle uses normal quantiles. Few genuine clips are beyond the limit.
+
+    A clip that is far quieter than the others is, unless the others vary as much.
+    """
+    values = np.random.default_rng(seed).normal(level, std, 400)
+    values[0] = level + fault_db
+    fitted = measures.fit_limit(BY_NAME["loudness"], values)
+    first, third = np.quantile(values, [0.25, 0.75])
+    robust_std = (third - first) / 1.349
+    assert fitted.limit == pytest.approx(
+        max(-70, np.median(values) - max(15, 3 * robust_std)), abs=0.6 * std + 1e-9
+    )
+    beyond = measures.beyond(fitted, values)
+    assert beyond[1:].sum() <= 8
+    assert beyond[0] == (values[0] < fitted.limit)
+    if std < 8:
+        assert beyond[0]
+
+
+def test_silent_tracks_and_few_clips_have_fixed_limits() -> None:
+    """Digital silence and a clip that is almost silent are found in any store."""
+    quiet = np.array([-72.0, -40, -41, -np.inf])
+    fitted = measures.fit_limit(BY_NAME["loudness"], quiet)
+    assert list(measures.beyond(fitted, quiet)) == [True, False, False, True]
+    assert silence_limit([0.1] * 7) == 0.95
+    assert silence_limit([0.1] * 8) == pytest.approx(0.3)
+    assert silence_limit([0.9] * 8) == 0.95
+    assert silence_limit([np.nan] * 7 + [0.1] * 7) == 0.95
+    for name in ("face score", "crop jump", "clamped", "decode errors"):
+        assert measures.fit_limit(BY_NAME[name], np.ones(99)) == BY_NAME[name]
+
+
+def test_offset_that_all_clips_share_is_ordinary() -> None:
+    measure = BY_NAME["A/V offset"]
+    shifted = np.append(np.full(20, 0.25), [0.0, 0.4, 0.3])
+    fitted = measures.fit_limit(measure, shifted)
+    assert list(np.flatnonzero(measures.beyond(fitted, shifted))) == [20, 21]
+    assert fitted.bound == "> ±0.1 s from 0.25"
+    assert measures.fit_limit(measure, shifted - 0.25).bound == measure.bound

@@ -101,7 +101,7 @@ def test_the_worst_clips_come_first_with_their_problems(page: str) -> None:
     assert max(positions) == positions[-1]
     for line in (
         "clamped 9 frames (> 4 frames; rank 1 of 11)",
-        "silence 0.9 (> 0.5; rank 1 of 9)",
+        "silence 0.9 (> 0.3; rank 1 of 9)",
         "A/V offset 0.5 s (> ±0.1 s; rank 1 of 11)",
         "crop shift 0.2 sides (> 0.05 sides; rank 1 of 11)",
         "known to be cut short",
@@ -110,6 +110,22 @@ def test_the_worst_clips_come_first_with_their_problems(page: str) -> None:
         assert line in text, line
     assert "6 of 6 clips that are ok and within all limits" in text
     assert "repeated" in worst
+
+
+def test_clips_that_are_longer_than_their_frames_are_counted(
+    planted: Path, tmp_path: Path
+) -> None:
+    """The clips last 3.0 to 4.1 s, and their frames cover 3.2 s."""
+    path = shutil.copytree(planted, tmp_path / "store")
+    group: Any = zarr.open_group(path, mode="r+", use_consolidated=False)
+    group["step_s"][:] = 0.2
+    seal_edits(path)
+    text = Reader(render(Store(path), worst=2, sampled=2)).text
+    assert (
+        "9 of 11 clips are longer than the 3.2 s that their 16 frames cover (median of "
+        "the unused end 0.50 s)" in text
+    )
+    assert "pass --step auto" in text
 
 
 def test_equal_stores_yield_equal_bytes(planted: Path, tmp_path: Path) -> None:
