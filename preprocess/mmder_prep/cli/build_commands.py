@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from mmder_cli.program import LocalPath
 from mmder_prep.cli.options import (
     BUILD_OPTIONS,
     CORPORA,
@@ -54,7 +55,7 @@ def corpus_command(corpus: "Corpus") -> click.RichCommand:
         (
             click.option(
                 "--root",
-                type=click.Path(path_type=Path),
+                type=LocalPath(),
                 default=corpus.root,
                 show_default=True,
                 envvar=corpus.root_variable,
@@ -103,10 +104,10 @@ def _selection_options(corpus: "Corpus") -> list[Decorator]:
 
 
 @click.command(panel=CORPORA)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=LocalPath())
 @click.option(
     "--root",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default=None,
     show_default="the folder of FILE",
     help="Folder that paths are relative to and must not leave.",
@@ -115,7 +116,7 @@ def _selection_options(corpus: "Corpus") -> list[Decorator]:
 @click.option(
     "--label-map",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="CSV file with the columns label and emotion, for other words and for classes "
     "of your own.",
     panel=INPUT,
@@ -149,7 +150,7 @@ def manifest(
 
 
 @click.command("list", panel=CORPORA)
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=LocalPath())
 @out_option("CSV file to write; an existing one is never replaced.", required=True)
 @verbose_option
 def list_clips(folder: Path, out: Path) -> None:

@@ -30,6 +30,12 @@ FORMATS = (
 hosts."""
 
 
+def ffmpeg_version() -> str:
+    """Return the versions of the decoder's libraries."""
+    versions = sorted(av.library_versions.items())
+    return " ".join(f"{name} {'.'.join(map(str, v))}" for name, v in versions)
+
+
 def open_media(source: Source) -> InputContainer:
     """Open a file, or a member of a zip archive, if its bytes look like media.
 

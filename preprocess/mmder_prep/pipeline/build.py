@@ -1,9 +1,5 @@
 """Build of a store: plan the shards, prepare them on workers, seal the store."""
 
-import glob
-import math
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,41 +7,40 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
-import numpy as np
 from rich.console import Console
 
 from mmder_prep.corpora.manifest import RATED, Manifest
 from mmder_prep.pipeline import worker_template
 from mmder_prep.pipeline.content_hash import unchanged
+from mmder_prep.pipeline.fingerprint import (
+    PACKAGES,
+    compute_fingerprint,
+    fingerprint_digest,
+)
+from mmder_prep.pipeline.output_folder import (
+    check_disk_space,
+    remove_leftovers,
+    remove_store,
+)
 from mmder_prep.pipeline.progress import ClipProgress
 from mmder_prep.pipeline.shard import ShardSummary, make_shard, summarize_shard
 from mmder_prep.pipeline.shard_plan import ShardJob, shard_jobs
+from mmder_prep.pipeline.worker_check import require
 from mmder_store import ledger
 from mmder_store.errors import SettingsError, StoreError, StoreIncompleteError
-from mmder_store.schema import SHARD_CLIPS, STATUSES, arrays_of, shape_of
+from mmder_store.ledger import ShardRecord
+from mmder_store.schema import SHARD_CLIPS, STATUSES
 from mmder_store.settings import PrepSettings
 from mmder_store.store import Store
 from mmder_store.store_spec import StoreSpec
 from mmder_store.writer import check_reusable, create, missing_files, seal
-from mmder_store.zarr_group import is_store
 
 if TYPE_CHECKING:
     from mmder_prep.pipeline.cluster import Cluster
 
-MIN_SIZE_FRACTION = 0.4
-"""Fraction of its uncompressed size that a store has at least, as measured."""
 MANIFEST_COLUMNS = ("clip_id", "speaker", "emotion", *RATED, "note")
 """Columns of the store that come from the manifest."""
-RECORDED_PACKAGES = (
-    "mmder",
-    "av",
-    "facenet-pytorch",
-    "librosa",
-    "numpy",
-    "opencv-python-headless",
-    "torch",
-    "zarr",
-)
+RECORDED_PACKAGES = ("mmder", *PACKAGES)
 """Packages whose versions are recorded in the store."""
 
 
@@ -56,7 +51,7 @@ class BuildOptions:
     workers: int
     """Number of worker processes."""
     scheduler: str | None = None
-    """Address of a running Dask scheduler; None starts workers on this machine."""
+    """Address or file of a running Dask scheduler; None starts workers here."""
     device: str = "cpu"
     """Torch device of face detection, or `auto`."""
     overwrite: bool = False
@@ -112,13 +107,16 @@ def build(
     if options.overwrite:
         remove_store(out)
     check_disk_space(out, spec)
+    fingerprint = compute_fingerprint()
+    run = uuid4().hex
     jobs = shard_jobs(
         clips,
         store=str(out.absolute()),
         shard_clips=spec.shard_clips,
         settings=settings,
         device=device,
-        run=uuid4().hex,
+        run=run,
+        requirements=require(clips, manifest.root, fingerprint),
     )
     rows = [
         {column: getattr(row, column) for column in MANIFEST_COLUMNS}
@@ -131,13 +129,16 @@ def build(
         records = {job.shard: unchanged(job) for job in jobs}
         sha256 = _hash_if_sealed(out, spec) if all(records.values()) else None
         if sha256 is None:
+            _drop_other_software(out, records, fingerprint, console)
             create(out, spec)
         # `create` drops the records of shards that do not fit repaired metadata.
         records = {s: r if ledger.exists(out, s) else None for s, r in records.items()}
         shards = [summarize_shard(r, kept=True) for r in records.values() if r]
         if sha256 is None:
             todo = [job for job in jobs if records[job.shard] is None]
-            shards += _run(todo, options, console) if todo else []
+            if todo:
+                with ledger.announce_run(out, run):
+                    shards += _run(todo, options, console)
             versions = {name: version(name) for name in RECORDED_PACKAGES}
             sha256 = seal(out, rows, versions)
     statuses = {s: sum(d.statuses.get(s, 0) for d in shards) for s in STATUSES}
@@ -165,6 +166,29 @@ def _report_damage(out: Path, spec: StoreSpec, console: Console) -> None:
         numbers = ", ".join(map(str, sorted(damaged)))
         console.print(
             f"shards {numbers} are damaged or incomplete, and are prepared again",
+            highlight=False,
+            markup=False,
+        )
+
+
+def _drop_other_software(
+    out: Path,
+    records: Mapping[int, ShardRecord | None],
+    fingerprint: tuple[tuple[str, str], ...],
+    console: Console,
+) -> None:
+    """Drop the records of shards that other versions of the software prepared.
+
+    Their bytes may differ, and a store has the bytes of one version only.
+    """
+    expected = fingerprint_digest(fingerprint)
+    other = [s for s, r in records.items() if r and r.fingerprint != expected]
+    for shard in other:
+        ledger.drop(out, shard)
+    if other:
+        console.print(
+            f"{len(other)} of {len(records)} shards were prepared by another version "
+            "of mmder or its packages, and are prepared again",
             highlight=False,
             markup=False,
         )
@@ -206,11 +230,13 @@ def _collect(
     """Return the summaries of the jobs.
 
     Raises:
-        StoreIncompleteError: If workers crashed repeatedly in a shard.
+        StoreIncompleteError: If workers crashed repeatedly in a shard, or no worker is
+            left.
     """
     summaries: list[ShardSummary] = []
     lost: list[int] = []
-    for job, alive in cluster.run_jobs(make_shard, jobs, tick=progress.tick):
+    ended = cluster.run_jobs(make_shard, jobs, tick=progress.tick, warn=progress.warn)
+    for job, alive in ended:
         record = ledger.read(Path(job.store), job.shard)
         if alive and record is not None:
             summaries.append(summarize_shard(record, kept=False))
@@ -247,55 +273,3 @@ def resolve_device(name: str) -> str:
         msg = f"--device {name}: not usable here ({reason}); 'cpu' always is"
         raise SettingsError(msg) from error
     return name
-
-
-def check_disk_space(out: Path, spec: StoreSpec) -> None:
-    """Check that the disk has space for the shards that are not written yet.
-
-    Raises:
-        StoreError: If it has not, with the free and the required space.
-    """
-    clip_bytes = sum(
-        np.dtype(a.dtype).itemsize * math.prod(shape_of(a, spec.settings))
-        for a in arrays_of(spec.settings)
-    )
-    written = sum(ledger.exists(out, shard) for shard in range(spec.shards))
-    clips = max(0, spec.clips - written * spec.shard_clips)
-    required = int(clips * clip_bytes * MIN_SIZE_FRACTION)
-    folder = next(p for p in (out.absolute(), *out.absolute().parents) if p.exists())
-    free = shutil.disk_usage(folder).free
-    if free < required:
-        msg = (
-            f"store {out}: {_size(free)} of disk space are free, {clips} clips need "
-            f"at least {_size(required)}; free some, or choose another --out"
-        )
-        raise StoreError(msg)
-
-
-def _size(count: int) -> str:
-    """Return a number of bytes as text, in MB below one GB."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
-
-
-def remove_leftovers(out: Path) -> None:
-    """Remove what a killed `remove_store` has left."""
-    for folder in out.parent.glob(f".{glob.escape(out.name)}.removed-*"):
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def remove_store(out: Path) -> None:
-    """Remove a store; a folder that does not exist or is empty is left as it is.
-
-    Raises:
-        StoreError: If the folder holds something else.
-    """
-    if not out.exists() or not any(out.iterdir()):
-        return
-    if not is_store(out):
-        msg = f"--overwrite: {out} is not a store of mmder-prep; remove it by hand"
-        raise StoreError(msg)
-    removed = out.with_name(f".{out.name}.removed-{os.getpid()}")
-    with ledger.write_lock(out):
-        # Renamed first: an interrupted removal leaves no partial store at `out`.
-        out.rename(removed)
-    shutil.rmtree(removed)
