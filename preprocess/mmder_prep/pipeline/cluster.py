@@ -1,6 +1,7 @@
 """Dask: run jobs on local workers or on a running cluster."""
 
 import pickle
+import pkgutil
 import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -110,9 +111,9 @@ class Cluster:
             future = self.client.submit(_run_on_worker, call, key=key, pure=False)
             pending[key] = future, job
 
+        retired = self._retire_without_mmder(warn)
         for job in jobs:
             submit(job)
-        retired: set[str] = set()
         try:
             for future, _ in list(pending.values()):
                 future.add_done_callback(ended.put)
@@ -139,6 +140,28 @@ class Cluster:
             with suppress(OSError, RuntimeError):  # the scheduler may be gone
                 self.client.cancel([f for f, _ in pending.values()], force=True)
                 self.client.unsubscribe_topic(TOPIC)
+
+    def _retire_without_mmder(self, warn: Callable[[str], None]) -> set[str]:
+        """Retire the workers that lack mmder or have one without this module.
+
+        A job would end such a worker without a word. Local workers are not asked.
+
+        Returns:
+            Addresses of the retired workers.
+        """
+        if self.client.cluster is not None:
+            return set()
+        name = f"{_run_on_worker.__module__}:{_run_on_worker.__name__}"
+        answers = self.client.run(pkgutil.resolve_name, name, on_error="return")
+        broken = {a: e for a, e in answers.items() if isinstance(e, Exception)}
+        for address, error in broken.items():
+            host = address.rpartition("/")[2].rpartition(":")[0]
+            reason = (
+                "it has no mmder that can do this run "
+                f"({' '.join(str(error).split())}); install the same version there"
+            )
+            self.retire(address, host, reason, warn)
+        return set(broken)
 
     def retire(
         self, address: str, host: str, reason: str, warn: Callable[[str], None]
