@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Protocol, runtime_checkable
 
 import av
 from av.container import InputContainer
@@ -37,13 +37,27 @@ def ffmpeg_version() -> str:
     return " ".join(f"{name} {'.'.join(map(str, v))}" for name, v in versions)
 
 
+@runtime_checkable
+class ReadableFile(Protocol):
+    """An open binary file."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Return the next bytes."""
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to a position."""
+
+    def tell(self) -> int:
+        """Return the position."""
+
+
 class CheckedFile:
     """A file that the decoder reads; the first read error is kept.
 
     FFmpeg takes a read error for the end of the file, or for damage.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: ReadableFile) -> None:
         """Wrap an open file."""
         self._file = file
         self.name = str(getattr(file, "name", ""))
