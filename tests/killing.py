@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -26,12 +26,12 @@ def start(
 
 
 def wait_for(
-    running: subprocess.Popen[bytes], condition: Callable[[], bool], limit_s: float
+    running: subprocess.Popen[bytes], folder: Path, pattern: str, limit_s: float
 ) -> bool:
-    """Wait until a condition is true; return False if the program ends before."""
+    """Wait for a file in a folder; return False if the program ends before."""
     deadline_s = time.monotonic() + limit_s
     while time.monotonic() < deadline_s:
-        if condition():
+        if any(folder.glob(pattern)):
             return True
         if running.poll() is not None:
             return False

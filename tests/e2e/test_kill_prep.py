@@ -86,9 +86,7 @@ def test_killed_runs_are_resumed_to_the_same_bytes(
         instant = rng.choice((*INSTANTS, None, None, None))
         delay_s = rng.uniform(0, 0.05) if instant else rng.uniform(0, run_s)
         with start("mmder_prep", words(out), environment) as running:
-            if instant is None or wait_for(
-                running, lambda o=out, i=instant: any(o.glob(i)), 120
-            ):
+            if instant is None or wait_for(running, out, instant, 120):
                 time.sleep(delay_s)
             ended = running.poll() is not None
             kill(running, how)

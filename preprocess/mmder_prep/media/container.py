@@ -61,7 +61,7 @@ class CheckedFile:
         """Wrap an open file."""
         self._file = file
         self.name = str(getattr(file, "name", ""))
-        """Path of the file, whose suffix helps to tell its format."""
+        """Path of the file; its suffix is a hint of the format for FFmpeg."""
         self.error: OSError | None = None
         """The first read error; the file seems to end there."""
 

@@ -38,7 +38,7 @@ class ShardJob:
     run: str
     """Id of the run. Crashes of other runs are ignored."""
     requirements: Requirements | None = None
-    """What the worker must have; None if the worker is this process."""
+    """Conditions that the worker must meet; None if it is this process."""
 
 
 def shard_jobs(

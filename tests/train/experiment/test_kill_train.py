@@ -103,9 +103,7 @@ def test_killed_runs_are_resumed_to_the_same_results(
         instant = rng.choice((*INSTANTS[method], None))
         delay_s = rng.uniform(0, 0.05) if instant else rng.uniform(0, run_s[method])
         with start("mmder_train", words(method, folder), {}) as running:
-            if instant is None or wait_for(
-                running, lambda f=folder, i=instant: any(f.glob(i)), 300
-            ):
+            if instant is None or wait_for(running, folder, instant, 300):
                 time.sleep(delay_s)
             ended = running.poll() is not None
             kill(running, how)
