@@ -6,6 +6,7 @@ semaphore that it does not know when the program frees it.
 """
 
 import warnings
+from collections.abc import Sized
 from multiprocessing import resource_tracker
 
 
@@ -14,15 +15,18 @@ def tolerate() -> None:
     tracker = resource_tracker._resource_tracker
     if resource_tracker.register != tracker.register:
         return  # a second run in this process
-    registered: dict[tuple[str, str], int | None] = {}
+    registered: dict[tuple[Sized, str], int | None] = {}
 
-    def register(name: str, rtype: str) -> None:
+    def register(name: Sized, rtype: str) -> None:
         tracker.register(name, rtype)
-        registered[name, rtype] = tracker._pid
+        registered[name, rtype] = vars(tracker)["_pid"]
 
-    def unregister(name: str, rtype: str) -> None:
+    def unregister(name: Sized, rtype: str) -> None:
         tracker.ensure_running()
-        if registered.pop((name, rtype), tracker._pid) == tracker._pid:
+        if (
+            registered.pop((name, rtype), vars(tracker)["_pid"])
+            == vars(tracker)["_pid"]
+        ):
             tracker.unregister(name, rtype)
 
     resource_tracker.register = register
