@@ -106,7 +106,7 @@ class RunDirectory:
         if old is None and _has_files(self.path):
             msg = f"run folder {self.path}: not empty, and no run in it. {advice}"
             raise SettingsError(msg)
-        for folder in (self.path, *(p for p in self.path.iterdir() if p.is_dir())):
+        for folder in (self.path, *self.path.glob("*/")):
             remove_drafts(folder)
         new = json.loads(json.dumps(description))
         if old is None:
