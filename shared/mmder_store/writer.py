@@ -96,12 +96,13 @@ def _reopen(path: Path, spec: StoreSpec) -> None:
 
 
 def _remove_shard_drafts(path: Path, spec: StoreSpec) -> None:
-    """Remove the drafts of killed workers.
+    """Remove the drafts of killed workers, and the id of a killed run.
 
     Only the run that holds the lock does this, before its workers start and after they
     end: two workers can write the same shard if the first one was believed lost.
     """
     remove_drafts(path / ledger.FOLDER)
+    (path / ledger.FOLDER / ledger.RUN_FILE).unlink(missing_ok=True)
     for array in arrays_of(spec.settings):
         for shard in range(spec.shards):
             remove_drafts(shard_file(path, array, shard).parent, ZARR_DRAFTS)

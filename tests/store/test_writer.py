@@ -77,6 +77,7 @@ def test_drafts_of_a_killed_run_are_removed(tmp_path: Path) -> None:
         path / f"mfcc_16/zarr.{32 * 'c'}.partial",
         path / f"mfcc_16/c/2/0/0/0.{32 * 'd'}.partial",
         path / f"ledger/.{16 * 'e'}.000001.json",
+        path / "ledger/.run",
     )
     for file in (*kept, *drafts):
         file.parent.mkdir(parents=True, exist_ok=True)
