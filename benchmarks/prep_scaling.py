@@ -161,7 +161,10 @@ def scheduler_figures(jobs: int) -> list[Figure]:
             start = time.process_time()
             empty_jobs = [EmptyJob(shard=n) for n in range(count)]
             finished = sum(
-                1 for _ in cluster.run_jobs(function, empty_jobs, tick=messages.append)
+                1
+                for _ in cluster.run_jobs(
+                    function, empty_jobs, tick=messages.append, warn=print
+                )
             )
             cpu_s = time.process_time() - start
             if finished != count:

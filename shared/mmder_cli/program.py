@@ -1,7 +1,9 @@
 """A command group whose errors are one line and an exit code."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -11,6 +13,31 @@ VERBOSE = "mmder.verbose"
 """Key of `click.Context.meta` that is set by --verbose."""
 INTERRUPTED = 130
 """Exit code after Ctrl-C: 128 + SIGINT."""
+
+
+class LocalPath(click.Path):
+    """Type of an option that is a path of this machine; an address is an error."""
+
+    def __init__(self) -> None:
+        """Create the type; its values are `pathlib.Path` objects."""
+        super().__init__(path_type=Path)
+
+    def convert(
+        self,
+        value: str | os.PathLike[str],
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str | bytes | os.PathLike[str]:
+        """Return the path.
+
+        Raises:
+            SettingsError: If it is an address such as ``s3://bucket/store``.
+        """
+        from mmder_store.local_path import check_local
+
+        name = "path" if param is None else param.opts[0]
+        check_local(value, name if name.startswith("-") else name.upper())
+        return super().convert(value, param, ctx)
 
 
 class Program(RichGroup):
@@ -44,6 +71,12 @@ class Program(RichGroup):
                 raise
             self.interrupted(None)
             sys.exit(INTERRUPTED)
+        except Exception as error:  # from an option of the group itself
+            text = one_line(error)
+            if text is None or not standalone_mode:
+                raise
+            print_error(f"{self.name}: error: {text}")
+            sys.exit(1)
         if standalone_mode:
             sys.exit(code if isinstance(code, int) else 0)
         return code

@@ -9,10 +9,12 @@ import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
-DRAFTS = ".[0-9]*.*"
+HEX = "[0-9a-f]"
+DRAFTS = f".{16 * HEX}.*"
 """Pattern of the draft names of `atomic_write`."""
-ZARR_DRAFTS = f"*.{32 * '[0-9a-f]'}.partial"
+ZARR_DRAFTS = f"*.{32 * HEX}.partial"
 """Pattern of the draft names of Zarr."""
 
 
@@ -31,11 +33,13 @@ def name_file_in_errors(path: Path) -> Iterator[None]:
 def atomic_write(path: Path) -> Iterator[Path]:
     """Yield a draft path to write to; it is renamed to `path` on success.
 
+    Two processes that write the same file, also on two machines, have a draft each.
+
     Raises:
         OSError: If the file cannot be written. The error names `path`.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{os.getpid()}.{path.name}")
+    draft = path.with_name(f".{uuid4().hex[:16]}.{path.name}")
     try:
         with name_file_in_errors(path):
             yield draft

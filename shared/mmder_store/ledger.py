@@ -14,13 +14,16 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mmder_store.atomic_files import write_json
+from mmder_store.atomic_files import atomic_write, write_json
 from mmder_store.errors import StoreError
 from mmder_store.schema import FORMAT_VERSION, STATUSES
 from mmder_store.settings import PrepSettings, digest
 
 FOLDER = "ledger"
 """Folder of the records in a store."""
+RUN_FILE = ".run"
+"""File in the folder that holds the id of the run in progress. A worker reads it to see
+that it writes to the same store."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,14 +75,20 @@ class ShardRecord:
     clips: tuple[ClipRecord, ...]
     checksums: Mapping[str, BlockChecksums]
     """Checksums by array."""
+    fingerprint: str = ""
+    """Hash of the software that prepared the shard. A store is sealed only if all of
+    its shards have the same."""
+    host: str = ""
+    """Name of the machine that prepared the shard."""
 
     def content(self) -> dict[str, Any]:
         """Return the record as JSON values, without what depends on the machine.
 
-        These are the modification times of the media files and the sizes of the
-        compressed shards.
+        These are the modification times of the media files, the sizes of the compressed
+        shards, the software and the host.
         """
         values: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        del values["fingerprint"], values["host"]
         for clip in values["clips"]:
             del clip["source_stamp"]
         for checksums in values["checksums"].values():
@@ -191,6 +200,34 @@ def missing_message(store: Path, missing: Sequence[int], total: int) -> str:
         f"store {store}: {len(missing)} of {total} shards are not written ({shown}). "
         "Rerun the same mmder-prep command to resume."
     )
+
+
+@contextmanager
+def announce_run(store: Path, run: str) -> Iterator[None]:
+    """Write the id of a run into the store while the run is in progress.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    file = store / FOLDER / RUN_FILE
+    try:
+        with atomic_write(file) as draft:
+            draft.write_text(run)
+    except OSError as error:
+        msg = f"store {store}: cannot be written ({error.strerror}: {error.filename})"
+        raise StoreError(msg) from error
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
+
+
+def read_run(store: Path) -> str:
+    """Return the id of the run in progress; empty if there is none."""
+    try:
+        return (store / FOLDER / RUN_FILE).read_text()
+    except (OSError, ValueError):
+        return ""
 
 
 @contextmanager

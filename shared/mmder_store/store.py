@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mmder_store import ledger
 from mmder_store.checksums import crc32c
 from mmder_store.errors import StoreError, StoreIncompleteError
+from mmder_store.local_path import check_local
 from mmder_store.schema import CHECKSUMS, COLUMNS, arrays_of
 from mmder_store.seal import (
     WAY_OUT,
@@ -78,10 +79,12 @@ class Store:
             sha256: Hash that the store must have; empty for any.
 
         Raises:
+            SettingsError: If the path is an address such as ``s3://bucket/store``.
             StoreError: If the folder is not a store, or it differs from its seal.
             StoreVersionError: If the store has another format version.
             StoreIncompleteError: If the store is not sealed.
         """
+        check_local(path, "store")
         self.path = Path(path)
         self._group = open_group(self.path, "r")
         seal = read_seal(self.path, self._group.attrs.asdict())
@@ -303,6 +306,7 @@ def open_store(path: str | os.PathLike[str]) -> Store:
         path: Folder of the store, as passed to ``mmder-prep --out``.
 
     Raises:
+        SettingsError: If the path is an address such as ``s3://bucket/store``.
         StoreError: If the folder is not a store, or it differs from its seal.
         StoreVersionError: If the store has another format version.
         StoreIncompleteError: If the store is not sealed.

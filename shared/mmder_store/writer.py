@@ -69,9 +69,9 @@ def _create_new(path: Path, spec: StoreSpec) -> None:
 
 def _reopen(path: Path, spec: StoreSpec) -> None:
     """Open an existing store for writing, and adapt it to the number of clips."""
-    remove_drafts(path / ledger.FOLDER)
     for folder in (path, *(path / a.name for a in arrays_of(spec.settings))):
         remove_drafts(folder, ZARR_DRAFTS)
+    _remove_shard_drafts(path, spec)
     try:
         group = open_group(path, "r+")
         old_clips = read_spec(path, group).clips
@@ -93,6 +93,19 @@ def _reopen(path: Path, spec: StoreSpec) -> None:
         ledger.drop(path, last)
     repair_arrays(path, group, spec)
     group.attrs.put({**spec.to_json(), ATTRIBUTE: None})
+
+
+def _remove_shard_drafts(path: Path, spec: StoreSpec) -> None:
+    """Remove the drafts of killed workers, and the id of a killed run.
+
+    Only the run that holds the lock does this, before its workers start and after they
+    end: two workers can write the same shard if the first one was believed lost.
+    """
+    remove_drafts(path / ledger.FOLDER)
+    (path / ledger.FOLDER / ledger.RUN_FILE).unlink(missing_ok=True)
+    for array in arrays_of(spec.settings):
+        for shard in range(spec.shards):
+            remove_drafts(shard_file(path, array, shard).parent, ZARR_DRAFTS)
 
 
 def _is_blank(path: Path) -> bool:
@@ -182,7 +195,6 @@ def write_shard(
     files = {name: shard_file(path, expected[name], shard) for name in blocks}
     try:
         for name, block in blocks.items():
-            remove_drafts(path / name / "c" / str(shard), f"**/{ZARR_DRAFTS}")
             # One chunk at a time, or Zarr would hold two copies of every chunk. It
             # also compares each chunk with the fill value, which takes longer than
             # writing it.
@@ -251,7 +263,8 @@ def seal(
         versions: Versions of the packages that made the store.
 
     Raises:
-        StoreIncompleteError: If shards are missing, or the ledger has other clips.
+        StoreIncompleteError: If shards are missing, the ledger has other clips, or the
+            shards were not all prepared by the same software.
         StoreError: If a file cannot be written.
     """
     group = open_group(path, "r+")
@@ -269,7 +282,9 @@ def seal(
             "mmder-prep command."
         )
         raise StoreIncompleteError(msg)
+    check_fingerprints(path, written)
     try:
+        _remove_shard_drafts(path, spec)
         columns = write_columns(path, group, rows, written)
         return write_seal(path, spec, columns, written, versions)
     except OSError as error:
@@ -278,3 +293,22 @@ def seal(
             "Rerun the same mmder-prep command to resume."
         )
         raise StoreError(msg) from error
+
+
+def check_fingerprints(path: Path, records: Sequence[ledger.ShardRecord]) -> None:
+    """Check that all shards were prepared by the same software.
+
+    Raises:
+        StoreIncompleteError: If they were not, with shards that differ.
+    """
+    first: dict[str, int] = {}
+    for record in records:
+        first.setdefault(record.fingerprint, record.shard)
+    if len(first) > 1:
+        shards = " and ".join(map(str, list(first.values())[:2]))
+        msg = (
+            f"store {path}: shards {shards} were prepared by different versions of "
+            "mmder or its packages. Rerun the same mmder-prep command, which prepares "
+            "the shards of other versions again."
+        )
+        raise StoreIncompleteError(msg)

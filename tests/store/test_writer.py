@@ -1,6 +1,7 @@
 """Whatever state a run leaves a store in, finished shards are kept and none is lost."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -75,7 +76,8 @@ def test_drafts_of_a_killed_run_are_removed(tmp_path: Path) -> None:
         path / f"zarr.{32 * 'b'}.partial",
         path / f"mfcc_16/zarr.{32 * 'c'}.partial",
         path / f"mfcc_16/c/2/0/0/0.{32 * 'd'}.partial",
-        path / "ledger/.4711.000001.json",
+        path / f"ledger/.{16 * 'e'}.000001.json",
+        path / "ledger/.run",
     )
     for file in (*kept, *drafts):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -223,3 +225,42 @@ def test_missing_and_short_files_of_a_shard_are_found(tmp_path: Path) -> None:
     (path / "mfcc_8/c/0/0/0/0").unlink()
     (path / "window_8_s/c/0/0/0").write_bytes(b"")
     assert missing_files(path, record, spec) == ["mfcc_8", "window_8_s"]
+
+
+def test_shards_of_different_software_are_not_sealed(tmp_path: Path) -> None:
+    path, spec = tmp_path / "s", make_spec()
+    create(path, spec)
+    write_shards(path, spec, [0, 1, 2])
+    record = ledger.read(path, 1)
+    assert record is not None
+    ledger.write(path, replace(record, fingerprint="another mmder", host="node7"))
+    with pytest.raises(
+        errors.StoreIncompleteError,
+        match=r"shards 0 and 1 were prepared by different versions .* Rerun the same",
+    ):
+        seal(path, manifest_rows(5), {})
+    with pytest.raises(errors.StoreIncompleteError):
+        Store(path)
+
+
+def test_the_hash_of_a_store_depends_on_bytes_and_not_on_the_machine(
+    tmp_path: Path,
+) -> None:
+    """Host and software are recorded; the checksums of all shards are in the hash."""
+    spec = make_spec()
+    hashes = []
+    for name, value, host in (("a", 1, "n1"), ("b", 1, "n2"), ("c", 5, "n1")):
+        path = tmp_path / name
+        create(path, spec)
+        write_shards(path, spec, [0, 1, 2])
+        blocks = make_blocks(spec, 1, value)
+        checksums = write_shard(path, 1, blocks)
+        for shard in range(3):
+            record = ledger.read(path, shard)
+            assert record is not None
+            changed = replace(record, fingerprint=host, host=host)
+            if shard == 1:
+                changed = replace(changed, checksums=checksums)
+            ledger.write(path, changed)
+        hashes.append(seal(path, manifest_rows(5), {}))
+    assert hashes[0] == hashes[1] != hashes[2]

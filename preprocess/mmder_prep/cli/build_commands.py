@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
+from mmder_cli.program import LocalPath
 from mmder_prep.cli.ignored_options import refuse_ignored_options
 from mmder_prep.cli.next_command import show_next
 from mmder_prep.cli.options import (
@@ -59,7 +60,7 @@ def corpus_command(corpus: "Corpus") -> click.RichCommand:
         (
             click.option(
                 "--root",
-                type=click.Path(path_type=Path),
+                type=LocalPath(),
                 default=corpus.root,
                 show_default=True,
                 envvar=corpus.root_variable,
@@ -120,10 +121,10 @@ def _selection_options(corpus: "Corpus") -> list[Decorator]:
 
 
 @click.command(panel=CORPORA)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=LocalPath())
 @click.option(
     "--root",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     default=None,
     show_default="the folder of FILE",
     help="Folder that paths are relative to and must not leave.",
@@ -132,7 +133,7 @@ def _selection_options(corpus: "Corpus") -> list[Decorator]:
 @click.option(
     "--label-map",
     metavar="FILE",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="CSV file with the columns label and emotion, for other words and for classes "
     "of your own.",
     panel=INPUT,
@@ -167,7 +168,7 @@ def manifest(
 
 
 @click.command("list", panel=CORPORA)
-@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("folder", type=LocalPath())
 @out_option("CSV file to write; an existing one is never replaced.", required=True)
 @verbose_option
 def list_clips(folder: Path, out: Path) -> None:

@@ -2,11 +2,11 @@
 
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, TypeVar
 
 import rich_click as click
 
+from mmder_cli.program import LocalPath
 from mmder_cli.program import verbose_option as _verbose_option
 from mmder_store.errors import SettingsError
 
@@ -86,7 +86,7 @@ def out_option(text: str, *, required: bool = False) -> Decorator:
     return click.option(
         "--out",
         required=required,
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         help=text,
         panel=OUTPUT,
     )

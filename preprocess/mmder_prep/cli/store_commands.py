@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING
 
 import rich_click as click
 
+from mmder_cli.program import LocalPath
 from mmder_prep.cli.next_command import show_next
 from mmder_prep.cli.options import STORES, out_option, verbose_option
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-store_argument = click.argument("store", type=click.Path(path_type=Path))
+store_argument = click.argument("store", type=LocalPath())
 
 
 def console_to(*, stderr: bool) -> "Console":

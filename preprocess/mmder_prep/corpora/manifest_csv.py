@@ -25,6 +25,27 @@ def parse_text(column: str, text: str) -> str:
     raise ValueError(msg)
 
 
+def parse_path(column: str, text: str) -> str:
+    """Return the path in a cell that must not be empty.
+
+    Raises:
+        ValueError: If it is empty, too long, not printable, or an address.
+    """
+    if "://" in text:
+        msg = f"{column} {text[:40]!r}: expected a path relative to the media folder"
+        raise ValueError(msg, "addresses are not supported; copy the file there")
+    return parse_text(column, text)
+
+
+def parse_optional_path(column: str, text: str) -> str:
+    """Return the path in a cell that may be empty.
+
+    Raises:
+        ValueError: If it is too long, not printable, or an address.
+    """
+    return parse_path(column, text) if text else ""
+
+
 def parse_optional_text(column: str, text: str) -> str:
     """Return the text of a cell that may be empty.
 

@@ -20,7 +20,8 @@ from mmder_prep.corpora.manifest_csv import (
     parse_emotion,
     parse_fold,
     parse_note,
-    parse_optional_text,
+    parse_optional_path,
+    parse_path,
     parse_seconds,
     parse_text,
 )
@@ -142,13 +143,13 @@ def _parse_rows(
         cells = _Cells(line, record, problems)
         row = ManifestRow(
             clip_id=cells.parse("clip_id", parse_text, ""),
-            path=cells.parse("path", parse_text, ""),
+            path=cells.parse("path", parse_path, ""),
             emotion=cells.parse("emotion", emotion, ""),
             speaker=cells.parse("speaker", parse_text, ""),
             start_s=cells.parse("start_s", seconds, None),
             stop_s=cells.parse("stop_s", seconds, None),
             crop=cells.parse("crop", parse_crop, ""),
-            sound=cells.parse("sound", parse_optional_text, ""),
+            sound=cells.parse("sound", parse_optional_path, ""),
             sound_at_s=cells.parse("sound_at_s", seconds, None),
             fold=cells.parse("fold", parse_fold, None),
             note=cells.parse("note", parse_note, ""),

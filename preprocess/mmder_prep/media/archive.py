@@ -35,6 +35,11 @@ BAD_ARCHIVE = (
 MAX_MEMBER_BYTES = 2 << 30
 """Maximum size of a member, which is read into memory. No clip of a known corpus comes
 near it."""
+MAX_RATIO = 100
+"""Maximum ratio of the uncompressed to the compressed size of a large member. Media are
+compressed already; silence and zeros shrink a thousandfold."""
+RATIO_BYTES = 64 << 20
+"""Size from which the ratio is checked: a smaller member takes little memory."""
 METHODS = (
     zipfile.ZIP_STORED,
     zipfile.ZIP_DEFLATED,
@@ -180,4 +185,12 @@ def _flaw(info: zipfile.ZipInfo, disk: int, path: Path) -> str:
             f"{info.file_size} bytes in the archive, at most {MAX_MEMBER_BYTES}; "
             "unpack the archive"
         )
+    if info.file_size > RATIO_BYTES:
+        # What is stored must be there: a header may claim any size.
+        ratio = 1 if info.compress_type == zipfile.ZIP_STORED else MAX_RATIO
+        if info.file_size > ratio * info.compress_size:
+            return (
+                f"{info.file_size} bytes from {info.compress_size} in the archive, at "
+                f"most {ratio} times as many; not media, or a damaged archive"
+            )
     return ""

@@ -53,8 +53,14 @@ class Source:
         with self._open() as file:
             if self.member is None:
                 return str(self.path)
-            # The size in the header may be wrong: never read more than that.
-            return io.BytesIO(file.read(self.size_bytes()))
+            # The size in the header may be wrong: never read more than that. Block by
+            # block, or a large member would be in memory twice.
+            whole, left = io.BytesIO(), self.size_bytes()
+            while left > 0 and (block := file.read(min(left, BLOCK_BYTES))):
+                whole.write(block)
+                left -= len(block)
+            whole.seek(0)
+            return whole
 
     def read(self, most_bytes: int) -> bytes:
         """Return the bytes of a small file.

@@ -12,6 +12,11 @@ from rich.console import Console
 from mmder_prep.corpora.manifest import RATED, Manifest
 from mmder_prep.pipeline import worker_template
 from mmder_prep.pipeline.content_hash import unchanged
+from mmder_prep.pipeline.fingerprint import (
+    PACKAGES,
+    compute_fingerprint,
+    fingerprint_digest,
+)
 from mmder_prep.pipeline.progress import ClipProgress
 from mmder_prep.pipeline.shard import ShardSummary, make_shard, summarize_shard
 from mmder_prep.pipeline.shard_plan import ShardJob, shard_jobs
@@ -27,9 +32,10 @@ from mmder_prep.pipeline.store_folder import (
     remove_leftovers,
     remove_store,
 )
+from mmder_prep.pipeline.worker_check import require
 from mmder_store import ledger
 from mmder_store.errors import SettingsError, StoreError, StoreIncompleteError
-from mmder_store.ledger import ClipRecord
+from mmder_store.ledger import ClipRecord, ShardRecord
 from mmder_store.schema import SHARD_CLIPS, STATUSES
 from mmder_store.settings import PrepSettings
 from mmder_store.store import Store
@@ -41,16 +47,7 @@ if TYPE_CHECKING:
 
 MANIFEST_COLUMNS = ("clip_id", "speaker", "emotion", *RATED, "note")
 """Columns of the store that come from the manifest."""
-RECORDED_PACKAGES = (
-    "mmder",
-    "av",
-    "facenet-pytorch",
-    "librosa",
-    "numpy",
-    "opencv-python-headless",
-    "torch",
-    "zarr",
-)
+RECORDED_PACKAGES = ("mmder", *PACKAGES)
 """Packages whose versions are recorded in the store."""
 
 
@@ -61,7 +58,7 @@ class BuildOptions:
     workers: int
     """Number of worker processes."""
     scheduler: str | None = None
-    """Address of a running Dask scheduler; None starts workers on this machine."""
+    """Address or file of a running Dask scheduler; None starts workers here."""
     device: str = "cpu"
     """Torch device of face detection, or `auto`."""
     overwrite: bool = False
@@ -120,13 +117,16 @@ def build(
     if out.is_dir():
         check_reusable(out, spec)
     check_disk_space(out, spec)
+    fingerprint = compute_fingerprint()
+    run = uuid4().hex
     jobs = shard_jobs(
         clips,
         store=str(out.absolute()),
         shard_clips=spec.shard_clips,
         settings=settings,
         device=device,
-        run=uuid4().hex,
+        run=run,
+        requirements=require(clips, manifest.root, fingerprint),
     )
     rows = [
         {column: getattr(row, column) for column in MANIFEST_COLUMNS}
@@ -148,13 +148,16 @@ def build(
         records = {job.shard: unchanged(job) for job in jobs}
         sha256 = _hash_if_sealed(out, spec) if all(records.values()) else None
         if sha256 is None:
+            _drop_other_software(out, records, fingerprint, console)
             create(out, spec)
         # `create` drops the records of shards that do not fit repaired metadata.
         records = {s: r if ledger.exists(out, s) else None for s, r in records.items()}
         shards = [summarize_shard(r, kept=True) for r in records.values() if r]
         if sha256 is None:
             todo = [job for job in jobs if records[job.shard] is None]
-            shards += _run(todo, options, console) if todo else []
+            if todo:
+                with ledger.announce_run(out, run):
+                    shards += _run(todo, options, console)
             versions = {name: version(name) for name in RECORDED_PACKAGES}
             sha256 = seal(out, rows, versions)
             _report_changed(before, recorded_clips(out), console)
@@ -202,6 +205,29 @@ def _report_changed(
         )
 
 
+def _drop_other_software(
+    out: Path,
+    records: Mapping[int, ShardRecord | None],
+    fingerprint: tuple[tuple[str, str], ...],
+    console: Console,
+) -> None:
+    """Drop the records of shards that other versions of the software prepared.
+
+    Their bytes may differ, and a store has the bytes of one version only.
+    """
+    expected = fingerprint_digest(fingerprint)
+    other = [s for s, r in records.items() if r and r.fingerprint != expected]
+    for shard in other:
+        ledger.drop(out, shard)
+    if other:
+        console.print(
+            f"{len(other)} of {len(records)} shards were prepared by another version "
+            "of mmder or its packages, and are prepared again",
+            highlight=False,
+            markup=False,
+        )
+
+
 def _hash_if_sealed(out: Path, spec: StoreSpec) -> str | None:
     """Return the hash of a sealed store with the same specification, else None."""
     try:
@@ -238,11 +264,13 @@ def _collect(
     """Return the summaries of the jobs.
 
     Raises:
-        StoreIncompleteError: If workers crashed repeatedly in a shard.
+        StoreIncompleteError: If workers crashed repeatedly in a shard, or no worker is
+            left.
     """
     summaries: list[ShardSummary] = []
     lost: list[int] = []
-    for job, alive in cluster.run_jobs(make_shard, jobs, tick=progress.tick):
+    ended = cluster.run_jobs(make_shard, jobs, tick=progress.tick, warn=progress.warn)
+    for job, alive in ended:
         record = ledger.read(Path(job.store), job.shard)
         if alive and record is not None:
             summaries.append(summarize_shard(record, kept=False))

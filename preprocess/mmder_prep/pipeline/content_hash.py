@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmder_prep.media.clip import Clip
+from mmder_prep.media.regular_file import UNREADABLE
 from mmder_prep.media.source import Source
 from mmder_prep.pipeline.shard_plan import ShardJob
 from mmder_store import ledger
@@ -99,10 +100,19 @@ def hash_shard(job: ShardJob) -> tuple[list[ClipHash], ShardRecord | None]:
     record = ledger.read(Path(job.store), job.shard)
     known = {} if record is None else {c.clip_id: c for c in record.clips}
     hashes = [hash_clip(c, known.get(c.clip_id), job.settings) for c in job.clips]
-    current = record is not None and [(c.clip_id, c.key) for c in record.clips] == [
-        (c.clip_id, h.key) for c, h in zip(job.clips, hashes, strict=True)
-    ]
+    current = (
+        record is not None
+        and [(c.clip_id, c.key) for c in record.clips]
+        == [(c.clip_id, h.key) for c, h in zip(job.clips, hashes, strict=True)]
+        and not any(map(_readable_now, job.clips, record.clips, hashes))
+    )
     return hashes, record if current else None
+
+
+def _readable_now(clip: Clip, record: ClipRecord, clip_hash: ClipHash) -> bool:
+    """Return whether a clip that could not be read when it was prepared now can be."""
+    has_audio = clip.audio is None or bool(clip_hash.sound_sha256)
+    return UNREADABLE in record.reason and not clip_hash.problem and has_audio
 
 
 def unchanged(job: ShardJob) -> ShardRecord | None:

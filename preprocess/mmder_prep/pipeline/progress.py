@@ -34,6 +34,10 @@ class ClipProgress:
         """Stop the bar and leave it on the screen."""
         self._bar.stop()
 
+    def warn(self, line: str) -> None:
+        """Print a line above the bar."""
+        self.console.print(line, highlight=False, markup=False)
+
     def tick(self, status: str) -> None:
         """Count one clip with its status."""
         self.statuses[status] += 1

@@ -7,6 +7,7 @@ are imported for the first clip only, so the main program never imports them.
 
 import ctypes
 import json
+import socket
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,7 +21,9 @@ import numpy as np
 from mmder_prep.media.clip import Clip
 from mmder_prep.media.regular_file import UNREADABLE
 from mmder_prep.pipeline.content_hash import ClipHash, hash_clip, hash_shard
+from mmder_prep.pipeline.fingerprint import compute_fingerprint, fingerprint_digest
 from mmder_prep.pipeline.shard_plan import ShardJob
+from mmder_prep.pipeline.worker_check import check_media, check_worker
 from mmder_store import ledger
 from mmder_store.atomic_files import name_file_in_errors
 from mmder_store.errors import MmderError
@@ -56,15 +59,21 @@ def make_shard(job: ShardJob, tick: Callable[[str], None]) -> ShardSummary:
         tick: Called with the status of each clip when it is ready.
 
     Raises:
+        UnfitWorkerError: If this worker has other software than the run, or does not
+            see its store or its media. Another worker can prepare the shard.
         MmderError: If the store cannot be written.
     """
+    check_worker(job)
     store = Path(job.store)
+    stale = ledger.read(store, job.shard)
     hashes, current = hash_shard(job)
     if current is not None:
         for record in current.clips:
             tick(record.status)
         return summarize_shard(current, kept=True)
-    ledger.drop(store, job.shard)
+    # If another worker has finished the shard meanwhile, its record is kept.
+    if stale is not None and ledger.read(store, job.shard) == stale:
+        ledger.drop(store, job.shard)
     _warm_up_once(job.settings, job.device)
     arrays = {
         a.name: np.empty((len(job.clips), *shape_of(a, job.settings)), a.dtype)
@@ -75,6 +84,8 @@ def make_shard(job: ShardJob, tick: Callable[[str], None]) -> ShardSummary:
         for index, (clip, clip_hash) in enumerate(zip(job.clips, hashes, strict=True)):
             row = _prepare_or_record(clip, clip_hash, job, crashes)
             unread = row.status == "failed" or UNREADABLE in row.reason
+            if unread and job.requirements is not None:
+                check_media(job.requirements)
             if unread and not clip_hash.problem:
                 # An earlier hash does not show that the file is readable now.
                 clip_hash = hash_clip(clip, None, job.settings, again=True)
@@ -86,7 +97,11 @@ def make_shard(job: ShardJob, tick: Callable[[str], None]) -> ShardSummary:
             del row
         checksums = write_shard(store, job.shard, arrays)
         written = ShardRecord(
-            shard=job.shard, clips=tuple(records), checksums=checksums
+            shard=job.shard,
+            clips=tuple(records),
+            checksums=checksums,
+            fingerprint=fingerprint_digest(compute_fingerprint()),
+            host=socket.gethostname(),
         )
         ledger.write(store, written)
     del arrays

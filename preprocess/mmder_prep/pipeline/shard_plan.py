@@ -12,6 +12,18 @@ from mmder_store.settings import PrepSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Requirements:
+    """Software and files that a worker must have to prepare shards of a run."""
+
+    fingerprint: tuple[tuple[str, str], ...]
+    """Names and values of the software that determines the bytes of a store."""
+    root: str
+    """Folder of the media."""
+    samples: tuple[tuple[str, int], ...]
+    """Paths and sizes of some media files."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ShardJob:
     """Everything that a worker needs to prepare one shard."""
 
@@ -25,6 +37,8 @@ class ShardJob:
     """Device of face detection."""
     run: str
     """Id of the run. Crashes of other runs are ignored."""
+    requirements: Requirements | None = None
+    """Conditions that the worker must meet; None if it is this process."""
 
 
 def shard_jobs(
@@ -35,6 +49,7 @@ def shard_jobs(
     settings: PrepSettings,
     device: str,
     run: str,
+    requirements: Requirements | None = None,
 ) -> list[ShardJob]:
     """Return one job per shard of `shard_clips` clips, in the order of the clips."""
     return [
@@ -45,6 +60,7 @@ def shard_jobs(
             settings=settings,
             device=device,
             run=run,
+            requirements=requirements,
         )
         for start in range(0, len(clips), shard_clips)
     ]

@@ -16,6 +16,8 @@ from mmder_store.zarr_group import is_store
 
 MIN_SIZE_FRACTION = 0.4
 """Fraction of its uncompressed size that a store has at least, as measured."""
+UNITS = (("GB", 1e9), ("MB", 1e6), ("kB", 1e3))
+"""Units of sizes in messages."""
 
 
 def check_disk_space(out: Path, spec: StoreSpec) -> None:
@@ -35,15 +37,18 @@ def check_disk_space(out: Path, spec: StoreSpec) -> None:
     free = shutil.disk_usage(folder).free
     if free < required:
         msg = (
-            f"store {out}: {_size(free)} of disk space are free, {clips} clips need "
-            f"at least {_size(required)}; free some, or choose another --out"
+            f"store {out}: {format_size(free)} of disk space are free, {clips} clips "
+            f"need at least {format_size(required)}; free some, or choose another --out"
         )
         raise StoreError(msg)
 
 
-def _size(count: int) -> str:
-    """Return a number of bytes as text, in MB below one GB."""
-    return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+def format_size(count: int) -> str:
+    """Return a number of bytes as text, in the largest unit of which there is one."""
+    for unit, size in UNITS:
+        if count >= size:
+            return f"{count / size:.1f} {unit}"
+    return f"{count} bytes"
 
 
 def remove_leftovers(out: Path) -> None:

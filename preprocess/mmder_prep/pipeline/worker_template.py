@@ -12,7 +12,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
-from mmder_prep.pipeline import temp_folder, worker_imports
+from mmder_prep.pipeline import lost_tracker, temp_folder, worker_imports
 from mmder_store.settings import PrepSettings
 
 ENVIRONMENT = {
@@ -75,6 +75,7 @@ def start(modules: Sequence[str]) -> None:
     multiprocessing.get_context("forkserver").set_forkserver_preload(
         [worker_imports.__name__]
     )
+    lost_tracker.tolerate()
     # Otherwise `forkserver` starts the tracker, which unblocks SIGINT.
     resource_tracker.ensure_running()
     # The template inherits the blocked SIGINT: Ctrl-C is handled by the program only.

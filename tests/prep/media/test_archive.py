@@ -4,9 +4,11 @@ import hashlib
 import shutil
 import struct
 import subprocess
+import sys
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmder_prep.media.archive import MAX_MEMBER_BYTES, clean_path, contents
@@ -131,3 +133,65 @@ def test_a_large_member_is_a_flaw(tmp_path: Path) -> None:
     struct.pack_into("<I", data, data.index(b"PK\1\2") + 24, MAX_MEMBER_BYTES + 1)
     path.write_bytes(data)
     assert f"at most {MAX_MEMBER_BYTES}" in Source(path, "a.mp4").flaw()
+
+
+def bomb(path: Path, megabytes: int) -> Path:
+    """Write an archive with a member of zeros, a thousandth of its size."""
+    with (
+        zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("x.mp4", "w", force_zip64=True) as member,
+    ):
+        for _ in range(megabytes):
+            member.write(bytes(1 << 20))
+    return path
+
+
+READ_MEMBER = """
+import resource, sys
+from pathlib import Path
+from mmder_prep.media.source import Source
+from mmder_store.errors import MediaError
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+try:
+    print(len(Source(Path(sys.argv[1]), "x.mp4").input().getbuffer()))
+except MediaError as error:
+    print(error)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def read_member(path: Path) -> tuple[str, int]:
+    """Return what reading a member printed, and by how many MiB the memory grew."""
+    done = subprocess.run(
+        [sys.executable, "-c", READ_MEMBER, str(path)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    text, grown = done.stdout.splitlines()
+    return text, int(grown)
+
+
+def test_a_zip_bomb_takes_no_memory(tmp_path: Path) -> None:
+    text, grown_mb = read_member(bomb(tmp_path / "bomb.zip", 300))
+    assert "cannot be read (314572800 bytes from " in text
+    assert grown_mb < 20
+
+
+def test_a_large_member_is_in_memory_once(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "v.zip", "w") as archive:
+        archive.writestr("x.mp4", np.random.default_rng(0).bytes(200 << 20))
+    text, grown_mb = read_member(tmp_path / "v.zip")
+    assert text == str(200 << 20)
+    assert grown_mb < 290
+
+
+def test_a_stored_member_that_claims_more_than_there_is(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "v.zip", "w") as archive:
+        archive.writestr("x.mp4", b"x" * 1000)
+    data = bytearray((tmp_path / "v.zip").read_bytes())
+    struct.pack_into("<I", data, data.index(b"PK\1\2") + 24, 1 << 30)
+    (tmp_path / "v.zip").write_bytes(data)
+    text, grown_mb = read_member(tmp_path / "v.zip")
+    assert f"cannot be read ({1 << 30} bytes from 1000" in text
+    assert grown_mb < 20

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from distributed import Client
 from mmder_prep.pipeline import cluster
 from mmder_prep.pipeline.build import resolve_device
 from mmder_prep.quality.verify import problems
-from mmder_store import Store
+from mmder_store import Store, ledger
 from mmder_store.errors import SettingsError
+from mmder_store.verify import Problem, mark_damaged
 from run_cli import invoke, run_here
 from synth import Synth, write
 
@@ -175,6 +177,26 @@ def test_damage_is_repaired_to_the_same_bytes(
     run_here("mmder_prep", *arguments(corpus, out, 1))
     assert contents(out) == contents(built)
     run_here("mmder_prep", "verify", out)
+
+
+def test_shards_of_another_version_are_prepared_again(
+    corpus: Path, built: Path, tmp_path: Path
+) -> None:
+    """A finished store is left as it is, whatever version made it."""
+    out = tmp_path / "store"
+    shutil.copytree(built, out)
+    for shard in range(4):
+        record = ledger.read(out, shard)
+        assert record is not None
+        ledger.write(out, replace(record, fingerprint="0.1"))
+    finished = invoke("mmder_prep", *arguments(corpus, out, 1))
+    assert finished.exit_code == 0, finished.stderr
+    assert "4 of 4 shards were already done" in finished.stderr
+    mark_damaged(out, [Problem(text="", shard=2)])
+    resumed = invoke("mmder_prep", *arguments(corpus, out, 1))
+    assert resumed.exit_code == 0, resumed.stderr
+    assert "3 of 4 shards were prepared by another version of mmder" in resumed.stderr
+    assert contents(out) == contents(built)
 
 
 def shard_times(store: Path) -> dict[str, int]:

@@ -27,7 +27,9 @@ def test_a_job_survives_crashes_of_its_workers_up_to_a_limit(
     impatient = dask.config.set({"distributed.deploy.lost-worker-timeout": "1ms"})
     with impatient, open_cluster(workers=1, scheduler=None) as cluster:
         assert cluster.dashboard.startswith("http://127.0.0.1:")
-        results = dict(cluster.run_jobs(run_or_crash, jobs, tick=ticks.append))
+        results = dict(
+            cluster.run_jobs(run_or_crash, jobs, tick=ticks.append, warn=pytest.fail)
+        )
     assert results == {jobs[0]: True, jobs[1]: True, jobs[2]: False}
     assert jobs[1].attempts() >= 3
     assert set(ticks) == {"ok"}
@@ -43,7 +45,9 @@ def test_a_running_cluster_is_used_and_left_running(tmp_path: Path) -> None:
             with open_cluster(workers=9, scheduler=address) as cluster:
                 assert cluster.workers == 2
                 results = dict(
-                    cluster.run_jobs(run_or_crash, jobs, tick=lambda _: None)
+                    cluster.run_jobs(
+                        run_or_crash, jobs, tick=lambda _: None, warn=pytest.fail
+                    )
                 )
             assert results == dict.fromkeys(jobs, True)
     assert [job.attempts() for job in jobs] == [2, 2, 2]
@@ -62,5 +66,9 @@ def test_a_run_without_workers_ends(
     ):
         cluster.client.retire_workers()
         with pytest.raises(StoreIncompleteError, match=r"no worker is left.* resume"):
-            list(cluster.run_jobs(run_or_crash, [job], tick=lambda _: None))
+            list(
+                cluster.run_jobs(
+                    run_or_crash, [job], tick=lambda _: None, warn=pytest.fail
+                )
+            )
     assert job.attempts() == 0

@@ -4,6 +4,7 @@ import errno
 import multiprocessing
 import os
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ import pytest
 from crashing_jobs import crash_at
 from mmder_prep.corpora.manifest_file import read_manifest
 from mmder_prep.media.regular_file import open_regular
+from mmder_prep.pipeline.content_hash import file_stamp, unchanged
+from mmder_prep.pipeline.fingerprint import compute_fingerprint
 from mmder_prep.pipeline.shard import make_shard
 from mmder_prep.pipeline.shard_plan import ShardJob, shard_jobs
+from mmder_prep.pipeline.worker_check import UnfitWorkerError, require
 from mmder_prep.pipeline.worker_template import start_method
 from mmder_store import PrepSettings, StoreSpec, ledger
 from mmder_store.writer import create
@@ -122,3 +126,46 @@ def test_a_read_error_while_decoding_is_tried_again(
     assert record.clips[0].reason == "cannot be read (Input/output error)"
     assert record.clips[0].source_stamp == ""
     assert make_shard(job, lambda _: None).statuses == {"ok": 3, "failed": 1}
+
+
+def test_a_clip_that_could_not_be_decoded_is_tried_again(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file could be hashed before and after, so its stamp shows no change."""
+    job = make_job(corpus, tmp_path / "s")
+
+    def broken(path: Path) -> object:
+        if path.name == "clip0.mp4":
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        return open_regular(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mmder_prep.media.container.open_regular", broken)
+        assert make_shard(job, lambda _: None).statuses == {"ok": 2, "failed": 2}
+    record = ledger.read(tmp_path / "s", 0)
+    assert record is not None
+    assert record.clips[0].reason == "cannot be read (Input/output error)"
+    assert record.clips[0].source_stamp == file_stamp(job.clips[0])
+    assert unchanged(job) is None
+    assert make_shard(job, lambda _: None).statuses == {"ok": 3, "failed": 1}
+    assert unchanged(job) is not None
+
+
+def test_media_that_vanish_fail_no_clip(corpus: Path, tmp_path: Path) -> None:
+    """A mount that is lost is the worker's failure. The shard is not recorded."""
+    folder = shutil.copytree(corpus, tmp_path / "corpus")
+    job = make_job(folder, tmp_path / "s")
+    required = require(job.clips, folder, compute_fingerprint())
+    job = replace(job, requirements=required)
+
+    def lose_mount(_status: str) -> None:
+        if folder.exists():
+            folder.rename(tmp_path / "away")
+
+    with ledger.announce_run(tmp_path / "s", job.run):
+        with pytest.raises(UnfitWorkerError, match="does not see the media folder"):
+            make_shard(job, lose_mount)
+        assert ledger.read(tmp_path / "s", 0) is None
+        (tmp_path / "away").rename(folder)
+        summary = make_shard(job, lambda _: None)
+    assert summary.statuses == {"ok": 3, "failed": 1}

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmder_train.runtime.distributed import check_launcher
 from train_runs import FINETUNE, Train, invoke, read_all_numbers
 
 METHODS = ("finetune", "linear-probe")
@@ -91,3 +92,36 @@ def test_invalid_variables_of_torchrun_are_an_error(
     done = train_audio(*FINETUNE)
     assert done.exit_code == 1
     assert "torchrun: the process group cannot be joined" in done.stderr
+
+
+SRUN = {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "2", "SLURM_STEP_NUM_TASKS": "2"}
+
+
+@pytest.mark.parametrize("variables", [SRUN, {**SRUN, "SLURM_STEP_NUM_NODES": "2"}])
+def test_copies_that_srun_started_are_refused(
+    train_audio: Train, monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+) -> None:
+    """They would all write to one folder; the message has the line to use."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    done = train_audio(*FINETUNE)
+    assert done.exit_code == 1
+    assert done.stderr.count("\n") == 1
+    nodes = variables.get("SLURM_STEP_NUM_NODES", "1")
+    expected = f"torchrun --nnodes={nodes} --nproc-per-node={2 // int(nodes)} "
+    assert f"srun --ntasks-per-node=1 {expected}" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "variables",
+    [
+        {},
+        {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_PROCID": "0"},
+        {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "8", "SLURM_PROCID": "0"},
+        {"SLURM_STEP_ID": "0", "SLURM_NTASKS": "1", "SLURM_STEP_NUM_TASKS": "1"},
+        {**SRUN, "WORLD_SIZE": "2"},
+    ],
+    ids=["no slurm", "batch", "batch of 8 tasks", "srun -n1", "torchrun"],
+)
+def test_a_single_copy_and_torchrun_are_accepted(variables: dict[str, str]) -> None:
+    check_launcher(variables)

@@ -4,13 +4,12 @@ from pathlib import Path
 
 import rich_click as click
 
+from mmder_cli.program import LocalPath
 from mmder_train.cli.options import out_option, verbose_option
 
 
 @click.command()
-@click.argument(
-    "runs", metavar="RUN...", type=click.Path(path_type=Path), nargs=-1, required=True
-)
+@click.argument("runs", metavar="RUN...", type=LocalPath(), nargs=-1, required=True)
 @out_option(
     "Folder for compare.md, compare.csv and compare.html.",
     default=Path("compare"),

@@ -4,13 +4,12 @@ Torch and zarr take seconds to import, so they are imported only after the optio
 parsed.
 """
 
-from pathlib import Path
 from typing import Any
 
 import rich_click as click
 from click.core import ParameterSource
 
-from mmder_cli.program import Program, print_error
+from mmder_cli.program import LocalPath, Program, print_error
 from mmder_train.cli.baseline import baseline
 from mmder_train.cli.compare import compare
 from mmder_train.cli.env import env
@@ -68,7 +67,7 @@ class TrainProgram(Program):
 @out_option("Folder for the results.  [default: runs/STORE-HASH]")
 @click.option(
     "--resume",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     metavar="RUN",
     help="Resume the run in this folder with its own settings.",
     panel=OUTPUT,

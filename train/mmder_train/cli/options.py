@@ -5,11 +5,11 @@ the tables.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
+from mmder_cli.program import LocalPath
 from mmder_cli.program import verbose_option as _verbose_option
 from mmder_train.cli.option_types import FoldNumber, PartNames
 
@@ -33,7 +33,7 @@ def store_option(*, required: bool, text: str) -> Decorator:
     return click.option(
         "--store",
         required=required,
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         help=text,
         panel=DATA,
     )
@@ -41,9 +41,7 @@ def store_option(*, required: bool, text: str) -> Decorator:
 
 def out_option(text: str, **more: Any) -> Decorator:  # noqa: ANN401
     """Return the option ``--out``."""
-    return click.option(
-        "--out", type=click.Path(path_type=Path), help=text, panel=OUTPUT, **more
-    )
+    return click.option("--out", type=LocalPath(), help=text, panel=OUTPUT, **more)
 
 
 def device_option(text: str) -> Decorator:

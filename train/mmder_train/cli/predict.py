@@ -7,6 +7,7 @@ from pathlib import Path
 
 import rich_click as click
 
+from mmder_cli.program import LocalPath
 from mmder_train.cli.options import (
     DATA,
     MODEL,
@@ -22,12 +23,10 @@ DETAILS = ("coarse", "fine")
 
 
 @click.command()
-@click.argument(
-    "clips", metavar="CLIP...", type=click.Path(path_type=Path), nargs=-1, required=True
-)
+@click.argument("clips", metavar="CLIP...", type=LocalPath(), nargs=-1, required=True)
 @click.option(
     "--root",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Folder that paths in a CSV list are relative to.  [default: the list's]",
     panel=DATA,
 )
@@ -39,7 +38,7 @@ DETAILS = ("coarse", "fine")
 @click.option(
     "--run",
     required=True,
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Folder of a finished run made with --save-weights.",
     panel=MODEL,
 )
@@ -48,7 +47,7 @@ DETAILS = ("coarse", "fine")
 @click.option(
     "--explain",
     metavar="DIR",
-    type=click.Path(path_type=Path),
+    type=LocalPath(),
     help="Folder for one occlusion map (PNG) per clip. The images show faces.",
     panel=OUTPUT,
 )

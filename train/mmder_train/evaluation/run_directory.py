@@ -16,7 +16,11 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64
 
-from mmder_store.atomic_files import atomic_write, write_json
+from mmder_store.atomic_files import (
+    atomic_write,
+    remove_drafts,
+    write_json,
+)
 from mmder_store.errors import SettingsError
 from mmder_train.evaluation.run_lock import run_lock
 
@@ -89,7 +93,7 @@ class RunDirectory:
                 self.path.rmdir()
 
     def open(self, description: Mapping[str, Any]) -> None:
-        """Start the run, or resume it.
+        """Start the run, or resume it; drafts of a killed process are removed.
 
         Args:
             description: Everything that determines the results, as JSON values.
@@ -102,6 +106,8 @@ class RunDirectory:
         if old is None and _has_files(self.path):
             msg = f"run folder {self.path}: not empty, and no run in it. {advice}"
             raise SettingsError(msg)
+        for folder in (self.path, *self.path.glob("*/")):
+            remove_drafts(folder)
         new = json.loads(json.dumps(description))
         if old is None:
             write_json(self.path / "run.json", new)

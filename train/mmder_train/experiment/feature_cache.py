@@ -20,6 +20,7 @@ from torch import Tensor
 from mmder_store import Store
 from mmder_store.atomic_files import atomic_write
 from mmder_store.errors import FeaturesError, SettingsError, StoreError
+from mmder_store.local_path import check_local
 from mmder_store.settings import digest
 from mmder_train import fusion, models
 from mmder_train.data.dataset import spectrogram_array
@@ -60,6 +61,7 @@ def cache_dir(store: Path, option: str | None, *, method: str) -> Path | None:
     if option == "none":
         return None
     path = store.resolve()
+    check_local(option or "", "--feature-cache")
     return Path(option) if option else path.with_name(f"{path.name}.features")
 
 

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from mmder_store.errors import SettingsError
+from mmder_store.local_path import check_local
 
 if TYPE_CHECKING:
     from mmder_prep.media.clip import Clip
@@ -44,6 +45,8 @@ def find_clips(
     """
     if isinstance(paths, str | Path):
         paths = [paths]
+    for path in (*paths, root or ""):
+        check_local(path, "clips")
     clips: list[Clip] = []
     warnings: list[str] = []
     for path in map(Path, paths):

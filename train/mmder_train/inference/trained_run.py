@@ -11,6 +11,7 @@ from torch import Tensor
 
 from mmder_store import FORMAT_VERSION, PrepSettings, Store
 from mmder_store.errors import SettingsError, WeightsError
+from mmder_store.local_path import check_local
 from mmder_train.evaluation.load_results import load_results
 from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.fusion.rendering import FIXED_DB, IMAGE_NORMS, RenderSettings
@@ -99,6 +100,7 @@ def load_trained_run(
             or fold, its weights are missing, damaged or those of another run, or the
             device is not available.
     """
+    check_local(run_dir, "run")
     run_dir = Path(run_dir)
     if device not in DEVICES:
         msg = f"device {device!r}: unknown; expected one of {', '.join(DEVICES)}"

@@ -1,7 +1,7 @@
 """Processes that train one model together, started by torchrun."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -61,6 +61,35 @@ class WorldInfo:
 SINGLE_PROCESS = WorldInfo()
 
 
+def check_launcher(environment: Mapping[str, str]) -> None:
+    """Check that SLURM did not start several independent copies of this program.
+
+    `srun -n2` starts two. Without torchrun, both would train everything and write to
+    the same folder. A batch script runs once, whatever its number of tasks.
+
+    Args:
+        environment: Environment variables of this process.
+
+    Raises:
+        SettingsError: If it did.
+    """
+    if "WORLD_SIZE" in environment or "SLURM_STEP_ID" not in environment:
+        return
+    tasks = environment.get("SLURM_STEP_NUM_TASKS") or environment.get("SLURM_NTASKS")
+    if tasks is None or not tasks.isdigit() or int(tasks) < 2:
+        return
+    nodes = environment.get("SLURM_STEP_NUM_NODES", "1")
+    per_node = max(1, int(tasks) // max(1, int(nodes))) if nodes.isdigit() else 1
+    msg = (
+        f"srun started {tasks} copies of mmder-train, which would all train the whole "
+        "run and write to one folder. Start one torchrun per node: srun "
+        f"--ntasks-per-node=1 torchrun --nnodes={nodes} --nproc-per-node={per_node} "
+        "--rdzv-backend=c10d --rdzv-endpoint=FIRST_NODE:29500 --no-python mmder-train "
+        "... (or one process: srun -n1 mmder-train ...)"
+    )
+    raise SettingsError(msg)
+
+
 @contextmanager
 def distributed_context() -> Iterator[WorldInfo]:
     """Join the process group that torchrun started, and leave it at the end.
@@ -68,9 +97,10 @@ def distributed_context() -> Iterator[WorldInfo]:
     Without torchrun this yields `SINGLE_PROCESS`.
 
     Raises:
-        SettingsError: If torchrun's environment variables are not numbers, or its
-            processes cannot be reached.
+        SettingsError: If torchrun's environment variables are not numbers, its
+            processes cannot be reached, or srun started several copies.
     """
+    check_launcher(os.environ)
     if "WORLD_SIZE" not in os.environ:
         yield SINGLE_PROCESS
         return

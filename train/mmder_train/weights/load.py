@@ -3,6 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
+from mmder_store.local_path import check_local
 from mmder_train.models.registry import ENCODERS
 from mmder_train.models.videomae import PoolingConfig
 from mmder_train.weights import hub, readers, timm_vit
@@ -59,6 +60,7 @@ def _read_checkpoint(spec: str | Path) -> tuple[str, RawCheckpoint]:
         return text.partition("@")[0], timm_vit.read(text.removeprefix("timm:"))
     if text.startswith("hf:"):
         return text, readers.read_checkpoint(hub.fetch(text.removeprefix("hf:")))
+    check_local(spec, "--weights")
     path = Path(spec)
     return path.absolute().name, readers.read_checkpoint(path)
 
