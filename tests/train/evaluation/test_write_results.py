@@ -66,6 +66,7 @@ def test_a_finished_run_has_predictions_an_image_and_merged_tables(
     assert {f.name for f in tmp_path.iterdir()} == {
         "results.json",
         "confusion-cfas.png",
+        "confusion-cfas.svg",
         "predictions-cfas.csv",
         "predictions-cfas-ravdess-7.csv",
     }
