@@ -83,7 +83,8 @@ def _name_row(axes: "Axes", y: int, name: str, color: str) -> None:
     shown = name if len(name) <= NAME_CHARS else f"{name[: NAME_CHARS - 3]}..."
     # matplotlib would read a dollar sign in a name as the start of a formula.
     text = shown.replace("$", r"\$")
-    axes.text(0.5, y - 0.22, text, fontsize=9, color=color, va="bottom")
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}
+    axes.text(0.5, y - 0.22, text, fontsize=9, color=color, va="bottom", bbox=box)
 
 
 def confusion(row: ResultRow, classes: tuple[str, ...]) -> bytes:
