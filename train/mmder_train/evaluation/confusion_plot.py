@@ -1,5 +1,6 @@
 """Draw confusion matrices."""
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -41,10 +42,11 @@ def draw_confusion(
     clips = f"{pooled['clips']} clips of {len(scores['folds'])} test folds"
     result = f"{name}: WAR {pooled['war']:.1%}, UAR {pooled['uar']:.1%}"
     model = model_text(config)
-    lines = [result, ", ".join(filter(None, [clips, model]))]
+    description = ", ".join(filter(None, [clips, model]))
+    lines = [result, *textwrap.wrap(description, 12 + 7 * len(classes))]
     title = "\n".join(lines) if image_format == "png" else ""
     figure = confusion_figure(np.array(pooled["confusion"]), classes, title)
-    metadata = {"Title": result, "Description": lines[1]}
+    metadata = {"Title": result, "Description": description}
     if image_format == "svg":
         metadata |= {"Date": None}  # equal scores yield equal bytes
     with rc_context({"svg.hashsalt": "mmder"}):
@@ -55,7 +57,7 @@ def model_text(config: Mapping[str, Any]) -> str:
     """Return the encoder, its weights and the spectrogram, as far as they are set."""
     weights = config.get("weights")
     if has_random_encoder(config):
-        weights = "random, frozen"
+        weights = "random (frozen)"
     values = {
         "encoder": config.get("encoder"),
         "weights": weights,
@@ -78,9 +80,9 @@ def confusion_figure(
     from matplotlib.figure import Figure
 
     fraction = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    lines = 0.2 * len(title.splitlines())
+    lines_in = 0.18 * len(title.splitlines())
     figure = Figure(
-        figsize=(1.1 + 0.6 * len(classes), 1.0 + 0.5 * len(classes) + lines)
+        figsize=(1.1 + 0.6 * len(classes), 1.0 + 0.5 * len(classes) + lines_in)
     )
     FigureCanvasAgg(figure)
     axes = figure.subplots()
