@@ -61,10 +61,18 @@ def test_runs_that_differ_only_in_the_seed_are_one_row(compare: Compare) -> None
 
 def test_names_contain_only_what_distinguishes_rows(compare: Compare) -> None:
     """A frozen encoder with random weights is marked in every report."""
-    frozen = {"encoder": "tiny", "weights": "none", "method": "linear-probe"}
+    frozen: dict[str, Any] = {
+        "encoder": "tiny",
+        "weights": "none",
+        "method": "linear-probe",
+    }
     make_run(Path("a"), spectrogram="mfcc", lr=0.1, **frozen)
     make_run(Path("b"), spectrogram="stft", lr=0.2, draws=1, **frozen)
-    weights = {"encoder": "base", "weights": "w.pth", "method": "finetune"}
+    weights: dict[str, Any] = {
+        "encoder": "base",
+        "weights": "w.pth",
+        "method": "finetune",
+    }
     make_run(Path("c"), spectrogram="stft", lr=0.2, draws=2, **weights)
     assert compare("a", "b", "c").exit_code == 0
     assert {row["source"]: row["method"] for row in read_own_rows()} == {

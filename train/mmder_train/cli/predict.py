@@ -100,7 +100,7 @@ def predict(
     clip_list = find_clips(clips, root=root)
     load_results(run)
     clip_ids = [clip.clip_id for clip in clip_list.clips]
-    stdout = click.get_text_stream("stdout")
+    stdout = sys.stdout  # a bar replaces it
     with ExitStack() as stack:
         # The process that prepares clips imports its libraries at the same time.
         process = stack.enter_context(start_process())
@@ -165,9 +165,9 @@ def predict(
     if image_dir:
         click.echo(f"images: {image_dir}")
     failures = predictor.failure_line(predictions)
-    for line in (predictor.truncation_warning(predictions), failures):
-        if line:
-            click.echo(line, err=True)
+    for text in (predictor.truncation_warning(predictions), failures):
+        if text:
+            click.echo(text, err=True)
     if not image_dir:
         words = ["mmder-train", "predict", *map(str, clips), "--run", str(run)]
         words += ["--strategy", strategy] if strategy else []

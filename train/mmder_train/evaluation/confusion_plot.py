@@ -46,7 +46,7 @@ def draw_confusion(
     lines = [result, *textwrap.wrap(description, 12 + 7 * len(classes))]
     title = "\n".join(lines) if image_format == "png" else ""
     figure = confusion_figure(np.array(pooled["confusion"]), classes, title)
-    metadata = {"Title": result, "Description": description}
+    metadata: dict[str, str | None] = {"Title": result, "Description": description}
     if image_format == "svg":
         metadata |= {"Date": None}  # equal scores yield equal bytes
     with rc_context({"svg.hashsalt": "mmder"}):

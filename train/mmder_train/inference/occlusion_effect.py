@@ -1,5 +1,6 @@
 """Effect of hiding video or audio, compared with the differences between models."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -39,10 +40,9 @@ def model_agreement(
         probabilities: Class probabilities of each model for one clip.
         best: Class that the mean of the models predicts.
     """
-    classes, counts = probabilities.argmax(1).unique(return_counts=True)
-    order = counts.argsort(descending=True, stable=True).tolist()
+    votes = Counter(probabilities.argmax(1).tolist())
     return ModelAgreement(
-        votes={int(classes[i]): int(counts[i]) for i in order},
+        votes=dict(votes.most_common()),
         lowest=float(probabilities[:, best].min()),
         highest=float(probabilities[:, best].max()),
     )
