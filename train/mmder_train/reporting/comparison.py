@@ -151,7 +151,7 @@ def compare_runs(paths: Sequence[Path]) -> tuple[Ranking, ...]:
 def _distinguishing_settings(
     results: Sequence[StrategyResults],
 ) -> list[dict[str, Any]]:
-    """Return as few settings of each result as tell the results of a strategy apart.
+    """Return as few settings as distinguish the results of a strategy.
 
     The encoder and its weights are named in any case. Only results of the same strategy
     are compared, because a baseline always has other settings than an encoder.
