@@ -57,6 +57,7 @@ def test_a_finished_run_has_predictions_an_image_and_merged_tables(
 ) -> None:
     folds = {"cfas": [make_fold(1, 0.0)]}
     results = {
+        "config": {"encoder": "tiny", "weights": "w.pth", "spectrogram": "mel"},
         "classes": list(LABELS.classes),
         "strategies": {
             "cfas": score_strategy(folds["cfas"], labels=LABELS, merges=MERGES)
@@ -66,6 +67,7 @@ def test_a_finished_run_has_predictions_an_image_and_merged_tables(
     assert {f.name for f in tmp_path.iterdir()} == {
         "results.json",
         "confusion-cfas.png",
+        "confusion-cfas.svg",
         "predictions-cfas.csv",
         "predictions-cfas-ravdess-7.csv",
     }
@@ -73,3 +75,7 @@ def test_a_finished_run_has_predictions_an_image_and_merged_tables(
         rows = list(csv.DictReader(file))
     assert len(rows) == 8
     assert "calm" not in {r["true"] for r in rows}
+    svg = (tmp_path / "confusion-cfas.svg").read_text()
+    assert "cfas: WAR 100.0%, UAR 100.0%" in svg
+    assert "encoder tiny, weights w.pth, spectrogram mel" in svg
+    assert b"spectrogram mel" in (tmp_path / "confusion-cfas.png").read_bytes()

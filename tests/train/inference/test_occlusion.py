@@ -34,12 +34,13 @@ def random_clip(name: str, *, seed: int = 0) -> dict[str, Tensor]:
 
 
 def model_of(*cell: slice) -> Callable[[Tensor], Tensor]:
-    """Return a model of two classes that uses only one part of its input."""
+    """Return one model of two classes that uses only one part of its input."""
 
     def probabilities(x: Tensor) -> Tensor:
         part = x[(slice(None), slice(None), *cell)][..., ::7, ::7]
         energy = part.square().mean((1, 2, 3, 4))
-        return torch.stack([energy, torch.zeros_like(energy)], 1).double().softmax(1)
+        both = torch.stack([energy, torch.zeros_like(energy)], 1)
+        return both.double().softmax(1)[None]
 
     return probabilities
 
@@ -149,7 +150,7 @@ def test_input_image_equals_the_stored_frames() -> None:
         strategy=STRATEGIES["video"],
         settings=SETTINGS,
     )
-    assert occlusion_map.probability == tuple(model(unchanged)[0].tolist())
+    assert occlusion_map.probability == tuple(model(unchanged)[0, 0].tolist())
 
 
 @pytest.mark.parametrize("block", BLOCKS.values())

@@ -96,7 +96,10 @@ def test_a_folder_is_predicted_and_failures_have_reasons(
     assert "rfas (eq. 6), mean of the models of folds 1, 2, 4 classes" in stderr
     assert "first deep/c0 (fold 2)" in stderr
     assert "; effect: video " in stderr
-    assert "3 of 4 clips could not be predicted" in stderr
+    assert "3 of 4 clips could not be predicted: cut, mute, poem; the reas" in stderr
+    assert "1 of 4 clips are longer than 16 frames cover" in stderr
+    assert "frozen encoder with random weights" in stderr
+    assert "frozen encoder with random weights" in rows["deep/c0"]["warning"]
     assert "no emotion 3" in completed.stdout
     (image,) = (tmp_path / "maps").iterdir()
     assert image.name.startswith("deep_c0-")

@@ -59,6 +59,32 @@ def test_runs_that_differ_only_in_the_seed_are_one_row(compare: Compare) -> None
     assert best["war_seed_std"] == ""
 
 
+def test_names_contain_only_what_distinguishes_rows(compare: Compare) -> None:
+    """A frozen encoder with random weights is marked in every report."""
+    frozen: dict[str, Any] = {
+        "encoder": "tiny",
+        "weights": "none",
+        "method": "linear-probe",
+    }
+    make_run(Path("a"), spectrogram="mfcc", lr=0.1, **frozen)
+    make_run(Path("b"), spectrogram="stft", lr=0.2, draws=1, **frozen)
+    weights: dict[str, Any] = {
+        "encoder": "base",
+        "weights": "w.pth",
+        "method": "finetune",
+    }
+    make_run(Path("c"), spectrogram="stft", lr=0.2, draws=2, **weights)
+    assert compare("a", "b", "c").exit_code == 0
+    assert {row["source"]: row["method"] for row in read_own_rows()} == {
+        "a": "cfas, tiny, random weights, spectrogram mfcc",
+        "b": "cfas, tiny, random weights, spectrogram stft",
+        "c": "cfas, base, w.pth, spectrogram stft",
+    }
+    page = Path("compare/compare.html").read_text()
+    assert page.count('<span class="mark no">random weights</span>') == 2
+    assert "never trained" in page
+
+
 def test_label_sets_are_ranked_separately(compare: Compare) -> None:
     make_run(Path("seven"))
     make_run(Path("eight"), labels="ravdess-8")

@@ -3,18 +3,15 @@
 A trained encoder is only useful if it scores better.
 """
 
-import platform
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from mmder_store import LabelSet, Store
-from mmder_store.atomic_files import atomic_write
 from mmder_store.errors import SettingsError
 from mmder_store.settings import digest
 from mmder_train.baselines.audio_statistics import AUDIBLE_DB, BANDS, clip_statistics
@@ -25,19 +22,17 @@ from mmder_train.baselines.classifiers import (
     fit_and_predict,
 )
 from mmder_train.data import folds
+from mmder_train.data.coverage import coverage_warning
 from mmder_train.data.selection import (
     ClipSelection,
     excluded_text,
     labeled_speakers,
     select_clips,
 )
-from mmder_train.evaluation import confusion_plot, metrics, summary
-from mmder_train.evaluation.build_results import fold_confusion
-from mmder_train.evaluation.run_directory import (
-    RESULTS_VERSION,
-    FoldResult,
-    RunDirectory,
-)
+from mmder_train.evaluation import metrics, summary
+from mmder_train.evaluation.build_results import build_results, fold_confusion
+from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
+from mmder_train.evaluation.write_results import write_results
 from mmder_train.fusion.strategies import STRATEGIES
 
 PACKAGES = ("mmder", "numpy", "scikit-learn", "zarr")
@@ -177,6 +172,9 @@ def _evaluate_locked(
         return finished
     for warning in baseline.warnings:
         log(f"{baseline.name}: {warning}")
+    truncated = coverage_warning(baseline.store, baseline.clips.row)
+    if truncated:
+        log(truncated)
     started = time.monotonic()
     statistics = load_statistics(baseline)
     log(
@@ -188,13 +186,8 @@ def _evaluate_locked(
         run_dir.finish_fold(fold_result)
         fold_results.append(fold_result)
         log(line)
-    classes = baseline.labels.classes
     results = _results(baseline, statistics.shape[1], fold_results)
-    run_dir.write_predictions(baseline.name, fold_results, classes)
-    scores = results["strategies"][baseline.name]
-    with atomic_write(run_dir.confusion(baseline.name)) as draft:
-        confusion_plot.draw_confusion(draft, baseline.name, scores, classes)
-    run_dir.finish(results)
+    write_results(run_dir, results, {baseline.name: fold_results})
     return results
 
 
@@ -248,7 +241,6 @@ def _test_folds(
 def _results(
     baseline: Baseline, statistics: int, fold_results: list[FoldResult]
 ) -> dict[str, Any]:
-    identity, store = baseline.identity(), baseline.store
     classes = len(baseline.labels.classes)
     details = {
         r.fold: {
@@ -258,21 +250,12 @@ def _results(
         }
         for r in fold_results
     }
-    return {
-        "format": RESULTS_VERSION,
-        "config": identity["config"],
-        "store": {
-            **identity["store"],
-            "corpus": store.spec.corpus,
-            "clips": len(store),
-            "versions": dict(store.versions),
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in PACKAGES},
-        },
-        "classes": list(baseline.labels.classes),
-        "strategies": {
+    return build_results(
+        baseline.identity(),
+        baseline.store,
+        baseline.labels,
+        packages=PACKAGES,
+        strategies={
             baseline.name: {
                 "equation": f"{baseline.classifier.title}, "
                 f"{statistics} statistics of the audio",
@@ -285,4 +268,4 @@ def _results(
                 ),
             }
         },
-    }
+    )

@@ -1,5 +1,6 @@
 """`mmder-train baseline`: a simple audio classifier on the same clips and folds."""
 
+import shlex
 from pathlib import Path
 
 import rich_click as click
@@ -65,3 +66,5 @@ def baseline(
         ready, run_dir, log=lambda line: click.echo(line, err=True)
     )
     print_tables(results, run_dir, Console())
+    path = shlex.quote(str(run_dir.path))
+    click.echo(f"next: mmder-train compare {path}", err=True)

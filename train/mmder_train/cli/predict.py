@@ -1,5 +1,6 @@
 """`mmder-train predict`: the emotion of new clips, from media files."""
 
+import shlex
 import sys
 from collections import Counter
 from contextlib import ExitStack
@@ -43,7 +44,10 @@ DETAILS = ("coarse", "fine")
     panel=MODEL,
 )
 @click.option("--strategy", help="Strategy to use if the run has several.", panel=MODEL)
-@out_option("CSV file for the probabilities of all classes, instead of a table.")
+@out_option(
+    "CSV file for the probabilities of all classes. Until the last clip is predicted, "
+    "its rows are in FILE.partial."
+)
 @click.option(
     "--explain",
     metavar="DIR",
@@ -77,64 +81,95 @@ def predict(
 
     CLIP is a media file, a folder of media files, or a CSV list with the column path;
     the other columns of 'mmder-prep manifest' are accepted too. Clips are prepared with
-    the settings of the run. The exit code is 3 if a clip cannot be read or lacks the
-    face, video or audio that the strategy needs; all others are predicted.
+    the settings of the run: 16 frames and the audio around them, 3.2 s by default. Of a
+    longer clip only the start is judged. List other parts in a CSV file, with the
+    columns clip_id, path, start_s and stop_s.
+
+    Each clip is printed as soon as it is predicted. The exit code is 3 if a clip cannot
+    be read or lacks the face, video or audio that the strategy needs; all others are
+    predicted.
     """
+    from rich.console import Console
+
+    from mmder_train.evaluation.load_results import load_results
     from mmder_train.inference.clip_list import find_clips
+    from mmder_train.inference.preprocessing import clip_progress, start_process
 
     # Wrong paths are reported before torch is loaded, which takes seconds.
     clip_list = find_clips(clips, root=root)
-
-    from rich.console import Console
-
-    from mmder_train.inference import explain as occlusion_maps
-    from mmder_train.inference import output, predictor, preprocessing
-    from mmder_train.inference.trained_run import load_trained_run
-
-    image_dir = occlusion_maps.create_image_dir(explain) if explain else None
-    trained_run = load_trained_run(
-        run, strategy=strategy, fold=fold, store=store, device=device
-    )
+    load_results(run)
     clip_ids = [clip.clip_id for clip in clip_list.clips]
-    for warning in clip_list.warnings:
-        click.echo(warning, err=True)
-    click.echo(predictor.describe_models(trained_run), err=True)
-    for warning in predictor.overlap_warnings(trained_run, clip_ids):
-        click.echo(warning, err=True)
-    predictions = []
+    stdout = sys.stdout  # a bar replaces it
     with ExitStack() as stack:
-        write = (
-            stack.enter_context(output.csv_writer(out, trained_run.classes))
-            if out
-            else None
+        # The process that prepares clips imports its libraries at the same time.
+        process = stack.enter_context(start_process())
+        from mmder_train.inference import explain as occlusion_maps
+        from mmder_train.inference import output, predictor
+        from mmder_train.inference.trained_run import load_trained_run
+
+        image_dir = occlusion_maps.create_image_dir(explain) if explain else None
+        trained_run = load_trained_run(
+            run, strategy=strategy, fold=fold, store=store, device=device
         )
-        bar = stack.enter_context(
-            preprocessing.clip_progress(len(clip_ids), Console(stderr=True))
-        )
+        for line in (
+            *clip_list.warnings,
+            predictor.describe_models(trained_run),
+            trained_run.quality.warning() or trained_run.quality.scores_text(),
+            *predictor.overlap_warnings(trained_run, clip_ids),
+        ):
+            click.echo(line, err=True)
+        predictions = []
+        write = None
+        if out:
+            model_warning = "; ".join(trained_run.quality.defects())
+            write = stack.enter_context(
+                output.csv_writer(out, trained_run.classes, model_warning=model_warning)
+            )
+        bar = stack.enter_context(clip_progress(len(clip_ids), Console(stderr=True)))
+
+        def show(text: str) -> None:
+            """Print a text at once; a bar on the same terminal moves down."""
+            if stdout.isatty() and bar.console.is_terminal:
+                bar.console.print(text, soft_wrap=True, markup=False, highlight=False)
+            else:
+                click.echo(text, file=stdout)
+                stdout.flush()
+
+        table = output.LineTable(clip_ids, trained_run.classes)
+        if len(clip_ids) > 1:
+            show(table.header())
         for prediction in predictor.predict_files(
-            clip_list, trained_run, progress=bar.tick, keep_arrays=bool(image_dir)
+            clip_list,
+            trained_run,
+            progress=bar.tick,
+            keep_arrays=bool(image_dir),
+            process=process,
         ):
             if write:
                 write(prediction)
+            if len(clip_ids) > 1 or prediction.probabilities is None:
+                show(table.line(prediction))
             if image_dir and prediction.probabilities:
                 line = occlusion_maps.draw_explanation(
                     prediction.clip, trained_run, folder=image_dir, detail=detail
                 )
                 bar.console.print(line, soft_wrap=True, markup=False, highlight=False)
             predictions.append(prediction.without_arrays())
-    if out is None:
-        output.print_predictions(predictions, Console())
-    else:
+    if len(predictions) == 1 and predictions[0].probabilities:
+        output.print_classes(predictions[0], Console())
+    if out:
         counts = Counter(p.emotion or "no emotion" for p in predictions)
         click.echo(", ".join(f"{name} {n}" for name, n in sorted(counts.items())))
         click.echo(f"predictions: {out}")
     if image_dir:
         click.echo(f"images: {image_dir}")
-    failed = sum(p.probabilities is None for p in predictions)
-    if failed:
-        click.echo(
-            f"{failed} of {len(predictions)} clips could not be predicted; the reasons "
-            "are in the output",
-            err=True,
-        )
+    failures = predictor.failure_line(predictions)
+    for text in (predictor.truncation_warning(predictions), failures):
+        if text:
+            click.echo(text, err=True)
+    if not image_dir:
+        words = ["mmder-train", "predict", *map(str, clips), "--run", str(run)]
+        words += ["--strategy", strategy] if strategy else []
+        click.echo(f"next: {shlex.join(words)} --explain maps", err=True)
+    if failures:
         sys.exit(3)

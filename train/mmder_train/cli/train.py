@@ -1,9 +1,12 @@
 """Training: from parsed options to a finished run and its tables."""
 
+import shlex
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import rich_click as click
 
 
 def train(
@@ -106,3 +109,6 @@ def train(
             )
         if world.is_primary:
             tables.print_tables(results, directory, Console())
+            following = "predict CLIP --run" if save_weights else "compare"
+            run_dir = shlex.quote(str(directory.path))
+            click.echo(f"next: mmder-train {following} {run_dir}", err=True)

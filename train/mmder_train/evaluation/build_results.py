@@ -1,15 +1,52 @@
 """Assemble the contents of ``results.json`` from the results of the folds."""
 
+import platform
 from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
 
-from mmder_store import LabelSet
+from mmder_store import LabelSet, Store
 from mmder_train.evaluation import metrics, summary
 from mmder_train.evaluation.class_merging import ClassMerge
-from mmder_train.evaluation.run_directory import FoldResult
+from mmder_train.evaluation.run_directory import RESULTS_VERSION, FoldResult
+
+
+def build_results(
+    identity: Mapping[str, Any],
+    store: Store,
+    labels: LabelSet,
+    *,
+    packages: Sequence[str],
+    strategies: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Return the contents of ``results.json``.
+
+    Args:
+        identity: Settings and store of the run, as in ``run.json``.
+        store: Store of the run.
+        labels: Label set of the run.
+        packages: Names of the packages whose versions are recorded.
+        strategies: Results by the name of the strategy or baseline.
+    """
+    return {
+        "format": RESULTS_VERSION,
+        "config": identity["config"],
+        "store": {
+            **identity["store"],
+            "corpus": store.spec.corpus,
+            "clips": len(store),
+            "versions": dict(store.versions),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in packages},
+        },
+        "classes": list(labels.classes),
+        "strategies": dict(strategies),
+    }
 
 
 def fold_confusion(

@@ -193,9 +193,9 @@ class RunDirectory:
             raise SettingsError(msg)
         return dict(content["config"])
 
-    def confusion(self, strategy: str) -> Path:
-        """Return the path of the confusion matrix of a strategy, a PNG image."""
-        return self.path / f"confusion-{strategy}.png"
+    def confusion(self, strategy: str, image_format: str = "png") -> Path:
+        """Return the path of the confusion matrix of a strategy, an image."""
+        return self.path / f"confusion-{strategy}.{image_format}"
 
     def predictions(self, strategy: str) -> Path:
         """Return the path of the predictions for all tested clips, a CSV file."""

@@ -1,12 +1,15 @@
 """Write predictions, confusion images and merged tables of a finished run."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from mmder_store.atomic_files import atomic_write
 from mmder_train.evaluation.class_merging import ClassMerge
 from mmder_train.evaluation.confusion_plot import draw_confusion
 from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
+
+IMAGE_FORMATS: tuple[Literal["png"], Literal["svg"]] = ("png", "svg")
+"""Formats of the confusion matrices: one to look at, and one for papers."""
 
 
 def write_results(
@@ -27,8 +30,16 @@ def write_results(
     classes, merges = results["classes"], tuple(merges)
     for strategy, scores in results["strategies"].items():
         directory.write_predictions(strategy, fold_results[strategy], classes)
-        with atomic_write(directory.confusion(strategy)) as draft:
-            draw_confusion(draft, strategy, scores, classes)
+        for image_format in IMAGE_FORMATS:
+            with atomic_write(directory.confusion(strategy, image_format)) as draft:
+                draw_confusion(
+                    draft,
+                    strategy,
+                    scores,
+                    classes,
+                    config=results.get("config", {}),
+                    image_format=image_format,
+                )
         for merge in merges:
             directory.write_predictions(
                 f"{strategy}-{merge.labels.name}",

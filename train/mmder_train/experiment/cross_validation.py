@@ -4,26 +4,26 @@ A finished fold is never trained again.
 """
 
 import os
-import platform
 from collections.abc import Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
+import numpy as np
 import torch
 
 from mmder_store import FORMAT_VERSION
 from mmder_store.atomic_files import atomic_write
 from mmder_train import weights
 from mmder_train.config.train_config import TrainConfig
+from mmder_train.data.coverage import coverage_warning
 from mmder_train.data.folds import Fold
 from mmder_train.evaluation import metrics
-from mmder_train.evaluation.build_results import fold_confusion, score_strategy
-from mmder_train.evaluation.class_merging import ClassMerge, available_merges
-from mmder_train.evaluation.run_directory import (
-    RESULTS_VERSION,
-    FoldResult,
-    RunDirectory,
+from mmder_train.evaluation.build_results import (
+    build_results,
+    fold_confusion,
+    score_strategy,
 )
+from mmder_train.evaluation.class_merging import ClassMerge, available_merges
+from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
 from mmder_train.evaluation.write_results import write_results
 from mmder_train.experiment.finetune import finetune
 from mmder_train.experiment.linear_probe import linear_probe
@@ -107,7 +107,11 @@ def _read_folds(strategy_run: StrategyRun, directory: RunDirectory) -> list[Fold
 
 
 def _prepare_process(experiment: Experiment, context: RuntimeContext) -> None:
-    """Warn of random weights, and configure torch and the memory allocator."""
+    """Log warnings about the whole run, and configure torch and its allocator."""
+    used = np.unique(np.concatenate([s.clips.row for s in experiment.strategies]))
+    truncated = coverage_warning(experiment.store, used)
+    if truncated:
+        context.progress.log(truncated)
     if experiment.weights is None and experiment.config.method == "linear-probe":
         context.progress.log(
             "the frozen encoder has random weights: for trying out, not for results"
@@ -207,22 +211,12 @@ def _build_results(
     merges: Sequence[ClassMerge],
 ) -> dict[str, Any]:
     """Return the contents of ``results.json``."""
-    identity, store = experiment.identity(), experiment.store
-    return {
-        "format": RESULTS_VERSION,
-        "config": identity["config"],
-        "store": {
-            **identity["store"],
-            "corpus": store.spec.corpus,
-            "clips": len(store),
-            "versions": dict(store.versions),
-        },
-        "versions": {
-            "python": platform.python_version(),
-            **{name: version(name) for name in PACKAGES},
-        },
-        "classes": list(experiment.labels.classes),
-        "strategies": {
+    return build_results(
+        experiment.identity(),
+        experiment.store,
+        experiment.labels,
+        packages=PACKAGES,
+        strategies={
             s.strategy.name: {
                 "equation": s.strategy.equation,
                 "clips": len(s.clips.row),
@@ -236,4 +230,4 @@ def _build_results(
             }
             for s in experiment.strategies
         },
-    }
+    )

@@ -3,8 +3,9 @@
 Red marks what raises the probability of the predicted emotion, blue what lowers it.
 """
 
+import math
 import re
-from collections.abc import Sequence
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,12 @@ from mmder_store.atomic_files import atomic_write
 from mmder_store.errors import SettingsError
 from mmder_store.settings import digest
 from mmder_train.fusion.fuse import frame_permutations
+from mmder_train.inference.explain_text import (
+    agreement_text,
+    effect_text,
+    layout_text,
+    prediction_text,
+)
 from mmder_train.inference.occlusion import (
     BLOCKS,
     Kind,
@@ -34,10 +41,16 @@ MIN_IMPORTANCE = 0.001
 """Minimum of half the color bar's range, so that rounding errors are not amplified."""
 MAX_OPACITY = 0.7
 """Opacity of the strongest color over the image."""
-SIDE_IN, GAP = 1.1, 0.05
-"""Side of one image in inches, and the gap between two as a fraction of it."""
-ABOVE_IN, BELOW_IN, LEFT_IN, RIGHT_IN = 1.15, 0.12, 0.4, 1.1
-"""Margins around the images in inches: titles, none, row names, color bar."""
+COLUMNS = 8
+"""Number of frames per row, so that labels stay readable on a page."""
+SIDE_IN, GAP_IN = 1.15, 0.05
+"""Side of one image, and the gap between two, in inches."""
+LABEL_PT = 9.5
+"""Font size of labels."""
+LABELS_IN, LEFT_IN, RIGHT_IN = 0.4, 0.35, 1.1
+"""Space for the labels above the images, the row names, and the color bar."""
+LINE_IN, LINE_CHARS = 0.25, 125
+"""Height and maximum length of a line of text."""
 NAME_CHARS = 100
 """Maximum length of the readable part of a file name."""
 TITLE_CHARS = 60
@@ -71,17 +84,19 @@ def draw_explanation(
     occlusion_map = compute_occlusion_map(
         arrays_to_batch([clip], trained_run),
         frame_permutations([clip.clip_id], seed=trained_run.seed),
-        trained_run.predict_probabilities,
+        trained_run.predict_each,
         strategy=trained_run.strategy,
         settings=trained_run.render_settings,
         block=BLOCKS[detail],
         batch=ENCODE_BATCH_SIZE[trained_run.device.type],
     )
     classes = trained_run.classes
-    line = (
-        f"{clip.clip_id}: {_prediction_text(occlusion_map, classes)}; "
-        f"{_effect_text(occlusion_map, classes)}"
+    texts = (
+        prediction_text(occlusion_map, classes),
+        effect_text(occlusion_map, classes),
+        agreement_text(occlusion_map, classes),
     )
+    line = f"{clip.clip_id}: {'; '.join(filter(None, texts))}"
     with atomic_write(folder / f"{file_name(clip.clip_id)}.png") as draft:
         figure = _figure(clip, trained_run, occlusion_map)
         figure.savefig(draft, format="png", dpi=110)
@@ -94,27 +109,6 @@ def file_name(clip_id: str) -> str:
     if plain == clip_id and len(plain) <= NAME_CHARS:
         return plain
     return f"{plain[:NAME_CHARS]}-{digest(clip_id)[:8]}"
-
-
-def _prediction_text(occlusion_map: OcclusionMap, classes: Sequence[str]) -> str:
-    best = occlusion_map.best
-    return f"{classes[best]} {occlusion_map.probability[best]:.1%}"
-
-
-def _effect_text(occlusion_map: OcclusionMap, classes: Sequence[str]) -> str:
-    """Return how much of the effect comes from the video and from the audio."""
-    emotion = classes[occlusion_map.best]
-    if len(occlusion_map.contribution) == 1:
-        ((kind, p),) = occlusion_map.ablated.items()
-        return f"{emotion} {p:.1%} with all {kind} hidden"
-    fractions = ", ".join(
-        f"{kind} {fraction:.0%}"
-        for kind, fraction in occlusion_map.contribution.items()
-    )
-    ablated = ", ".join(
-        f"{p:.1%} without {kind}" for kind, p in occlusion_map.ablated.items()
-    )
-    return f"effect: {fractions}; {emotion} {ablated}"
 
 
 def _figure(
@@ -131,61 +125,88 @@ def _figure(
         *(float(m.nan_to_num().abs().max()) for m in occlusion_map.importance.values()),
     )
     rows = _rows(occlusion_map)
-    count = len(occlusion_map.input_image)
-    across, down = (SIDE_IN * (n + GAP * (n - 1)) for n in (count, 1 + len(rows)))
-    width, height = LEFT_IN + across + RIGHT_IN, ABOVE_IN + down + BELOW_IN
-    figure = Figure(figsize=(width, height))
+    lines = _title_lines(clip, trained_run, occlusion_map)
+    grid = _Grid(len(occlusion_map.input_image), 1 + len(rows), len(lines))
+    figure = Figure(figsize=(grid.width_in, grid.height_in))
     FigureCanvasAgg(figure)
-    axes = figure.subplots(
-        *(1 + len(rows), count),
-        squeeze=False,
-        gridspec_kw={
-            "left": LEFT_IN / width,
-            "right": 1 - RIGHT_IN / width,
-            "top": 1 - ABOVE_IN / height,
-            "bottom": BELOW_IN / height,
-            "wspace": GAP,
-            "hspace": GAP,
-        },
-    )
     labels = _frame_labels(clip, trained_run, occlusion_map)
     colormap = colormaps["RdBu_r"]
-    for column in range(count):
-        image = occlusion_map.input_image[column].numpy()
-        axes[0, column].imshow(image)
-        axes[0, column].set_title(labels[column], fontsize=8, pad=3)
-        for row, (_, drop) in enumerate(rows, start=1):
-            axes[row, column].imshow(_overlay(image, drop[column], limit, colormap))
-    for axis in axes.flat:
-        axis.set_xticks([])
-        axis.set_yticks([])
-        axis.spines[:].set_visible(False)
-    axes[0, 0].set_ylabel("input", fontsize=9)
-    for row, (name, _) in enumerate(rows, start=1):
-        axes[row, 0].set_ylabel(name, fontsize=9)
-    _write_titles(figure, clip, trained_run, occlusion_map)
+    for number, label in enumerate(labels):
+        image = occlusion_map.input_image[number].numpy()
+        overlays = [_overlay(image, drop[number], limit, colormap) for _, drop in rows]
+        names = ["input", *(name for name, _ in rows)]
+        for row, (name, drawn) in enumerate(
+            zip(names, [image, *overlays], strict=True)
+        ):
+            axis = figure.add_axes(grid.rectangle(number, row))
+            axis.imshow(drawn)
+            axis.set_xticks([])
+            axis.set_yticks([])
+            axis.spines[:].set_visible(False)
+            if row == 0:
+                axis.set_title(label, fontsize=LABEL_PT, pad=3)
+            if number % COLUMNS == 0:
+                axis.set_ylabel(name, fontsize=LABEL_PT)
+    for number, (text, size, weight) in enumerate(lines):
+        figure.text(
+            0.12 / grid.width_in,
+            1 - (0.12 + LINE_IN * number) / grid.height_in,
+            # matplotlib would read a dollar sign in a name as the start of a formula.
+            text.replace("$", r"\$"),
+            fontsize=size,
+            fontweight=weight,
+            va="top",
+        )
     bar = figure.colorbar(
         ScalarMappable(norm=Normalize(-100 * limit, 100 * limit), cmap=colormap),
-        cax=figure.add_axes(
-            (1 - 0.9 * RIGHT_IN / width, BELOW_IN / height, 0.12 / width, down / height)
-        ),
+        cax=figure.add_axes(grid.color_bar()),
     )
     bar.set_label(
-        f"drop of {trained_run.classes[occlusion_map.best]} if this block\n"
-        "is hidden, percentage points",
-        fontsize=8,
+        f"drop of {trained_run.classes[occlusion_map.best]} if this block is hidden, "
+        "percentage points",
+        fontsize=LABEL_PT,
     )
-    bar.ax.tick_params(labelsize=8)
+    bar.ax.tick_params(labelsize=LABEL_PT)
     bar.outline.set_visible(False)
     return figure
 
 
-def _write_titles(
-    figure: "Figure",
-    clip: PreparedClip,
-    trained_run: TrainedRun,
-    occlusion_map: OcclusionMap,
-) -> None:
+class _Grid:
+    """Positions in the figure: lines of text, then frames in rows of `COLUMNS`."""
+
+    def __init__(self, frames: int, rows: int, lines: int) -> None:
+        self.top_in = 0.2 + LINE_IN * lines
+        self.part_in = LABELS_IN + rows * (SIDE_IN + GAP_IN) + 0.1
+        self.rows_in = self.part_in * math.ceil(frames / COLUMNS)
+        self.width_in = LEFT_IN + COLUMNS * (SIDE_IN + GAP_IN) + RIGHT_IN
+        self.height_in = self.top_in + self.rows_in
+
+    def rectangle(self, frame: int, row: int) -> tuple[float, float, float, float]:
+        """Return left, bottom, width and height of an image, relative to the figure."""
+        part, column = divmod(frame, COLUMNS)
+        below_in = self.top_in + part * self.part_in + LABELS_IN
+        below_in += row * (SIDE_IN + GAP_IN) + SIDE_IN
+        return (
+            (LEFT_IN + column * (SIDE_IN + GAP_IN)) / self.width_in,
+            1 - below_in / self.height_in,
+            SIDE_IN / self.width_in,
+            SIDE_IN / self.height_in,
+        )
+
+    def color_bar(self) -> tuple[float, float, float, float]:
+        """Return the rectangle of the color bar, right of the images."""
+        return (
+            1 - 0.85 * RIGHT_IN / self.width_in,
+            0.1 / self.height_in,
+            0.15 / self.width_in,
+            (self.rows_in - LABELS_IN - 0.1) / self.height_in,
+        )
+
+
+def _title_lines(
+    clip: PreparedClip, trained_run: TrainedRun, occlusion_map: OcclusionMap
+) -> list[tuple[str, float, str]]:
+    """Return the lines of text above the images, with their size and weight."""
     classes = trained_run.classes
     order = np.argsort(occlusion_map.probability)[::-1][1:4]
     others = ", ".join(
@@ -193,23 +214,16 @@ def _write_titles(
     )
     name = clip.clip_id
     name = name if len(name) <= TITLE_CHARS else f"...{name[-TITLE_CHARS:]}"
-    models = f"{trained_run.strategy.name}, {trained_run.folds_text()}"
-    lines = (
-        (f"{name}: {_prediction_text(occlusion_map, classes)}", 13, "bold"),
-        (f"then {others}   |   {models}", 10, "normal"),
-        (_effect_text(occlusion_map, classes), 10, "normal"),
+    texts = (
+        f"then {others}   |   {trained_run.strategy.name}, {trained_run.folds_text()}",
+        effect_text(occlusion_map, classes),
+        agreement_text(occlusion_map, classes),
+        trained_run.quality.warning() or trained_run.quality.scores_text(),
+        layout_text(trained_run.strategy),
     )
-    height = figure.get_figheight()
-    for number, (text, size, weight) in enumerate(lines):
-        figure.text(
-            LEFT_IN / figure.get_figwidth(),
-            1 - (0.12 + 0.25 * number) / height,
-            # matplotlib would read a dollar sign in a name as the start of a formula.
-            text.replace("$", r"\$"),
-            fontsize=size,
-            fontweight=weight,
-            va="top",
-        )
+    wrapped = [line for text in texts for line in textwrap.wrap(text, LINE_CHARS)]
+    title = f"{name}: {prediction_text(occlusion_map, classes)}"
+    return [(title, 13, "bold"), *((line, 10.5, "normal") for line in wrapped)]
 
 
 def _rows(

@@ -21,11 +21,17 @@ from mmder_train.fusion.rendering import (
 )
 from mmder_train.fusion.strategies import Strategy
 from mmder_train.fusion.types import NUM_FRAMES, SIDE_PX, Input
+from mmder_train.inference.occlusion_effect import (
+    ModelAgreement,
+    is_measurable,
+    model_agreement,
+)
 
 Kind = Literal["video", "audio"]
 KINDS: tuple[Kind, Kind] = ("video", "audio")
 Cell = tuple[slice, ...]
 Probabilities = Callable[[Tensor], Tensor]
+"""Models that map inputs to probabilities, with the dimensions model, clip, class."""
 BLOCKS = {
     # Frames, rows and columns that are hidden together: 64 blocks, or 512.
     "coarse": (4, 56, 56),
@@ -50,6 +56,11 @@ class OcclusionMap:
     """Probability with all video, or all audio, hidden."""
     contribution: Mapping[Kind, float]
     """Fraction of the mean absolute change over all blocks. 1 if there is one kind."""
+    is_measurable: bool
+    """False if no change of the input has an effect that exceeds the differences
+    between the models; the contributions then mean nothing."""
+    agreement: ModelAgreement
+    """Predictions of the models with nothing hidden."""
     source_frame: Mapping[Kind, Int64[Tensor, " frame"]]
     """Index of the video frame or audio window that each input frame shows, or -1."""
 
@@ -72,7 +83,7 @@ def compute_occlusion_map(
     Args:
         clip: ``frames``, ``audio`` or both of one clip, from `load_arrays`.
         permutation: RFAS frame order of the clip.
-        probabilities: Model that maps inputs to class probabilities.
+        probabilities: Models whose mean is explained.
         strategy: Fusion strategy.
         settings: Colors and normalization of the input.
         block: Number of frames, rows and columns that are hidden together.
@@ -100,7 +111,8 @@ def compute_occlusion_map(
     }
     jobs = [(kind, cell) for kind in kinds for cell in cells(block, masks[kind])]
     inputs = _occluded_inputs(whole, hidden, jobs)
-    outputs = torch.cat([probabilities(group) for group in _batched(inputs, batch)])
+    by_model = torch.cat([probabilities(group) for group in _batched(inputs, batch)], 1)
+    outputs = by_model.mean(0)
     best = int(outputs[0].argmax())
     p = outputs[:, best]
     drops = p[0] - p[1 + len(kinds) :]
@@ -111,6 +123,10 @@ def compute_occlusion_map(
         importance={k: _importance_map(k, jobs, drops, masks[k]) for k in kinds},
         ablated=dict(zip(kinds, p[1 : 1 + len(kinds)].tolist(), strict=True)),
         contribution=_contributions(jobs, drops, kinds),
+        is_measurable=is_measurable(
+            by_model[:, :1, best] - by_model[:, 1 : 1 + len(kinds), best]
+        ),
+        agreement=model_agreement(by_model[:, 0], best),
         source_frame={k: _source_frames(k, permutation, strategy) for k in kinds},
     )
 

@@ -1,20 +1,24 @@
 """Python API of prediction: the emotion of new clips from their media files."""
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 from torch import Tensor
 
+from mmder_train.data import coverage
 from mmder_train.data.dataset import load_arrays
 from mmder_train.data.selection import accepted_statuses
 from mmder_train.fusion.fuse import frame_permutations, fuse
 from mmder_train.inference.clip_list import ClipList, find_clips
 from mmder_train.inference.preprocessing import PreparedClip, prepare_clips
 from mmder_train.inference.trained_run import TrainedRun
-from mmder_train.runtime.device import ENCODE_BATCH_SIZE
+
+MAX_NAMES = 5
+"""Maximum number of clips that a line names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,33 @@ class Prediction:
         return self.clip.reason
 
     @property
+    def judged_s(self) -> tuple[float, float] | None:
+        """Start and stop in seconds of the part that the frames and the audio cover.
+
+        None if the clip could not be predicted.
+        """
+        clip = self.clip
+        if self.probabilities is None or not math.isfinite(clip.start_s):
+            return None
+        stop_s = coverage.covered_stop_s(clip.start_s, clip.stop_s, clip.step_s)
+        return clip.start_s, stop_s
+
+    @property
+    def is_truncated(self) -> bool:
+        """True if the clip continues after the part that was judged."""
+        return self.judged_s is not None and coverage.is_truncated(
+            self.clip.start_s, self.clip.stop_s, self.clip.step_s
+        )
+
+    def coverage_text(self) -> str:
+        """Return the judged part if it is not the whole clip, else an empty text."""
+        if self.judged_s is None or not self.is_truncated:
+            return ""
+        start_s, stop_s = self.judged_s
+        end = f"{self.clip.stop_s:.1f}" if math.isfinite(self.clip.stop_s) else "?"
+        return f"judged {start_s:.1f}-{stop_s:.1f} s of {end} s"
+
+    @property
     def emotion(self) -> str | None:
         """Most probable class, None if the clip could not be predicted."""
         if self.probabilities is None:
@@ -62,6 +93,7 @@ def predict_files(
     root: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
     keep_arrays: bool = False,
+    process: ProcessPoolExecutor | None = None,
 ) -> Iterator[Prediction]:
     """Predict the emotion of clips from their media files.
 
@@ -84,6 +116,7 @@ def predict_files(
             clip is preprocessed.
         keep_arrays: Keep the preprocessed video and audio in each prediction, as
             `explain.draw_explanation` needs them.
+        process: Process from `preprocessing.start_process`. None to start one.
 
     Returns:
         An iterator with one prediction per clip, in the order of the clips. A clip that
@@ -96,7 +129,9 @@ def predict_files(
             is not installed, or its process cannot start.
     """
     found = paths if isinstance(paths, ClipList) else find_clips(paths, root=root)
-    prepared = prepare_clips(found.clips, trained_run.prep_settings, progress=progress)
+    prepared = prepare_clips(
+        found.clips, trained_run.prep_settings, progress=progress, process=process
+    )
     predictions = predict_clips(prepared, trained_run)
     return predictions if keep_arrays else (p.without_arrays() for p in predictions)
 
@@ -106,6 +141,9 @@ def predict_clips(
 ) -> Iterator[Prediction]:
     """Yield the predictions of preprocessed clips, in their order.
 
+    Each clip is predicted as soon as it is prepared, on its own, so its probabilities
+    do not depend on the other clips. Preparing a clip takes longer than predicting it.
+
     A clip whose status the strategy cannot use has the probabilities None. Training
     excludes the same clips.
 
@@ -113,41 +151,28 @@ def predict_clips(
         clips: Clips from `prepare_clips`.
         trained_run: Models of a finished run.
     """
-    accepted, remaining = accepted_statuses(trained_run.strategy), iter(clips)
-    batch_size = ENCODE_BATCH_SIZE[trained_run.device.type]
-    while batch := list(islice(remaining, batch_size)):
-        usable = [clip for clip in batch if clip.status in accepted]
-        rows = iter(_predict_batch(usable, trained_run) if usable else ())
-        for clip in batch:
-            row = next(rows) if clip.status in accepted else None
-            yield Prediction(
-                clip=clip,
-                probabilities=(
-                    None
-                    if row is None
-                    else dict(zip(trained_run.classes, row, strict=True))
-                ),
-            )
+    accepted = accepted_statuses(trained_run.strategy)
+    for clip in clips:
+        probabilities = None
+        if clip.status in accepted:
+            row = _predict_clip(clip, trained_run)
+            probabilities = dict(zip(trained_run.classes, row, strict=True))
+        yield Prediction(clip=clip, probabilities=probabilities)
 
 
-def _predict_batch(
-    clips: Sequence[PreparedClip], trained_run: TrainedRun
-) -> list[list[float]]:
-    """Return one row of class probabilities per clip."""
+def _predict_clip(clip: PreparedClip, trained_run: TrainedRun) -> list[float]:
+    """Return the class probabilities of a clip."""
     device = trained_run.device
-    arrays = {k: t.to(device) for k, t in arrays_to_batch(clips, trained_run).items()}
-    permutations = frame_permutations(
-        [clip.clip_id for clip in clips], seed=trained_run.seed
-    )
+    arrays = {k: t.to(device) for k, t in arrays_to_batch([clip], trained_run).items()}
     x = fuse(
         arrays.get("frames"),
         arrays.get("audio"),
-        permutations.to(device),
+        frame_permutations([clip.clip_id], seed=trained_run.seed).to(device),
         strategy=trained_run.strategy,
         settings=trained_run.render_settings,
     )
-    rows: list[list[float]] = trained_run.predict_probabilities(x).tolist()
-    return rows
+    row: list[float] = trained_run.predict_probabilities(x)[0].tolist()
+    return row
 
 
 def arrays_to_batch(
@@ -190,9 +215,10 @@ def overlap_warnings(trained_run: TrainedRun, clip_ids: Iterable[str]) -> list[s
         return []
     first, folds = next(iter(overlap.items()))
     return [
-        f"{len(overlap)} of {len(clip_ids)} clips have the name of a training clip, "
-        f"first {first} (fold {', '.join(map(str, folds))}). Their predictions do not "
-        "show how well new clips are predicted. --fold K uses the model of one fold."
+        f"warning: {len(overlap)} of {len(clip_ids)} clips have the name of a training "
+        f"clip, first {first} (fold {', '.join(map(str, folds))}). Their predictions "
+        "do not show how well new clips are predicted. --fold K uses the model of one "
+        "fold."
     ]
 
 
@@ -200,3 +226,34 @@ def _folds_trained_on(trained_run: TrainedRun, clip_id: str) -> list[int]:
     path = PurePosixPath(clip_id)
     names = {clip_id, path.name, path.stem}
     return [k for k in trained_run.folds if names & trained_run.train_clips[k]]
+
+
+def truncation_warning(predictions: Sequence[Prediction]) -> str | None:
+    """Return a line on the clips of which only the first part was judged, if any."""
+    longer = [p for p in predictions if p.is_truncated]
+    if not longer:
+        return None
+    names = list_names([f"{p.clip_id} ({p.coverage_text()})" for p in longer])
+    return (
+        f"warning: {len(longer)} of {len(predictions)} clips are longer than 16 frames "
+        f"cover, and the rest was not judged: {names}. To judge other parts, list them "
+        "in a CSV file with the columns clip_id, path, start_s, stop_s."
+    )
+
+
+def failure_line(predictions: Sequence[Prediction]) -> str | None:
+    """Return a line that names the clips without an emotion, if there are any."""
+    failed = [p.clip_id for p in predictions if p.probabilities is None]
+    if not failed:
+        return None
+    return (
+        f"{len(failed)} of {len(predictions)} clips could not be predicted: "
+        f"{list_names(failed)}; the reasons are in the output"
+    )
+
+
+def list_names(names: Sequence[str]) -> str:
+    """Return the first names, and the number of the others."""
+    shown = ", ".join(names[:MAX_NAMES])
+    others = len(names) - MAX_NAMES
+    return f"{shown} and {others} more" if others > 0 else shown

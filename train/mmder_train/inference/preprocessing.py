@@ -5,15 +5,17 @@ files result in equal bytes. If a decoder crashes, only that process ends, and o
 clip that it was reading is lost.
 """
 
+import math
 import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
-from multiprocessing import get_context
+from importlib import import_module
+from multiprocessing import active_children, get_context
 from typing import TYPE_CHECKING, Any
 
 from numpy.typing import NDArray
@@ -32,6 +34,17 @@ ONE_THREAD = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"
 )
 """Environment variables of the process."""
+PRELOADED = (
+    "librosa.core.spectrum",
+    "librosa.feature.spectral",
+    "mmder_prep.pipeline.prepare_clip",
+    "mmder_prep.faces.mtcnn",
+)
+"""Modules that take seconds to import."""
+
+
+TIMES = ("start_s", "stop_s", "step_s")
+"""Columns of a store that a prepared clip has as fields."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +58,12 @@ class PreparedClip:
     """Explanation of the status, empty if there is none."""
     arrays: Mapping[str, NDArray[Any]]
     """Arrays by name, as in one row of a store. Empty if the clip failed."""
+    start_s: float = math.nan
+    """Time of the first of the 16 frames. NaN if the clip failed."""
+    stop_s: float = math.nan
+    """End of the clip, NaN if unknown."""
+    step_s: float = math.nan
+    """Step between the 16 frames. NaN if the clip failed."""
 
 
 def prepare_clips(
@@ -52,6 +71,7 @@ def prepare_clips(
     settings: PrepSettings,
     *,
     progress: Callable[[str], None] | None = None,
+    process: ProcessPoolExecutor | None = None,
 ) -> Iterator[PreparedClip]:
     """Preprocess clips in order, and prepare the next ones while one is used.
 
@@ -59,6 +79,7 @@ def prepare_clips(
         clips: Clips from `find_clips`.
         settings: Preprocessing settings of the store.
         progress: Function that is called with the status of each clip when it is ready.
+        process: Process from `start_process`. None to start one.
 
     Yields:
         One preprocessed clip per clip. A clip that cannot be prepared has the status
@@ -71,12 +92,15 @@ def prepare_clips(
     report = progress or _ignore_status
     remaining = deque(clips)
     while remaining:
-        with _prep_process(settings) as process:
+        with ExitStack() as stack:
+            current = process or stack.enter_context(start_process())
+            process = None  # a process that ended is replaced by another
+            _wait_until_ready(current, settings)
             pending: deque[Future[PreparedClip]] = deque()
             try:
                 while remaining:
                     for clip in list(remaining)[len(pending) : PREFETCH]:
-                        pending.append(process.submit(_prepare, clip, settings))
+                        pending.append(current.submit(_prepare, clip, settings))
                     prepared = pending[0].result()
                     pending.popleft()
                     remaining.popleft()
@@ -95,17 +119,47 @@ def clip_progress(total: int, console: Console) -> "ClipProgress":
 
 
 @contextmanager
-def _prep_process(settings: PrepSettings) -> Iterator[ProcessPoolExecutor]:
-    """Start the process, and load there the code and weights that every clip needs."""
+def start_process() -> Iterator[ProcessPoolExecutor]:
+    """Start the process that prepares clips, and yield it at once.
+
+    It imports the libraries that every clip needs while the caller does other work. It
+    is killed if the caller raises an error.
+    """
     before = {name: os.environ.get(name) for name in ONE_THREAD}
+    others = {child.pid for child in active_children()}
     process = ProcessPoolExecutor(
         1, mp_context=get_context("spawn"), initializer=_ignore_sigint
     )
+    os.environ.update(ONE_THREAD)
     try:
-        os.environ.update(ONE_THREAD)
+        process.submit(_preload)
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+    started = [child for child in active_children() if child.pid not in others]
+    try:
+        yield process
+    except BaseException:
+        process.shutdown(wait=False, cancel_futures=True)
+        for child in started:
+            child.kill()
+        raise
+    process.shutdown(cancel_futures=True)
+
+
+def _wait_until_ready(process: ProcessPoolExecutor, settings: PrepSettings) -> None:
+    """Wait until the process has loaded the code and weights that every clip needs.
+
+    Raises:
+        SettingsError: If mmder_prep or one of its dependencies is not installed.
+        MmderError: If the process ended.
+    """
+    try:
         process.submit(_warm_up, settings).result()
     except ImportError as error:
-        process.shutdown()
         msg = (
             f"predict: needs {error.name} to read media files, which is not installed. "
             'Run pip install "mmder[prep]".'
@@ -114,16 +168,6 @@ def _prep_process(settings: PrepSettings) -> Iterator[ProcessPoolExecutor]:
     except BrokenProcessPool as error:
         msg = "predict: the process that prepares clips ended while it started"
         raise MmderError(msg) from error
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-    try:
-        yield process
-    finally:
-        process.shutdown(cancel_futures=True)
 
 
 def _ignore_status(status: str) -> None:
@@ -133,6 +177,13 @@ def _ignore_status(status: str) -> None:
 def _ignore_sigint() -> None:
     """Ignore Ctrl-C, because the main program ends this process itself."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _preload() -> None:
+    """Import the libraries; `_warm_up` reports one that cannot be imported."""
+    for name in PRELOADED:
+        with suppress(ImportError):
+            import_module(name)
 
 
 def _warm_up(settings: PrepSettings) -> None:
@@ -150,8 +201,13 @@ def _prepare(clip: "Clip", settings: PrepSettings) -> PreparedClip:
         return _failed(clip, str(error))
     except Exception as error:  # an unexpected error of one clip must not stop others
         return _failed(clip, f"unexpected {type(error).__name__}: {error}")
+    times_s = {k: float(row.facts[k]) for k in TIMES if k in row.facts}
     return PreparedClip(
-        clip_id=clip.clip_id, status=row.status, reason=row.reason, arrays=row.arrays
+        clip_id=clip.clip_id,
+        status=row.status,
+        reason=row.reason,
+        arrays=row.arrays,
+        **times_s,
     )
 
 

@@ -13,6 +13,7 @@ from mmder_store import FORMAT_VERSION, PrepSettings, Store
 from mmder_store.errors import SettingsError, WeightsError
 from mmder_store.local_path import check_local
 from mmder_train.evaluation.load_results import load_results
+from mmder_train.evaluation.model_quality import ModelQuality, model_quality
 from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.fusion.rendering import FIXED_DB, IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES, Strategy
@@ -44,6 +45,8 @@ class TrainedRun:
     """Seed of the RFAS frame order."""
     prep_settings: PrepSettings
     """Preprocessing settings of the store that the run was trained on."""
+    quality: ModelQuality
+    """Scores of the folds on their test sides."""
     ensembles: tuple[FoldEnsemble, ...]
     """Models; the heads of folds with equal encoders share one encoder."""
     device: torch.device
@@ -55,13 +58,13 @@ class TrainedRun:
         return f"folds {numbers}" if len(self.folds) > 1 else f"fold {numbers}"
 
     @torch.inference_mode()
-    def predict_probabilities(
+    def predict_each(
         self, inputs: Float[Tensor, "clip 3 16 224 224"]
-    ) -> Float64[Tensor, "clip class"]:
-        """Return the class probabilities of fused inputs, on the CPU.
+    ) -> Float64[Tensor, "model clip class"]:
+        """Return the class probabilities of each model for fused inputs, on the CPU.
 
-        They are the mean over all models of the softmax of their logits. An encoder
-        that several folds share runs once.
+        They are the softmax of the logits. An encoder that several folds share runs
+        once.
 
         Args:
             inputs: Output of `fuse`, on any device.
@@ -74,7 +77,17 @@ class TrainedRun:
                 with mixed_precision(self.device):
                     logits = head(pooled)
                 probabilities.append(logits.float().cpu().double().softmax(1))
-        return torch.stack(probabilities).mean(0)
+        return torch.stack(probabilities)
+
+    def predict_probabilities(
+        self, inputs: Float[Tensor, "clip 3 16 224 224"]
+    ) -> Float64[Tensor, "clip class"]:
+        """Return the class probabilities of fused inputs: the mean over all models.
+
+        Args:
+            inputs: Output of `fuse`, on any device.
+        """
+        return self.predict_each(inputs).mean(0)
 
 
 def load_trained_run(
@@ -138,6 +151,7 @@ def load_trained_run(
             render_settings=_render_settings(config, prep_settings.sample_rate_hz),
             seed=int(config["seed"]),
             prep_settings=prep_settings,
+            quality=model_quality(results, name, folds),
             ensembles=tuple(ensembles),
             device=torch_device,
         )

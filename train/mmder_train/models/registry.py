@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from timm.layers import DropPath  # type: ignore[attr-defined]
-
 from mmder_store.errors import SettingsError
 from mmder_train.models import mae_dfer, videomae
+from mmder_train.models.timm_layers import DropPath
 from mmder_train.models.videomae import SIZES, PoolingConfig
 
 Encoder = videomae.Encoder | mae_dfer.Encoder

@@ -11,10 +11,11 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
-from timm.models.beit import Block
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
+
+from mmder_train.models.timm_layers import Block
 
 FRAMES = 16
 SIDE_PX = 224

@@ -13,12 +13,21 @@ from jaxtyping import Float64, Int64
 from mmder_store.errors import SettingsError
 from mmder_train.evaluation import metrics
 from mmder_train.evaluation.load_results import StrategyResults, load_run
+from mmder_train.evaluation.model_quality import has_random_encoder
 from mmder_train.reporting import published_results
 from mmder_train.reporting.published_results import Published
 
 SEED = 0
 """Seed of the bootstrap intervals, so that equal runs yield equal reports."""
 Pair = tuple[float, float]
+NAMED = ("encoder", "weights")
+"""Settings that the name of every row contains."""
+MAIN = ("method", "spectrogram", "recipe")
+"""Settings that are preferred in the name of a row if they differ."""
+IGNORED = ("seed", "strategies", "labels", "weights_sha256")
+"""Settings that do not distinguish rows, or that other settings imply."""
+RANDOM_WEIGHTS = "random weights"
+"""Part of the name of a row whose encoder is frozen and was never trained."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,7 +37,7 @@ class ResultRow:
     runs: tuple[StrategyResults, ...]
     """Results of the runs, sorted by seed."""
     settings: Mapping[str, Any]
-    """Settings that distinguish this row from others."""
+    """As few settings as distinguish this row from others of the strategy."""
     war: float
     """WAR over all clips, averaged over seeds, as are all other scores."""
     uar: float
@@ -61,10 +70,22 @@ class ResultRow:
         return "A" if name.startswith("baseline-") else single.get(name, "A+V")
 
     @property
+    def has_random_encoder(self) -> bool:
+        """True if the encoder is frozen with random weights."""
+        return has_random_encoder(self.first.config)
+
+    @property
     def title(self) -> str:
-        """Name of the strategy, with the settings that distinguish it."""
-        settings = [f"{k} {_format(v)}" for k, v in self.settings.items()]
-        return ", ".join([self.first.strategy, *settings])
+        """Short name: strategy, encoder, weights, and what distinguishes the row."""
+        config = self.first.config
+        weights = config.get("weights", "none")
+        parts = [self.first.strategy, str(config.get("encoder") or "")]
+        if self.has_random_encoder:
+            parts.append(RANDOM_WEIGHTS)
+        elif weights != "none":
+            parts.append(str(weights))
+        parts += [f"{k} {_format(v)}" for k, v in self.settings.items()]
+        return ", ".join(filter(None, parts))
 
     @property
     def protocol(self) -> str:
@@ -130,29 +151,43 @@ def compare_runs(paths: Sequence[Path]) -> tuple[Ranking, ...]:
 def _distinguishing_settings(
     results: Sequence[StrategyResults],
 ) -> list[dict[str, Any]]:
-    """Return the main settings of each result, and those that differ.
+    """Return as few settings as distinguish the results of a strategy.
 
-    Only results of the same strategy are compared, because a baseline always has other
-    settings than an encoder.
+    The encoder and its weights are named in any case. Only results of the same strategy
+    are compared, because a baseline always has other settings than an encoder.
     """
-    main = ("encoder", "weights", "method", "spectrogram")
-    ignored = ("seed", "strategies", "labels", "weights_sha256")
-    values = defaultdict(set)
-    for result in results:
-        for key, value in result.config.items():
-            values[result.strategy, key].add(str(value))
-        values[result.strategy, "store"].add(str(result.store.get("sha256")))
-    distinguishing = []
-    for result in results:
-        known = {**result.config, "store": result.store.get("name")}
-        differ = {
-            k for k in known if len(values[result.strategy, k]) > 1 and k not in ignored
+    known = [{**r.config, "store": r.store.get("name")} for r in results]
+    keys: dict[str, list[str]] = {}
+    for strategy in {r.strategy for r in results}:
+        same = [
+            (k, str(r.store.get("sha256")))
+            for k, r in zip(known, results, strict=True)
+            if r.strategy == strategy
+        ]
+        chosen = [*NAMED, *IGNORED]
+        names = {name for k, _ in same for name in k} - {*chosen, "store"}
+        first = [name for name in MAIN if name in names]
+        for name in [*first, *sorted(names - set(first)), "store"]:
+            if _count(same, [*chosen, name]) > _count(same, chosen):
+                chosen.append(name)
+        keys[strategy] = chosen[len(NAMED) + len(IGNORED) :]
+    return [
+        {name: k[name] for name in keys[r.strategy] if k.get(name) is not None}
+        for k, r in zip(known, results, strict=True)
+    ]
+
+
+def _count(
+    results: Sequence[tuple[Mapping[str, Any], str]], names: Sequence[str]
+) -> int:
+    """Return the number of results that differ in some settings."""
+    counted = [n for n in names if n not in IGNORED]
+    return len(
+        {
+            tuple(sha if n == "store" else str(known.get(n)) for n in counted)
+            for known, sha in results
         }
-        keys = [*main, *sorted(differ - set(main))]
-        distinguishing.append(
-            {k: known[k] for k in keys if known.get(k) not in (None, "none")}
-        )
-    return distinguishing
+    )
 
 
 def _result_row(

@@ -8,20 +8,21 @@ from mmder_train.reporting.published_results import Published
 
 COLUMNS = (
     "method",
+    "WAR [95 %]",
+    "UAR [95 %]",
     "modality",
     "source",
     "classes",
     "speaker-independent",
     "tested",
     "seeds",
-    "WAR [95 %]",
-    "UAR [95 %]",
     "WAR, mean of folds",
     "UAR, mean of folds",
     "note",
 )
-"""Columns of the table of comparable results."""
-SHORT_COLUMNS = (*COLUMNS[:5], "WAR", "UAR", "note")
+"""Columns of the table of comparable results. The scores follow the name, so that a
+narrow screen shows them."""
+SHORT_COLUMNS = ("method", "WAR", "UAR", *COLUMNS[3:7], "note")
 """Columns of the table of results that are not comparable."""
 TITLE = "Comparison with published results"
 RECALL = "Recall of each class, percent"
@@ -51,7 +52,7 @@ class Line:
 
     def short_cells(self) -> tuple[str, ...]:
         """Return the cells of `SHORT_COLUMNS` except the note."""
-        return self.cells[:5] + self.cells[7:9]
+        return self.cells[:7]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,13 +94,13 @@ def lines(ranking: Ranking) -> list[Line]:
         is_own=True,
         cells=(
             "always the largest class",
+            *(percent(fraction) for fraction in largest.chance),
             "",
             "chance",
             str(len(ranking.classes)),
             "",
             _tested(largest),
             "",
-            *(percent(fraction) for fraction in largest.chance),
             "",
             "",
         ),
@@ -121,17 +122,26 @@ def _own_line(row: ResultRow, classes: int) -> Line:
         is_own=True,
         cells=(
             row.title,
+            *(_score(*score) for score in scores),
             row.modality,
             ", ".join(r.run for r in row.runs),
             str(classes),
             "yes",
             _tested(row),
             str(len(row.runs)),
-            *(_score(*score) for score in scores),
             *(f"{percent(mean)} +- {percent(std)}" for mean, std in folds),
         ),
-        note="; ".join(row.first.warnings),
+        note="; ".join([*_random_note(row), *row.first.warnings]),
     )
+
+
+def _random_note(row: ResultRow) -> list[str]:
+    if not row.has_random_encoder:
+        return []
+    return [
+        "random weights: the encoder is frozen and was never trained, so its scores "
+        "are not comparable with published results"
+    ]
 
 
 def published_line(row: Published) -> Line:
@@ -141,14 +151,14 @@ def published_line(row: Published) -> Line:
         is_own=False,
         cells=(
             row.method,
+            f"{row.war:.2f}",
+            "-" if row.uar is None else f"{row.uar:.2f}",
             row.modality,
             row.source,
             str(setting.classes or "?"),
             setting.speaker_independent,
             "",
             "",
-            f"{row.war:.2f}",
-            "-" if row.uar is None else f"{row.uar:.2f}",
             "",
             "",
         ),

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from importlib.resources import files
 from typing import Any
 
+from mmder_train.evaluation.confusion_plot import model_text
 from mmder_train.reporting import layout, plots
-from mmder_train.reporting.comparison import Ranking, ResultRow
+from mmder_train.reporting.comparison import RANDOM_WEIGHTS, Ranking, ResultRow
 from mmder_train.reporting.published_results import Published
 
 TEMPLATE = "templates/comparison.html.jinja"
@@ -142,7 +143,7 @@ def html(rankings: Sequence[Ranking]) -> str:
             "tables": layout.section(ranking),
             "scores": _data_url(plots.scores(ranking)),
             "confusions": [
-                (row.title, _data_url(plots.confusion(row, ranking.classes)))
+                (_caption(row), _data_url(plots.confusion(row, ranking.classes)))
                 for row in ranking.rows
             ],
         }
@@ -151,6 +152,7 @@ def html(rankings: Sequence[Ranking]) -> str:
     page = environment.from_string(source).render(
         title=layout.TITLE,
         legend=layout.LEGEND,
+        random_weights=RANDOM_WEIGHTS,
         columns=layout.COLUMNS,
         short_columns=layout.SHORT_COLUMNS,
         recall=layout.RECALL,
@@ -158,6 +160,14 @@ def html(rankings: Sequence[Ranking]) -> str:
         sections=sections,
     )
     return page + "\n"
+
+
+def _caption(row: ResultRow) -> str:
+    """Return the caption of a confusion matrix."""
+    seeds = f", {len(row.runs)} seeds" if len(row.runs) > 1 else ""
+    model = model_text(row.first.config)
+    scores = f"WAR {row.war:.1%}, UAR {row.uar:.1%}{seeds}"
+    return "; ".join(filter(None, [row.title, scores, model]))
 
 
 def _data_url(svg: bytes) -> str:
