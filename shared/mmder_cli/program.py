@@ -48,6 +48,8 @@ class Program(RichGroup):
     the traceback is shown instead.
     """
 
+    _verbose = False
+
     def main(
         self,
         args: Sequence[str] | None = None,
@@ -73,7 +75,7 @@ class Program(RichGroup):
             sys.exit(INTERRUPTED)
         except Exception as error:  # from an option of the group itself
             text = one_line(error)
-            if text is None or not standalone_mode:
+            if text is None or not standalone_mode or self._verbose:
                 raise
             print_error(f"{self.name}: error: {text}")
             sys.exit(1)
@@ -90,7 +92,8 @@ class Program(RichGroup):
             sys.exit(INTERRUPTED)
         except Exception as error:
             text = one_line(error)
-            if text is None or ctx.meta.get(VERBOSE):
+            self._verbose = bool(ctx.meta.get(VERBOSE))
+            if text is None or self._verbose:
                 raise
             signal = getattr(error, "signal", None)
             if signal is not None:
