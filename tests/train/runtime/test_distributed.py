@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mmder_store.errors import SettingsError
+from mmder_train.runtime.distributed import SINGLE_PROCESS
 from train_runs import FINETUNE, Train, invoke, read_all_numbers
 
 METHODS = ("finetune", "linear-probe")
@@ -71,3 +73,13 @@ def test_invalid_variables_of_torchrun_are_an_error(
     done = train_audio(*FINETUNE)
     assert done.exit_code == 1
     assert "torchrun: the process group cannot be joined" in done.stderr
+
+
+def test_an_error_of_the_primary_process_is_raised() -> None:
+    def fail() -> int:
+        message = "damaged"
+        raise SettingsError(message)
+
+    assert SINGLE_PROCESS.broadcast(lambda: 3) == 3
+    with pytest.raises(SettingsError, match="damaged"):
+        SINGLE_PROCESS.broadcast(fail)

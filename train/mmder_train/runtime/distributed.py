@@ -61,7 +61,7 @@ class WorldInfo:
         value, error = self.all_gather((value, error))[0]
         if error is not None:
             raise error
-        return value  # type: ignore[return-value]
+        return value
 
     def all_reduce_sum(self, value: float) -> float:
         """Return the sum over all processes."""

@@ -1,0 +1,113 @@
+"""Heads of a linear probe: trained together, against one after the other.
+
+The features have the size of RAVDESS with ViT-L: 1,440 clips of 1,024 numbers, with
+eight strategies of six folds. Both ways run in rounds on few epochs, with one thread;
+the time of an epoch does not depend on its number. Times are CPU times of the process,
+which other programs on the machine change least.
+"""
+
+import time
+
+import numpy as np
+import torch
+from torch.nn import functional
+
+from mmder_train.models.videomae import Head
+from mmder_train.runtime.memory import keep_freed_memory
+from mmder_train.runtime.progress import silent
+from mmder_train.training.batched_heads import (
+    HeadPlan,
+    HeadTask,
+    single_thread,
+    train_heads,
+)
+from mmder_train.training.optim import create_optimizer
+from record import Figure, interleaved, main
+
+CLIPS, DIM, CLASSES = 1440, 1024, 7
+STRATEGIES, FOLDS = 8, 6
+EPOCHS = 100
+
+
+def measure(quick: bool) -> list[Figure]:
+    """Time all heads together, and some heads one after the other."""
+    keep_freed_memory()
+    epochs, alone = (1, 2) if quick else (4, 6)
+    tasks = make_tasks()
+    plan = HeadPlan(
+        classes=CLASSES,
+        epochs=epochs,
+        batch_size=16,
+        lr=1e-2,
+        weight_decay=0.05,
+        seed=0,
+    )
+    times = interleaved(
+        {
+            "together": lambda: train_heads(tasks, plan, progress=silent()),
+            "alone": lambda: [train_alone(task, plan) for task in tasks[:alone]],
+        },
+        rounds=3,
+        clock=time.process_time,
+    )
+    together = np.median(times["together"]) * EPOCHS / epochs
+    one_by_one = np.median(times["alone"]) * EPOCHS / epochs * len(tasks) / alone
+    return [
+        Figure(
+            name="heads: one after the other by all together",
+            value=float(one_by_one / together),
+            unit="x",
+            better="more",
+            goal=10,
+        ),
+        Figure(
+            name="heads: 48 of 100 epochs together",
+            value=float(together),
+            unit="s",
+            better="less",
+            goal=30,
+        ),
+    ]
+
+
+def make_tasks() -> list[HeadTask]:
+    """Return a head for each strategy and fold, on random features."""
+    generator = torch.Generator().manual_seed(0)
+    labels = np.random.default_rng(0).integers(0, CLASSES, CLIPS)
+    fold_of = np.arange(CLIPS) * FOLDS // CLIPS
+    names = [str(i) for i in range(CLIPS)]
+    return [
+        HeadTask(
+            title=f"{strategy} fold {fold}",
+            features=features,
+            labels=labels,
+            train=np.flatnonzero(fold_of != fold),
+            clip_ids=names,
+        )
+        for strategy in range(STRATEGIES)
+        for features in [torch.randn(CLIPS, DIM, generator=generator)]
+        for fold in range(FOLDS)
+    ]
+
+
+@single_thread()
+def train_alone(task: HeadTask, plan: HeadPlan) -> Head:
+    """Train one head with automatic differentiation and fused AdamW."""
+    torch.manual_seed(plan.seed)
+    head = Head(DIM, plan.classes)
+    optimizer = create_optimizer(head, lr=plan.lr, weight_decay=plan.weight_decay)
+    labels = torch.from_numpy(task.labels)
+    for epoch in range(plan.epochs):
+        order = np.random.default_rng([plan.seed, epoch]).permutation(task.train)
+        for index in torch.from_numpy(order).split(plan.batch_size):
+            loss = functional.cross_entropy(head(task.features[index]), labels[index])
+            optimizer.zero_grad()
+            loss.backward()
+            # As the trainer does, to stop at a loss that is not finite.
+            loss.item()
+            optimizer.step()
+    return head
+
+
+if __name__ == "__main__":
+    main(measure)
