@@ -53,10 +53,11 @@ class _HashMix:
         self.constant, self.multiplier = constant, multiplier
 
     def __call__(self, value: Words) -> Words:
-        value = value ^ np.uint32(self.constant)
+        value = np.bitwise_xor(value, np.uint32(self.constant))
         self.constant = self.constant * self.multiplier & 0xFFFFFFFF
-        value = value * np.uint32(self.constant)
-        return value ^ (value >> np.uint32(16))
+        value = np.multiply(value, np.uint32(self.constant))
+        mixed: Words = np.bitwise_xor(value, np.right_shift(value, np.uint32(16)))
+        return mixed
 
 
 def _mix(x: Words, y: Words) -> Words:

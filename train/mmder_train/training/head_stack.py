@@ -62,5 +62,5 @@ class HeadStack(nn.Module):
         return loss
 
 
-def _repeat(parameter: nn.Parameter, number: int) -> nn.Parameter:
+def _repeat(parameter: Tensor, number: int) -> nn.Parameter:
     return nn.Parameter(parameter.detach().expand(number, *parameter.shape).clone())
