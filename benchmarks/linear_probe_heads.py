@@ -7,11 +7,13 @@ which other programs on the machine change least.
 """
 
 import time
+from collections.abc import Iterator
+from functools import partial
 
 import numpy as np
 import torch
-from torch.nn import functional
 
+from mmder_train.data.sampler import BatchSampler
 from mmder_train.models.videomae import Head
 from mmder_train.runtime.memory import keep_freed_memory
 from mmder_train.runtime.progress import silent
@@ -21,7 +23,9 @@ from mmder_train.training.batched_heads import (
     single_thread,
     train_heads,
 )
-from mmder_train.training.optim import create_optimizer
+from mmder_train.training.optim import constant_lr, create_optimizer
+from mmder_train.training.train_state import MicroBatch, TrainState
+from mmder_train.training.trainer import FitPlan, StepBatch, fit
 from record import Figure, interleaved, main
 
 CLIPS, DIM, CLASSES = 1440, 1024, 7
@@ -92,21 +96,41 @@ def make_tasks() -> list[HeadTask]:
 
 @single_thread()
 def train_alone(task: HeadTask, plan: HeadPlan) -> Head:
-    """Train one head with automatic differentiation and fused AdamW."""
+    """Train one head with the trainer's own loop, as fine-tuning does."""
     torch.manual_seed(plan.seed)
     head = Head(DIM, plan.classes)
-    optimizer = create_optimizer(head, lr=plan.lr, weight_decay=plan.weight_decay)
     labels = torch.from_numpy(task.labels)
-    for epoch in range(plan.epochs):
-        order = np.random.default_rng([plan.seed, epoch]).permutation(task.train)
-        for index in torch.from_numpy(order).split(plan.batch_size):
-            loss = functional.cross_entropy(head(task.features[index]), labels[index])
-            optimizer.zero_grad()
-            loss.backward()
-            # As the trainer does, to stop at a loss that is not finite.
-            loss.item()
-            optimizer.step()
+    sampler = BatchSampler(task.train, batch_size=plan.batch_size, seed=plan.seed)
+
+    def epoch_batches(epoch: int, first_step: int) -> Iterator[StepBatch]:
+        sampler.set_epoch(epoch, start_batch=first_step)
+        for positions in sampler:
+            index = torch.tensor(positions)
+            batch = MicroBatch(x=task.features[index], target=labels[index])
+            yield StepBatch(
+                index=index, clips=len(index), split=partial(single_batch, batch)
+            )
+
+    optimizer = create_optimizer(head, lr=plan.lr, weight_decay=plan.weight_decay)
+    state = TrainState(
+        model=head,
+        optimizer=optimizer,
+        set_lr=constant_lr,
+        device=torch.device("cpu"),
+    )
+    fit_plan = FitPlan(
+        epoch_batches=epoch_batches,
+        steps_per_epoch=len(sampler),
+        epochs=plan.epochs,
+        clip_ids=task.clip_ids,
+    )
+    fit(state, fit_plan, progress=silent())
     return head
+
+
+def single_batch(batch: MicroBatch, _: int) -> Iterator[MicroBatch]:
+    """Yield a batch that is not split."""
+    yield batch
 
 
 if __name__ == "__main__":

@@ -286,7 +286,10 @@ class Store:
     def _shard_sha256(self) -> list[dict[str, str] | None]:
         """SHA-256 of each array of each shard."""
         records = ledger.read_all(self.path, self.spec.shards)
-        return [r and {n: c.sha256 for n, c in r.checksums.items()} for r in records]
+        return [
+            None if r is None else {n: c.sha256 for n, c in r.checksums.items()}
+            for r in records
+        ]
 
     def size_bytes(self) -> dict[str, int]:
         """Return the size on disk of every array and column, in bytes."""

@@ -24,6 +24,7 @@ from mmder_train.experiment import feature_cache, setup
 from mmder_train.experiment.feature_extraction import load_or_extract_features
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.fusion.strategies import STRATEGIES
+from mmder_train.runtime.device import FROZEN_DTYPE
 from mmder_train.runtime.progress import silent
 from train_runs import invoke
 
@@ -226,7 +227,7 @@ def test_fine_tuning_caches_no_features() -> None:
 
 
 def test_every_file_that_computes_features_is_part_of_the_key(
-    faces_store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    faces_store: Store, tmp_path: Path
 ) -> None:
     """The files are those whose functions are called between the store and the result.
 
@@ -277,5 +278,5 @@ def test_the_precision_is_in_the_key(
     faces_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = file_name(faces_store)
-    monkeypatch.setitem(feature_cache.FROZEN_DTYPE, "cpu", torch.bfloat16)
+    monkeypatch.setitem(FROZEN_DTYPE, "cpu", torch.bfloat16)
     assert file_name(faces_store) != before

@@ -185,7 +185,8 @@ def test_an_interruption_loses_only_the_last_part(
     (whole,) = Path("cache").iterdir()
     content = whole.read_bytes()
     whole.unlink()
-    original, encoded = feature_extraction.extract_features, []
+    original = feature_extraction.extract_features
+    encoded: list[torch.Tensor] = []
 
     def interrupt(*arguments: Any, **options: Any) -> torch.Tensor:
         if len(encoded) == 1:

@@ -79,10 +79,10 @@ def train_alone(task: HeadTask, plan: HeadPlan) -> tuple[Head, list[float]]:
     for epoch in range(plan.epochs):
         order = np.random.default_rng([plan.seed, epoch]).permutation(task.train)
         total = 0.0
-        for index in torch.from_numpy(order).split(plan.batch_size):
+        for index in torch.split(torch.from_numpy(order), plan.batch_size):
             loss = functional.cross_entropy(head(task.features[index]), labels[index])
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
             total += loss.item() * len(index)
         losses.append(total / len(task.train))

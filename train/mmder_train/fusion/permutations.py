@@ -56,13 +56,17 @@ class _HashMix:
         value = np.bitwise_xor(value, np.uint32(self.constant))
         self.constant = self.constant * self.multiplier & 0xFFFFFFFF
         value = np.multiply(value, np.uint32(self.constant))
-        mixed: Words = np.bitwise_xor(value, np.right_shift(value, np.uint32(16)))
-        return mixed
+        return _fold(value)
 
 
 def _mix(x: Words, y: Words) -> Words:
-    result = np.uint32(0xCA01F9DD) * x - np.uint32(0x4973F715) * y
-    return result ^ (result >> np.uint32(16))
+    return _fold(np.uint32(0xCA01F9DD) * x - np.uint32(0x4973F715) * y)
+
+
+def _fold(word: Words) -> Words:
+    """Combine the high half of each word with its low half."""
+    folded: Words = np.bitwise_xor(word, np.right_shift(word, np.uint32(16)))
+    return folded
 
 
 def _seed_state(entropy: UInt32[np.ndarray, "clip word"]) -> list[Words]:

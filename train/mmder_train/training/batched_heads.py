@@ -137,9 +137,8 @@ def train_heads(
             torch.from_numpy(clip_weight).to(x),
             strict=True,
         ):
-            losses.append(
-                stack.backward(x[row.flatten()].unflatten(0, row.shape), y, w)
-            )
+            batch = x.index_select(0, row.flatten()).view(*row.shape, -1)
+            losses.append(stack.backward(batch, y, w))
             optimizer.step()
         mean_loss = torch.stack(losses).double().cpu().numpy()
         sizes = (clip_weight > 0).sum(2)
@@ -188,10 +187,10 @@ def _batches(
         return empty.astype(np.int64), empty
     train = head.task.train
     epoch, first = divmod(steps.start, head.steps_per_epoch)
-    position = np.zeros(head.steps_per_epoch * plan.batch_size, dtype=np.int64)
-    position[: len(train)] = shuffle(train, seed=plan.seed, epoch=epoch)
-    weight = (np.arange(len(position)) < len(train)).astype(np.float64)
-    position, weight = (a.reshape(-1, plan.batch_size) for a in (position, weight))
+    shape = (head.steps_per_epoch, plan.batch_size)
+    position, weight = np.zeros(shape, dtype=np.int64), np.zeros(shape)
+    position.flat[: len(train)] = shuffle(train, seed=plan.seed, epoch=epoch)
+    weight.flat[: len(train)] = 1
     weight /= weight.sum(1, keepdims=True)
     part = slice(first, first + len(steps))
     return position[part], weight[part]
