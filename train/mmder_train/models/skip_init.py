@@ -3,11 +3,19 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-RANDOM = (Tensor.uniform_, Tensor.normal_)
-"""Functions with which the initializers of PyTorch and timm draw numbers."""
+RANDOM = (
+    Tensor.uniform_,
+    Tensor.normal_,
+    nn.init.uniform_,
+    nn.init.normal_,
+    nn.init.kaiming_uniform_,
+    nn.init.kaiming_normal_,
+)
+"""Functions that draw numbers: those of tensors, and initializers that PyTorch passes
+to a mode as a whole."""
 
 
 class SkipRandomInit(TorchFunctionMode):
@@ -26,6 +34,7 @@ class SkipRandomInit(TorchFunctionMode):
     ) -> object:
         """Call a function of torch, unless it fills a tensor with random numbers."""
         del types
+        kwargs = kwargs or {}
         if func in RANDOM:
-            return args[0]
-        return func(*args, **(kwargs or {}))
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **kwargs)
