@@ -34,6 +34,15 @@ def create_bar(console: Console) -> Progress:
     )
 
 
+def count_text(done: int, total: int, *, clips_per_s: float) -> str:
+    """Return a log line with the clips done, their rate and the remaining time."""
+    left_s = round((total - done) / max(clips_per_s, 1e-9))
+    return (
+        f"{done}/{total} clips, {clips_per_s:.1f} clips/s, "
+        f"{left_s // 60}:{left_s % 60:02d} left"
+    )
+
+
 class LogTimer:
     """Clock of a task that decides when its next log line is due."""
 
@@ -49,14 +58,17 @@ class LogTimer:
         """Return the time since the start, in seconds."""
         return time.monotonic() - self._started_s
 
-    def is_due(self, *, force: bool = False) -> bool:
+    def is_due(
+        self, *, force: bool = False, interval_s: float = LOG_INTERVAL_S
+    ) -> bool:
         """Return whether a line is due, and if so start the next interval.
 
         Args:
             force: True if a line is due in any case.
+            interval_s: Minimum time since the last line, in seconds.
         """
         now_s = time.monotonic()
-        if not force and now_s - self._logged_s < LOG_INTERVAL_S:
+        if not force and now_s - self._logged_s < interval_s:
             return False
         self._logged_s = now_s
         return True

@@ -279,9 +279,20 @@ class Store:
         return self._readers[name]
 
     def content(self, names: Sequence[str]) -> str:
-        """Return a hash of the content of some arrays, from the ledger's checksums."""
+        """Return a hash of the content of some arrays, from the ledger's checksums.
+
+        The ledger is read once.
+        """
+        return digest([s and [s[n] for n in names] for s in self._shard_sha256])
+
+    @cached_property
+    def _shard_sha256(self) -> list[dict[str, str] | None]:
+        """SHA-256 of each array of each shard."""
         records = ledger.read_all(self.path, self.spec.shards)
-        return digest([r and [r.checksums[n].sha256 for n in names] for r in records])
+        return [
+            None if r is None else {n: c.sha256 for n, c in r.checksums.items()}
+            for r in records
+        ]
 
     def size_bytes(self) -> dict[str, int]:
         """Return the size on disk of every array and column, in bytes."""

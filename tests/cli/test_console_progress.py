@@ -39,3 +39,8 @@ def test_a_line_is_due_once_per_interval(monkeypatch: pytest.MonkeyPatch) -> Non
     assert timer.elapsed_s() == 29.0
     timer.start()
     assert timer.elapsed_s() == 0.0
+
+
+def test_a_line_has_the_remaining_time() -> None:
+    text = console_progress.count_text(300, 1440, clips_per_s=12.0)
+    assert text == "300/1440 clips, 12.0 clips/s, 1:35 left"

@@ -245,3 +245,20 @@ def test_an_empty_shard_without_a_file_is_sound(tmp_path: Path) -> None:
     record = ledger.read(path, 0)
     assert record is not None
     assert missing_files(path, record, spec) == []
+
+
+def test_the_hash_of_arrays_reads_the_ledger_once(
+    known: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, reads = open_store(known), []
+    original = ledger.read_all
+
+    def count(path: Path, shards: int) -> object:
+        reads.append(path)
+        return original(path, shards)
+
+    monkeypatch.setattr(ledger, "read_all", count)
+    stft, mfcc = store.content(["stft_16"]), store.content(["mfcc_16"])
+    assert len({stft, mfcc, store.content(["stft_16", "mfcc_16"])}) == 3
+    assert store.content(["stft_16"]) == stft
+    assert len(reads) == 1

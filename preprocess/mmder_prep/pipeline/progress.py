@@ -5,7 +5,7 @@ from types import TracebackType
 
 from rich.console import Console
 
-from mmder_cli.console_progress import LogTimer, create_bar
+from mmder_cli.console_progress import LogTimer, count_text, create_bar
 
 
 class ClipProgress:
@@ -48,9 +48,6 @@ class ClipProgress:
         if self.console.is_terminal:
             return
         if self._timer.is_due(force=done == self.total):
-            left_s = round((self.total - done) / rate)
             self.console.print(
-                f"{done}/{self.total} clips, {rate:.1f} clips/s, "
-                f"{left_s // 60}:{left_s % 60:02d} left",
-                highlight=False,
+                count_text(done, self.total, clips_per_s=rate), highlight=False
             )

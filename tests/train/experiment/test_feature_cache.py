@@ -2,9 +2,11 @@
 
 import os
 import struct
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import pytest
@@ -19,7 +21,11 @@ from mmder_store.errors import FeaturesError, SettingsError
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data import selection
 from mmder_train.experiment import feature_cache, setup
+from mmder_train.experiment.feature_extraction import load_or_extract_features
+from mmder_train.experiment.types import RuntimeContext
 from mmder_train.fusion.strategies import STRATEGIES
+from mmder_train.runtime.device import FROZEN_DTYPE
+from mmder_train.runtime.progress import silent
 from train_runs import invoke
 
 pytestmark = pytest.mark.usefixtures("small_encoder")
@@ -218,3 +224,59 @@ def test_fine_tuning_caches_no_features() -> None:
         SettingsError, match="--feature-cache x: --method finetune caches no features"
     ):
         feature_cache.cache_dir(Path("s"), "x", method="finetune")
+
+
+def test_every_file_that_computes_features_is_part_of_the_key(
+    faces_store: Store, tmp_path: Path
+) -> None:
+    """The files are those whose functions are called between the store and the result.
+
+    Not hashed are files that only name, count, check or write.
+    """
+    exempt = {
+        "config/train_config.py",
+        "data/folds.py",
+        "experiment/feature_cache.py",
+        "experiment/feature_parts.py",
+        "experiment/types.py",
+        "runtime/distributed.py",
+        "runtime/progress.py",
+    }
+    config = replace(CONFIG, strategies=("rfas",), spectrogram="mel")
+    called: set[str] = set()
+
+    def record(frame: FrameType, event: str, _: object) -> None:
+        if event == "call":
+            called.add(frame.f_code.co_filename)
+
+    sys.setprofile(record)
+    try:
+        experiment = setup.setup_experiment(faces_store, config, tmp_path)
+        load_or_extract_features(
+            experiment,
+            experiment.strategies[0],
+            RuntimeContext(progress=silent(), checkpoints=tmp_path),
+        )
+    finally:
+        sys.setprofile(None)
+    root = feature_cache.PACKAGE
+    own = {Path(f).relative_to(root) for f in called if Path(f).is_relative_to(root)}
+    hashed = {f.relative_to(root) for f in feature_cache.code_files()}
+    names = {str(f) for f in own - hashed} - exempt
+    assert names == set()
+    # The encoder's own code was seen, so that the test can fail.
+    for name in ("models/videomae.py", "fusion/mel.py", "training/evaluate.py"):
+        assert Path(name) in own
+
+
+def test_every_entry_of_the_code_exists() -> None:
+    assert all(file.is_file() for file in feature_cache.code_files())
+    assert len(feature_cache.code_files()) > len(feature_cache.CODE)
+
+
+def test_the_precision_is_in_the_key(
+    faces_store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = file_name(faces_store)
+    monkeypatch.setitem(FROZEN_DTYPE, "cpu", torch.bfloat16)
+    assert file_name(faces_store) != before

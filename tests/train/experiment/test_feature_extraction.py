@@ -12,13 +12,11 @@ from safetensors.torch import load_file
 from fake_store import make_store
 from mmder_store import Store
 from mmder_store.verify import verify_store
-from mmder_train.config.train_config import TrainConfig
-from mmder_train.data.folds import Fold
 from mmder_train.experiment import feature_extraction, setup
 from mmder_train.experiment.feature_extraction import extract_features
-from mmder_train.experiment.linear_probe import train_head
 from mmder_train.models.videomae import Encoder, Size
 from mmder_train.runtime.progress import silent
+from mmder_train.training.batched_heads import HeadPlan, HeadTask, train_heads
 from train_runs import Train, invoke, read_results
 
 
@@ -38,22 +36,17 @@ def test_a_frozen_encoder_is_neither_trained_nor_tracked() -> None:
     assert not features.requires_grad
     with torch.inference_mode():
         torch.testing.assert_close(features, encoder(clips))
-    train_head(
-        features,
-        torch.tensor([0, 1, 0, 1]),
-        fold=Fold(number=1, speakers=(), train=np.arange(4), test=np.arange(0)),
-        classes=2,
-        config=TrainConfig(
-            strategies=("cfas",),
-            labels="ravdess-7",
-            protocol="speakers-5",
-            epochs=3,
-            batch_size=2,
-            lr=0.01,
-        ),
+    task = HeadTask(
+        title="fold",
+        features=features,
+        labels=np.array([0, 1, 0, 1]),
+        train=np.arange(4),
         clip_ids=["a", "b", "c", "d"],
-        progress=silent(),
     )
+    plan = HeadPlan(
+        classes=2, epochs=3, batch_size=2, lr=0.01, weight_decay=0.05, seed=0
+    )
+    train_heads([task], plan, progress=silent())
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is None
         assert torch.equal(parameter, before[name])
@@ -71,7 +64,7 @@ def test_a_second_run_reads_the_features_and_has_the_same_results(
     def never(_: setup.Experiment) -> None:
         pytest.fail("an encoder was built")
 
-    monkeypatch.setattr(setup.Experiment, "initial_encoder", never)
+    monkeypatch.setattr(setup.Experiment, "_build_encoder", never)
     again = train_cached("--out", "b")
     assert again.exit_code == 0, again.output
     assert f"cfas: features of 15 clips read from {file.absolute()}" in again.stderr
@@ -181,3 +174,53 @@ def test_features_of_a_store_that_was_prepared_again_are_not_cached(
     assert done.exit_code == 0, done.output
     assert "not cached, because the store was prepared again" in done.stderr
     assert not (tmp_path / "s.zarr.features").exists()
+
+
+def test_an_interruption_loses_only_the_last_part(
+    train_cached: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a part after each batch: 8 clips are kept, 7 are encoded again."""
+    monkeypatch.setattr(feature_extraction, "PART_S", -1.0)
+    assert train_cached("--out", "whole").exit_code == 0
+    (whole,) = Path("cache").iterdir()
+    content = whole.read_bytes()
+    whole.unlink()
+    original = feature_extraction.extract_features
+    encoded: list[torch.Tensor] = []
+
+    def interrupt(*arguments: Any, **options: Any) -> torch.Tensor:
+        if len(encoded) == 1:
+            raise KeyboardInterrupt
+        encoded.append(original(*arguments, **options))
+        return encoded[-1]
+
+    with monkeypatch.context() as patched:
+        patched.setattr(feature_extraction, "extract_features", interrupt)
+        assert train_cached("--out", "a").exit_code == 130
+    (part,) = Path("cache").iterdir()
+    assert part.name == whole.name.replace(".safe", ".part-0-8.safe")
+    again = train_cached("--out", "a")
+    assert again.exit_code == 0, again.output
+    assert "cfas: features of 8 clips read from parts" in again.stderr
+    assert "cfas: 7 clips encoded in" in again.stderr
+    assert list(Path("cache").iterdir()) == [whole]
+    assert whole.read_bytes() == content
+    assert read_results("a") == read_results("whole")
+
+
+def test_the_encoder_is_built_once_for_all_strategies(
+    train_cached: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And once more to be saved, for all folds."""
+    built = []
+    original = setup.Experiment._build_encoder
+
+    def count(experiment: setup.Experiment) -> Any:
+        built.append(experiment.config.encoder)
+        return original(experiment)
+
+    monkeypatch.setattr(setup.Experiment, "_build_encoder", count)
+    done = train_cached("--strategy", "cfas,sfas,audio", "--save-weights", "--out", "a")
+    assert done.exit_code == 0, done.output
+    assert len(list(Path("a/weights").iterdir())) == 6
+    assert len(built) == 2

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmder_train.runtime.distributed import check_launcher
+from mmder_store.errors import SettingsError
+from mmder_train.runtime.distributed import SINGLE_PROCESS, check_launcher
 from train_runs import FINETUNE, Train, invoke, read_all_numbers
 
 METHODS = ("finetune", "linear-probe")
@@ -125,3 +126,13 @@ def test_copies_that_srun_started_are_refused(
 )
 def test_a_single_copy_and_torchrun_are_accepted(variables: dict[str, str]) -> None:
     check_launcher(variables)
+
+
+def test_an_error_of_the_primary_process_is_raised() -> None:
+    def fail() -> int:
+        message = "damaged"
+        raise SettingsError(message)
+
+    assert SINGLE_PROCESS.broadcast(lambda: 3) == 3
+    with pytest.raises(SettingsError, match="damaged"):
+        SINGLE_PROCESS.broadcast(fail)

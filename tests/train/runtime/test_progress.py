@@ -1,9 +1,14 @@
 """The log file and the TensorBoard events of a run."""
 
+import io
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from rich.console import Console
 
+from mmder_cli import console_progress
+from mmder_train.runtime.progress import Progress
 from train_runs import FINETUNE, Train, read_all_numbers
 
 
@@ -26,3 +31,19 @@ def test_tensorboard_receives_scalars(train_audio: Train) -> None:
     assert [e.step for e in losses] == [1, 2, 3, 4]
     history = read_all_numbers("a")["every"][0]["history"]
     assert [e.value for e in losses] == pytest.approx([r["loss"] for r in history])
+
+
+def test_steps_are_printed_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line per 30 s, with the clips of earlier runs; the rate is that of this."""
+    clock = SimpleNamespace(now_s=0.0)
+    clock.monotonic = lambda: clock.now_s
+    monkeypatch.setattr(console_progress, "time", clock)
+    file = io.StringIO()
+    with Progress(console=Console(file=file, force_terminal=False)) as progress:
+        progress.begin("cfas: encoding", clips=100, done=20)
+        for clock.now_s in (10.0, 20.0, 30.0, 40.0, 60.0):
+            progress.step(clips=6, waited_s=0.0)
+    assert file.getvalue().splitlines() == [
+        "cfas: encoding: 38/100 clips, 0.6 clips/s, 1:43 left",
+        "cfas: encoding: 50/100 clips, 0.5 clips/s, 1:40 left",
+    ]

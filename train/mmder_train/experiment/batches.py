@@ -18,7 +18,7 @@ from mmder_train.data.sampler import BatchSampler
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.fusion.fuse import frame_permutations, fuse
-from mmder_train.fusion.types import Permutation
+from mmder_train.fusion.types import NUM_FRAMES, Permutation
 from mmder_train.runtime.progress import Progress
 from mmder_train.training.train_state import MicroBatch
 from mmder_train.training.trainer import StepBatch
@@ -115,9 +115,14 @@ class FusedBatches:
         return {k: v.to(device, non_blocking=True) for k, v in batch.items()}
 
     def _permutations(self, epoch: int) -> Permutation:
-        """Draw the RFAS frame order of every clip."""
+        """Draw the RFAS frame order of every clip. Other strategies need none."""
+        clip_ids = self.strategy_run.clips.clip_id
+        if not self.strategy_run.strategy.shuffles_frames:
+            return torch.arange(NUM_FRAMES, device=self.experiment.device).expand(
+                len(clip_ids), NUM_FRAMES
+            )
         permutations = frame_permutations(
-            self.strategy_run.clips.clip_id,
+            clip_ids,
             seed=self.experiment.config.seed,
             epoch=epoch,
         )

@@ -1,6 +1,6 @@
 """Cross-validation: train and test each strategy on each fold, and write the results.
 
-A finished fold is never trained again.
+A finished fold is never written again.
 """
 
 import os
@@ -15,7 +15,6 @@ from mmder_store.atomic_files import atomic_write
 from mmder_train import weights
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.coverage import coverage_warning
-from mmder_train.data.folds import Fold
 from mmder_train.evaluation import metrics
 from mmder_train.evaluation.build_results import (
     build_results,
@@ -59,27 +58,28 @@ def cross_validate(
         save_weights: True to save the weights of each fold.
         context: Runtime resources.
     """
+    # Only the primary process reads. On a network file system, others may not see yet
+    # what it has written.
+    finished, results = context.world.broadcast(
+        lambda: (
+            _finished_folds(experiment, directory, save_weights=save_weights),
+            directory.results(),
+        )
+    )
     unfinished = [
-        _unfinished_folds(s, directory, save_weights=save_weights)
+        (s, [f for f in s.folds if (s.strategy.name, f.number) not in finished])
         for s in experiment.strategies
     ]
-    results = directory.results()
-    # No process writes before all have read what is there.
-    context.world.all_gather(None)
-    if results is not None and not any(unfinished):
-        return results
+    if results is not None and not any(folds for _, folds in unfinished):
+        return dict(results)
     _prepare_process(experiment, context)
-    for strategy_run, folds in zip(experiment.strategies, unfinished, strict=True):
-        _train_folds(experiment, strategy_run, folds, directory, save_weights, context)
-    context.world.all_gather(None)
-    merges = available_merges(experiment.labels, experiment.store.spec.label_sets)
-    fold_results = {
-        s.strategy.name: _read_folds(s, directory) for s in experiment.strategies
-    }
-    results = _build_results(experiment, fold_results, merges)
-    if context.world.is_primary:
-        write_results(directory, results, fold_results, merges=merges)
-    return results
+    for strategy_run in experiment.strategies:
+        for warning in strategy_run.warnings:
+            context.progress.log(f"{strategy_run.strategy.name}: {warning}")
+    method = TUNING_METHODS[experiment.config.method]
+    for output in method(experiment, unfinished, context):
+        _finish_fold(experiment, output, directory, save_weights, context)
+    return dict(context.world.broadcast(lambda: _finish_run(experiment, directory)))
 
 
 def default_workers(config: TrainConfig) -> int:
@@ -88,16 +88,20 @@ def default_workers(config: TrainConfig) -> int:
     return min(MAX_WORKERS, os.cpu_count() or 1) if gpu else 0
 
 
-def _unfinished_folds(
-    strategy_run: StrategyRun, directory: RunDirectory, *, save_weights: bool
-) -> tuple[Fold, ...]:
-    name = strategy_run.strategy.name
-    return tuple(
-        fold
-        for fold in strategy_run.folds
-        if directory.fold(name, fold.number) is None
-        or (save_weights and not directory.weights(name, fold.number).exists())
-    )
+def _finished_folds(
+    experiment: Experiment, directory: RunDirectory, *, save_weights: bool
+) -> set[tuple[str, int]]:
+    """Return the strategy and number of each fold whose files are complete."""
+    return {
+        (s.strategy.name, fold.number)
+        for s in experiment.strategies
+        for fold in s.folds
+        if directory.fold(s.strategy.name, fold.number) is not None
+        and not (
+            save_weights
+            and not directory.weights(s.strategy.name, fold.number).exists()
+        )
+    }
 
 
 def _read_folds(strategy_run: StrategyRun, directory: RunDirectory) -> list[FoldResult]:
@@ -116,42 +120,45 @@ def _prepare_process(experiment: Experiment, context: RuntimeContext) -> None:
         context.progress.log(
             "the frozen encoder has random weights: for trying out, not for results"
         )
-    if experiment.device.type == "cuda":
+    if experiment.device.type == "cuda" and experiment.config.method == "finetune":
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
         torch.use_deterministic_algorithms(True, warn_only=True)
-    else:
+    elif experiment.device.type == "cpu":
         keep_freed_memory()
 
 
-def _train_folds(
+def _finish_fold(
     experiment: Experiment,
-    strategy_run: StrategyRun,
-    folds: Sequence[Fold],
+    output: FoldOutput,
     directory: RunDirectory,
     save_weights: bool,
     context: RuntimeContext,
 ) -> None:
-    """Train and test the unfinished folds of a strategy, and write each of them."""
-    log = context.progress.log
-    for warning in strategy_run.warnings:
-        log(f"{strategy_run.strategy.name}: {warning}")
-    if not folds:
-        return
-    method = TUNING_METHODS[experiment.config.method]
-    for output in method(experiment, strategy_run, folds, context):
-        fold_result = _fold_result(strategy_run, output)
-        if context.world.is_primary:
-            if save_weights:
-                _save_weights(experiment, strategy_run, output, directory)
-            directory.finish_fold(fold_result)
-        classes = len(experiment.labels.classes)
-        log(_summary_line(fold_result, output, classes=classes))
+    """Write a fold's result, and its weights if they are saved."""
+    fold_result = _fold_result(output)
+    if context.world.is_primary:
+        if save_weights:
+            _save_weights(experiment, output, directory)
+        directory.finish_fold(fold_result)
+    classes = len(experiment.labels.classes)
+    context.progress.log(_summary_line(fold_result, output, classes=classes))
 
 
-def _fold_result(strategy_run: StrategyRun, output: FoldOutput) -> FoldResult:
-    clips, fold = strategy_run.clips, output.fold
+def _finish_run(experiment: Experiment, directory: RunDirectory) -> dict[str, Any]:
+    """Write the results of the run, and return them."""
+    merges = available_merges(experiment.labels, experiment.store.spec.label_sets)
+    fold_results = {
+        s.strategy.name: _read_folds(s, directory) for s in experiment.strategies
+    }
+    results = _build_results(experiment, fold_results, merges)
+    write_results(directory, results, fold_results, merges=merges)
+    return results
+
+
+def _fold_result(output: FoldOutput) -> FoldResult:
+    clips, fold = output.strategy_run.clips, output.fold
     return FoldResult(
-        strategy=strategy_run.strategy.name,
+        strategy=output.strategy_run.strategy.name,
         fold=fold.number,
         speakers=fold.speakers,
         train_clips=len(fold.train),
@@ -175,12 +182,9 @@ def _summary_line(fold_result: FoldResult, output: FoldOutput, *, classes: int) 
 
 
 def _save_weights(
-    experiment: Experiment,
-    strategy_run: StrategyRun,
-    output: FoldOutput,
-    directory: RunDirectory,
+    experiment: Experiment, output: FoldOutput, directory: RunDirectory
 ) -> None:
-    fold, store = output.fold, experiment.store
+    strategy_run, fold, store = output.strategy_run, output.fold, experiment.store
     metadata = {
         "encoder": experiment.config.encoder,
         "labels": experiment.labels.name,
@@ -198,7 +202,7 @@ def _save_weights(
         "config": experiment.config.to_json(),
     }
     tensors = weights.to_state_dict(
-        output.encoder or experiment.initial_encoder(), output.head
+        output.encoder or experiment.saved_encoder, output.head
     )
     path = directory.weights(strategy_run.strategy.name, fold.number)
     with atomic_write(path) as draft:

@@ -8,6 +8,7 @@ head do not.
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -22,18 +23,32 @@ from mmder_store.atomic_files import atomic_write
 from mmder_store.errors import FeaturesError, SettingsError, StoreError
 from mmder_store.local_path import check_local
 from mmder_store.settings import digest
-from mmder_train import fusion, models
 from mmder_train.data.dataset import spectrogram_array
 from mmder_train.experiment.setup import Experiment
 from mmder_train.fusion.strategies import Strategy
+from mmder_train.runtime.device import FROZEN_DTYPE
 
-FORMAT_VERSION = 1
-"""Version of the features. Raise it if the loading of weights changes; `CODE` covers
-changes of all other code."""
+FORMAT_VERSION = 2
+"""Version of the file format."""
+PACKAGE = Path(__file__).parents[1]
 METADATA = "mmder-features"
 TENSOR = "features"
-CODE = (fusion, models)
-"""Packages that determine the features. All their source files are part of the key."""
+CODE = (
+    "data/dataset.py",
+    "data/loader.py",
+    "data/sampler.py",
+    "data/selection.py",
+    "experiment/batches.py",
+    "experiment/feature_extraction.py",
+    "experiment/setup.py",
+    "fusion",
+    "models",
+    "runtime/device.py",
+    "training/evaluate.py",
+    "weights",
+)
+"""Files and packages of the trainer that determine the features. All their source is
+part of the key."""
 PACKAGES = ("mmder", "torch", "timm")
 """Packages whose versions are part of the key."""
 CacheKey = Mapping[str, Any]
@@ -89,6 +104,7 @@ def cache_key(experiment: Experiment, strategy: Strategy) -> dict[str, Any]:
         "allow_missing": sorted(config.allow_missing),
         "seed": config.seed if seeded else None,
         "device": config.device,
+        "precision": str(FROZEN_DTYPE[config.device]).removeprefix("torch."),
         "compile": config.compile,
         "versions": {name: version(name) for name in PACKAGES},
         "code": _code_sha256(),
@@ -187,15 +203,20 @@ def _read_checked(
     return features
 
 
+def code_files() -> list[Path]:
+    """Return every source file that turns clips into features."""
+    entries = [PACKAGE / name for name in CODE]
+    return [f for e in entries for f in (sorted(e.rglob("*.py")) or [e])]
+
+
+@cache
 def _code_sha256() -> str:
-    """Hash every source file that turns clips into features."""
-    files = [
-        file
-        for package in CODE
-        for folder in package.__path__
-        for file in sorted(Path(folder).rglob("*.py"))
-    ]
-    return digest([[file.name, _sha256(file.read_bytes())] for file in files])
+    return digest(
+        [
+            [str(file.relative_to(PACKAGE)), _sha256(file.read_bytes())]
+            for file in code_files()
+        ]
+    )
 
 
 def _sha256(data: bytes) -> str:

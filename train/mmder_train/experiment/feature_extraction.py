@@ -1,6 +1,8 @@
 """Features of a frozen encoder: read from the cache, or extracted and cached."""
 
 import time
+from collections.abc import Iterator
+from itertools import chain
 
 import numpy as np
 import torch
@@ -10,12 +12,18 @@ from torch import Tensor
 from mmder_store.errors import MmderError
 from mmder_train.experiment import feature_cache
 from mmder_train.experiment.batches import FusedBatches
+from mmder_train.experiment.feature_parts import FeatureParts
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.models.registry import Encoder
 from mmder_train.runtime.device import ENCODE_BATCH_SIZE
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 from mmder_train.training import evaluate
+
+PART_S = 60.0
+"""Seconds of encoding that an interruption loses at most, besides one batch."""
+Batch = tuple[Tensor, Tensor]
+"""Positions of some clips, and the encoder's input."""
 
 
 def load_or_extract_features(
@@ -37,43 +45,41 @@ def load_or_extract_features(
     """
     name, clip_ids = strategy_run.strategy.name, strategy_run.clips.clip_id
     start, log = time.monotonic(), context.progress.log
-    key = feature_cache.cache_key(experiment, strategy_run.strategy)
     folder = experiment.feature_cache_dir
-    path = folder and folder / feature_cache.file_name(key)
-    if path is not None:
-        cached = feature_cache.read(
-            path, clip_ids=clip_ids, dim=experiment.feature_dim, key=key
-        )
-        # Another run may be writing the file: either all processes encode, or none.
-        everywhere = all(context.world.all_gather(cached is not None))
-        if cached is not None and everywhere:
-            log(f"{name}: features of {len(clip_ids)} clips read from {path}")
-            return cached
-    features = _extract_all(experiment, strategy_run, context)
-    seconds = time.monotonic() - start
-    line = (
-        f"{name}: {len(clip_ids)} clips encoded in {seconds:.1f} s, "
-        f"{len(clip_ids) / seconds:.1f}/s"
-    )
-    if path is None:
-        log(f"{line}; features are not cached")
+    if folder is None:
+        features, encoded = _extract_all(experiment, strategy_run, None, context)
+        log(f"{_pace(name, encoded, start)}; features are not cached")
         return features
-    if not feature_cache.is_current(experiment):
+    key = feature_cache.cache_key(experiment, strategy_run.strategy)
+    path, dim = folder / feature_cache.file_name(key), experiment.feature_dim
+    cached = feature_cache.read(path, clip_ids=clip_ids, dim=dim, key=key)
+    # Another run may be writing the file: either all processes encode, or none.
+    everywhere = all(context.world.all_gather(cached is not None))
+    if cached is not None and everywhere:
+        log(f"{name}: features of {len(clip_ids)} clips read from {path}")
+        return cached
+    parts = FeatureParts(path=path, clip_ids=clip_ids, key=key, dim=dim)
+    features, encoded = _extract_all(experiment, strategy_run, parts, context)
+    line = _pace(name, encoded, start)
+    current = feature_cache.is_current(experiment)
+    try:
+        if context.world.is_primary:
+            if current:
+                feature_cache.write(path, features, clip_ids=clip_ids, key=key)
+            parts.delete()
+    except OSError as error:
+        log(
+            f"{line}; features cannot be cached in {folder} ({error.strerror}). "
+            "Use --feature-cache to name another folder."
+        )
+        return features
+    if current:
+        log(f"{line}; features cached in {path}")
+    else:
         log(
             f"{line}; features are not cached, because the store was prepared again "
             "in the meantime"
         )
-        return features
-    try:
-        if context.world.is_primary:
-            feature_cache.write(path, features, clip_ids=clip_ids, key=key)
-    except OSError as error:
-        log(
-            f"{line}; features cannot be cached in {path.parent} ({error.strerror}). "
-            "Use --feature-cache to name another folder."
-        )
-    else:
-        log(f"{line}; features cached in {path}")
     return features
 
 
@@ -89,22 +95,76 @@ def extract_features(
 
 
 def _extract_all(
-    experiment: Experiment, strategy_run: StrategyRun, context: RuntimeContext
-) -> Float[Tensor, "clip dim"]:
+    experiment: Experiment,
+    strategy_run: StrategyRun,
+    parts: FeatureParts | None,
+    context: RuntimeContext,
+) -> tuple[Float[Tensor, "clip dim"], int]:
+    """Encode the clips that no part holds, and write a part every `PART_S` seconds.
+
+    Returns:
+        The features of all clips, and the number of clips that were encoded.
+    """
     name, clip_ids = strategy_run.strategy.name, strategy_run.clips.clip_id
-    device = experiment.device
-    fused = FusedBatches(experiment, strategy_run, context)
-    context.progress.begin(f"{name}: encoding", clips=len(clip_ids))
-    features = extract_features(
-        experiment.initial_encoder(),
-        fused.in_order(
-            np.arange(len(clip_ids)),
-            batch_size=ENCODE_BATCH_SIZE[device.type],
-            progress=context.progress,
-        ),
-        device=device,
-        world=context.world,
+    device, world = experiment.device, context.world
+    found = torch.empty(0, experiment.feature_dim) if parts is None else parts.read()
+    first = done = min(world.all_gather(len(found)))
+    features = [found[:first]]
+    if first:
+        context.progress.log(f"{name}: features of {first} clips read from parts")
+    context.progress.begin(f"{name}: encoding", clips=len(clip_ids), done=first)
+    batches = FusedBatches(experiment, strategy_run, context).in_order(
+        np.arange(first, len(clip_ids)),
+        batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
+        progress=context.progress,
     )
+    for batch in batches:
+        part = extract_features(
+            experiment.frozen_encoder,
+            chain([batch], _until_due(batches, world)),
+            device=device,
+            world=world,
+        )
+        _check_finite(name, clip_ids[done:], part)
+        features.append(part)
+        done += len(part)
+        if parts is not None and world.is_primary and done < len(clip_ids):
+            parts = _write_part(experiment, parts, part, done - len(part))
+    return torch.cat(features), done - first
+
+
+def _until_due(batches: Iterator[Batch], world: WorldInfo) -> Iterator[Batch]:
+    """Yield batches until a part is due. All processes yield the same number."""
+    start = time.monotonic()
+    while not world.all_reduce_max(time.monotonic() - start > PART_S):
+        batch = next(batches, None)
+        if batch is None:
+            return
+        yield batch
+
+
+def _write_part(
+    experiment: Experiment,
+    parts: FeatureParts,
+    features: Float[Tensor, "part dim"],
+    first: int,
+) -> FeatureParts | None:
+    """Write a part, and return None if no more parts can be written.
+
+    The reason is reported with the complete features, which cannot be cached either.
+    """
+    if not feature_cache.is_current(experiment):
+        return None
+    try:
+        parts.write(features, first=first)
+    except OSError:
+        return None
+    return parts
+
+
+def _check_finite(
+    name: str, clip_ids: tuple[str, ...], features: Float[Tensor, "part dim"]
+) -> None:
     bad = (~features.isfinite().all(dim=1)).nonzero().flatten().tolist()
     if bad:
         msg = (
@@ -113,4 +173,8 @@ def _extract_all(
             "mmder-prep verify."
         )
         raise MmderError(msg)
-    return features
+
+
+def _pace(name: str, clips: int, start_s: float) -> str:
+    seconds = time.monotonic() - start_s
+    return f"{name}: {clips} clips encoded in {seconds:.1f} s, {clips / seconds:.1f}/s"

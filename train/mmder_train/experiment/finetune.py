@@ -14,7 +14,7 @@ from mmder_train.data.folds import Fold
 from mmder_train.evaluation.validation import validate
 from mmder_train.experiment.batches import FusedBatches
 from mmder_train.experiment.setup import Experiment, StrategyRun
-from mmder_train.experiment.types import FoldOutput, RuntimeContext
+from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
 from mmder_train.models.classifier import Classifier
 from mmder_train.models.registry import Encoder
 from mmder_train.models.videomae import Head
@@ -30,22 +30,29 @@ RANK_SEED_STEP = 1_000_003
 
 
 def finetune(
-    experiment: Experiment,
-    strategy_run: StrategyRun,
-    folds: Sequence[Fold],
-    context: RuntimeContext,
+    experiment: Experiment, unfinished: UnfinishedFolds, context: RuntimeContext
 ) -> Iterator[FoldOutput]:
     """Train the initial encoder and a new head for each fold, and test them.
 
     Args:
         experiment: Settings, store and weights.
-        strategy_run: A strategy and its clips.
-        folds: Folds that are not finished.
+        unfinished: Strategies and their folds that are not finished.
         context: Runtime resources.
 
     Yields:
         The trained models of a fold, and the predictions on its test side.
     """
+    for strategy_run, folds in unfinished:
+        if folds:
+            yield from _finetune_strategy(experiment, strategy_run, folds, context)
+
+
+def _finetune_strategy(
+    experiment: Experiment,
+    strategy_run: StrategyRun,
+    folds: Sequence[Fold],
+    context: RuntimeContext,
+) -> Iterator[FoldOutput]:
     config, device, world = experiment.config, experiment.device, context.world
     fused = FusedBatches(experiment, strategy_run, context, preload=True)
     labels = torch.from_numpy(strategy_run.clips.label)
@@ -99,6 +106,7 @@ def finetune(
         eval_model = state.eval_model
         assert isinstance(eval_model, Classifier)
         yield FoldOutput(
+            strategy_run=strategy_run,
             fold=fold,
             logits=logits(eval_model, fold.test),
             history=state.history,

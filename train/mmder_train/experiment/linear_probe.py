@@ -1,11 +1,11 @@
-"""Linear probe (`--method linear-probe`): a head is trained on frozen features.
+"""Linear probe (`--method linear-probe`): heads are trained on frozen features.
 
-Each clip goes through the encoder once, for all folds.
+Each clip goes through the encoder once, for all folds. Then the heads of all folds and
+strategies are trained together.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -16,145 +16,158 @@ from torch import Tensor, nn
 
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.folds import Fold
-from mmder_train.data.sampler import BatchSampler
 from mmder_train.data.selection import select_encodable
 from mmder_train.evaluation.validation import validate
 from mmder_train.experiment.feature_extraction import load_or_extract_features
 from mmder_train.experiment.setup import Experiment, StrategyRun
-from mmder_train.experiment.types import FoldOutput, RuntimeContext
-from mmder_train.models.videomae import Head
-from mmder_train.runtime.progress import Progress
-from mmder_train.training import evaluate, trainer
-from mmder_train.training.optim import constant_lr, create_optimizer
-from mmder_train.training.train_state import MicroBatch, TrainState
+from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
+from mmder_train.training import evaluate
+from mmder_train.training.batched_heads import HeadPlan, HeadTask, train_heads
+
+GROUP_BYTES = 1 << 30
+"""Maximum size of the features whose heads are trained together."""
 
 
 def linear_probe(
-    experiment: Experiment,
-    strategy_run: StrategyRun,
-    folds: Sequence[Fold],
-    context: RuntimeContext,
+    experiment: Experiment, unfinished: UnfinishedFolds, context: RuntimeContext
 ) -> Iterator[FoldOutput]:
-    """Load or extract the features of all clips, then train a head for each fold.
+    """Load or extract the features of all clips, then train the heads of all folds.
+
+    Strategies are trained together as far as their features fit in memory. The heads of
+    finished folds are trained again if another fold of their group is not finished:
+    the rounding of a head may depend on the number of heads, and a resumed run shall
+    equal an uninterrupted one.
 
     Args:
         experiment: Settings, store and weights.
-        strategy_run: A strategy and its clips.
-        folds: Folds that are not finished.
+        unfinished: Strategies and their folds that are not finished.
         context: Runtime resources.
 
     Yields:
         The trained head of a fold, and the predictions on its test side.
     """
-    clips = strategy_run.clips
-    encodable = select_encodable(experiment.store, strategy=strategy_run.strategy)
-    features = load_or_extract_features(
-        experiment, replace(strategy_run, clips=encodable), context
-    )
-    # Keep the features of this label set's clips, which are some of the encodable.
-    features = features[np.searchsorted(encodable.row, clips.row)]
-    labels = torch.from_numpy(clips.label)
-    for fold in folds:
-        start = time.monotonic()
-        context.progress.begin(
-            f"{strategy_run.strategy.name} fold {fold.number}",
-            clips=experiment.config.epochs * len(fold.train),
-        )
-        head, history = train_head(
-            features,
-            labels,
-            fold=fold,
-            classes=len(experiment.labels.classes),
-            config=experiment.config,
-            clip_ids=clips.clip_id,
-            progress=context.progress,
-        )
-        yield FoldOutput(
-            fold=fold,
-            logits=_logits(head, features, fold.test),
-            history=history,
-            encoder=None,
-            head=head,
-            seconds=time.monotonic() - start,
-        )
+    missing = {
+        (run.strategy.name, fold.number) for run, folds in unfinished for fold in folds
+    }
+    for group in _groups(experiment):
+        names = {run.strategy.name for run in group}
+        if any(name in names for name, _ in missing):
+            for output in _probe_group(experiment, group, context):
+                name = output.strategy_run.strategy.name
+                if (name, output.fold.number) in missing:
+                    yield output
 
 
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """Compute in one thread. For a few thousand numbers, more threads only wait."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
-
-
-@single_thread()
-def train_head(
-    features: Float[Tensor, "clip dim"],
-    labels: Int64[Tensor, " clip"],
+def train_fold_heads(
+    runs: Sequence[tuple[StrategyRun, Float[Tensor, "clip dim"]]],
     *,
-    fold: Fold,
-    classes: int,
     config: TrainConfig,
-    clip_ids: Sequence[str],
-    progress: Progress,
-) -> tuple[Head, list[dict[str, float]]]:
-    """Train a head on the features of a fold's train side.
-
-    Paper: IV-B3, one linear layer, AdamW 1e-2, weight decay 0.05. With a frozen
-    encoder and no augmentation this equals training through the encoder.
+    classes: int,
+    context: RuntimeContext,
+) -> Iterator[FoldOutput]:
+    """Train the heads of all folds of some strategies together, and test them.
 
     Args:
-        features: Features of all clips.
-        labels: Class of each clip.
-        fold: Train side, and the sides that are scored after each epoch.
-        classes: Number of classes.
+        runs: Strategies, each with the features of its clips on one device.
         config: Settings.
-        clip_ids: Name of each clip, for messages.
-        progress: Receives each step and each epoch.
+        classes: Number of classes.
+        context: Runtime resources.
 
-    Returns:
-        The head, and one row per epoch.
+    Yields:
+        The trained head of a fold, and the predictions on its test side.
     """
-    torch.manual_seed(config.seed)
-    head = Head(features.shape[1], classes)
-    sampler = BatchSampler(fold.train, batch_size=config.batch_size, seed=config.seed)
-
-    def epoch_batches(epoch: int, first_step: int) -> Iterator[trainer.StepBatch]:
-        sampler.set_epoch(epoch, start_batch=first_step)
-        for positions in sampler:
-            index = torch.tensor(positions)
-            batch = MicroBatch(x=features[index], target=labels[index])
-            yield trainer.StepBatch(
-                index=index, clips=len(index), split=partial(_single_micro_batch, batch)
-            )
-
-    state = TrainState(
-        model=head,
-        optimizer=create_optimizer(
-            head, lr=config.lr, weight_decay=config.weight_decay
-        ),
-        set_lr=constant_lr,
-        device=features.device,
+    start = time.monotonic()
+    folds = [(run, fold, x) for run, x in runs for fold in run.folds]
+    tasks = [
+        HeadTask(
+            title=f"{run.strategy.name} fold {fold.number}",
+            features=features,
+            labels=run.clips.label,
+            train=fold.train,
+            clip_ids=run.clips.clip_id,
+            validate=partial(_score_epoch, config, fold, run.clips.label, features),
+        )
+        for run, fold, features in folds
+    ]
+    names = ", ".join(run.strategy.name for run, _ in runs)
+    context.progress.begin(
+        f"{names}: {len(tasks)} heads",
+        clips=config.epochs * sum(len(task.train) for task in tasks),
     )
-    plan = trainer.FitPlan(
-        epoch_batches=epoch_batches,
-        steps_per_epoch=len(sampler),
+    plan = HeadPlan(
+        classes=classes,
         epochs=config.epochs,
-        validate=lambda model: validate(
-            config, fold, labels, lambda index: _logits(model, features, index)
-        ),
+        batch_size=config.batch_size,
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        seed=config.seed,
         patience=config.patience,
-        clip_ids=clip_ids,
     )
-    trainer.fit(state, plan, progress=progress)
-    return head, state.history
+    trained = train_heads(tasks, plan, progress=context.progress)
+    seconds = time.monotonic() - start
+    context.progress.log(f"{names}: {len(tasks)} heads trained in {seconds:.1f} s")
+    for (run, fold, features), head in zip(folds, trained, strict=True):
+        yield FoldOutput(
+            strategy_run=run,
+            fold=fold,
+            logits=_logits(head.head, features, fold.test),
+            history=head.history,
+            encoder=None,
+            head=head.head,
+            seconds=seconds / len(tasks),
+        )
 
 
-def _single_micro_batch(batch: MicroBatch, _: int) -> Iterator[MicroBatch]:
-    yield batch
+def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
+    """Divide the strategies into groups whose features fit in memory together.
+
+    The groups depend on the settings and the store only, not on what is finished.
+    """
+    groups: list[list[StrategyRun]] = []
+    held = GROUP_BYTES
+    for run in experiment.strategies:
+        size = len(run.clips.row) * experiment.feature_dim * torch.float32.itemsize
+        if held + size > GROUP_BYTES:
+            groups.append([])
+            held = 0
+        groups[-1].append(run)
+        held += size
+    return groups
+
+
+def _probe_group(
+    experiment: Experiment, group: Sequence[StrategyRun], context: RuntimeContext
+) -> Iterator[FoldOutput]:
+    runs = []
+    for run in group:
+        encodable = select_encodable(experiment.store, strategy=run.strategy)
+        features = load_or_extract_features(
+            experiment, replace(run, clips=encodable), context
+        )
+        # Keep the features of this label set's clips, some of the encodable ones.
+        own = features[np.searchsorted(encodable.row, run.clips.row)]
+        runs.append((run, own.to(experiment.device)))
+    yield from train_fold_heads(
+        runs,
+        config=experiment.config,
+        classes=len(experiment.labels.classes),
+        context=context,
+    )
+
+
+def _score_epoch(
+    config: TrainConfig,
+    fold: Fold,
+    labels: Int64[np.ndarray, " clip"],
+    features: Float[Tensor, "clip dim"],
+    model: nn.Module,
+) -> Mapping[str, float]:
+    return validate(
+        config,
+        fold,
+        torch.from_numpy(labels),
+        lambda index: _logits(model, features, index),
+    )
 
 
 def _logits(
@@ -164,6 +177,8 @@ def _logits(
 ) -> Float[Tensor, "side class"]:
     positions = torch.from_numpy(index)
     _, logits = evaluate.collect_outputs(
-        model, [(positions, features[positions])], device=features.device
+        model,
+        [(positions, features[positions.to(features.device)])],
+        device=features.device,
     )
     return logits

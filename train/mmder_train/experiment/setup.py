@@ -1,6 +1,8 @@
 """Set up a run: check that settings, store and weights fit, before any training."""
 
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,9 @@ from mmder_train.data.selection import (
 from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES, Strategy
 from mmder_train.models.registry import ENCODERS, Encoder, build_encoder
+from mmder_train.models.skip_init import SkipRandomInit
 from mmder_train.models.videomae import PoolingConfig
+from mmder_train.runtime.device import FROZEN_DTYPE
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +93,24 @@ class Experiment:
 
         Its weights are drawn from the seed, then loaded from the file if there is one.
         """
+        return self._build_encoder().to(self.device)
+
+    @cached_property
+    def frozen_encoder(self) -> Encoder:
+        """The initial encoder in the precision of frozen encoders, built once."""
+        # Random numbers take seconds to draw, and a complete file replaces all of them.
+        filled = self.weights is not None and not self.config.allow_missing
+        with SkipRandomInit() if filled else nullcontext():
+            encoder = self._build_encoder()
+        dtype = FROZEN_DTYPE[self.device.type]
+        return encoder.to(device=self.device, dtype=dtype).eval()
+
+    @cached_property
+    def saved_encoder(self) -> Encoder:
+        """The frozen encoder as it is saved: 32-bit floats on the CPU, built once."""
+        return self._build_encoder()
+
+    def _build_encoder(self) -> Encoder:
         torch.manual_seed(self.config.seed)
         encoder = build_encoder(
             self.config.encoder,
@@ -100,7 +122,7 @@ class Experiment:
         )
         if self.weights is not None:
             weights.load_into(encoder, self.weights, self.config.allow_missing)
-        return encoder.to(self.device)
+        return encoder
 
 
 def setup_experiment(

@@ -31,10 +31,15 @@ class RuntimeContext:
     """Processes that train together."""
 
 
+UnfinishedFolds = Sequence[tuple[StrategyRun, Sequence[Fold]]]
+"""Every strategy of a run, with its folds that are not finished."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class FoldOutput:
     """A trained fold and the predictions on its test side."""
 
+    strategy_run: StrategyRun
     fold: Fold
     logits: Float[Tensor, "test class"]
     """Outputs for the fold's test clips, in their order."""
@@ -44,7 +49,7 @@ class FoldOutput:
     """Trained encoder. None if it is the unchanged initial one."""
     head: Head
     seconds: float
-    """Duration of training and testing."""
+    """Duration of training and testing. The mean if folds are trained together."""
 
 
 class TuningMethod(Protocol):
@@ -53,15 +58,13 @@ class TuningMethod(Protocol):
     def __call__(
         self,
         experiment: Experiment,
-        strategy_run: StrategyRun,
-        folds: Sequence[Fold],
+        unfinished: UnfinishedFolds,
         context: RuntimeContext,
     ) -> Iterator[FoldOutput]:
-        """Train and test each fold.
+        """Train and test each fold that is not finished.
 
         Args:
             experiment: Settings, store and weights.
-            strategy_run: A strategy and its clips.
-            folds: Folds that are not finished.
+            unfinished: Strategies and their folds.
             context: Runtime resources.
         """

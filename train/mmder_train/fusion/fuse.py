@@ -6,12 +6,11 @@ frame, height and width. A whole batch is fused at once, on the device of its te
 which takes a quarter of the memory of floats.
 """
 
-import hashlib
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
+from mmder_train.fusion.permutations import draw_permutations
 from mmder_train.fusion.rendering import RenderSettings, write_faces, write_spectrograms
 from mmder_train.fusion.strategies import Strategy
 from mmder_train.fusion.types import (
@@ -31,16 +30,7 @@ def frame_permutations(
 
     The order of a clip does not depend on the other clips.
     """
-    return torch.from_numpy(
-        np.stack(
-            [
-                np.random.default_rng(
-                    list(hashlib.sha256(f"{seed}/{epoch}/{clip_id}".encode()).digest())
-                ).permutation(NUM_FRAMES)
-                for clip_id in clip_ids
-            ]
-        )
-    )
+    return torch.from_numpy(draw_permutations(clip_ids, seed=seed, epoch=epoch))
 
 
 def fuse(

@@ -9,6 +9,7 @@ from torch import nn
 from mmder_store.errors import WeightsError
 from mmder_train.models.registry import ENCODERS, Encoder, build_encoder
 from mmder_train.models.videomae import Head, PoolingConfig
+from mmder_train.runtime.device import FROZEN_DTYPE
 from mmder_train.weights.types import RawCheckpoint
 
 
@@ -43,7 +44,7 @@ def build_ensembles(
         encoder = (
             ensembles[0].encoder
             if ensembles and shared
-            else _build_encoder(checkpoint).to(device)
+            else _build_encoder(checkpoint, device)
         )
         head = _build_head(checkpoint, encoder.dim, classes).to(device)
         ensembles.append(FoldEnsemble(encoder=encoder, heads=(head,)))
@@ -62,7 +63,8 @@ def _same_encoder(a: RawCheckpoint, b: RawCheckpoint) -> bool:
     )
 
 
-def _build_encoder(checkpoint: RawCheckpoint) -> Encoder:
+def _build_encoder(checkpoint: RawCheckpoint, device: torch.device) -> Encoder:
+    """Build an encoder in the precision in which it was tested."""
     name, config = checkpoint.metadata["encoder"], checkpoint.metadata["config"]
     if name not in ENCODERS:
         msg = f"unknown encoder {name!r}"
@@ -72,7 +74,9 @@ def _build_encoder(checkpoint: RawCheckpoint) -> Encoder:
     )
     encoder = build_encoder(name, pooling)
     _load_tensors(encoder, checkpoint)
-    return encoder
+    frozen = config["method"] == "linear-probe"
+    dtype = FROZEN_DTYPE[device.type] if frozen else torch.float32
+    return encoder.to(device=device, dtype=dtype)
 
 
 def _build_head(checkpoint: RawCheckpoint, dim: int, classes: int) -> Head:

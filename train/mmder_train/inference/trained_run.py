@@ -18,7 +18,7 @@ from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.fusion.rendering import FIXED_DB, IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES, Strategy
 from mmder_train.inference.ensemble import FoldEnsemble, build_ensembles
-from mmder_train.runtime.device import choose_device, mixed_precision
+from mmder_train.runtime.device import choose_device, model_precision
 from mmder_train.weights import native, readers
 from mmder_train.weights.types import RawCheckpoint
 
@@ -71,12 +71,10 @@ class TrainedRun:
         """
         probabilities = []
         for ensemble in self.ensembles:
-            with mixed_precision(self.device):
+            with model_precision(ensemble.encoder, self.device):
                 pooled = ensemble.encoder(inputs.to(self.device))
-            for head in ensemble.heads:
-                with mixed_precision(self.device):
-                    logits = head(pooled)
-                probabilities.append(logits.float().cpu().double().softmax(1))
+            logits = [head(pooled).cpu() for head in ensemble.heads]
+            probabilities += [x.double().softmax(1) for x in logits]
         return torch.stack(probabilities)
 
     def predict_probabilities(

@@ -174,11 +174,14 @@ class Encoder(nn.Module):
     def forward(
         self, clips: Float[Tensor, "clip 3 16 height width"]
     ) -> Float[Tensor, "clip dim"]:
-        """Return the mean of each clip's region tokens, or of its other tokens."""
+        """Return the mean of each clip's region tokens, or of its other tokens.
+
+        The mean has 32-bit floats.
+        """
         tokens = self.tokens(clips)
         if self.pool == "region":
-            return tokens[:, :, 0].mean(dim=1)
-        return tokens[:, :, 1:].flatten(1, 2).mean(dim=1)
+            return tokens[:, :, 0].mean(dim=1, dtype=torch.float32)
+        return tokens[:, :, 1:].flatten(1, 2).mean(dim=1, dtype=torch.float32)
 
 
 def _resize(

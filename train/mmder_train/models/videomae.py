@@ -100,6 +100,7 @@ class PatchEmbedding(nn.Module):
             clips: Inputs of the encoder.
             kept: Indices of the tokens to compute. None for all.
         """
+        clips = clips.to(self.proj.weight.dtype)
         clip, rgb, frame, height, width = clips.shape
         t, h, w = self.proj.weight.shape[2:]
         parts = clips.reshape(clip, rgb, frame // t, t, height // h, h, width // w, w)
@@ -168,8 +169,8 @@ class Encoder(nn.Module):
     def forward(
         self, clips: Float[Tensor, "clip 3 16 224 224"]
     ) -> Float[Tensor, "clip dim"]:
-        """Return the mean of each clip's tokens."""
-        return self.tokens(clips).mean(dim=1)
+        """Return the mean of each clip's tokens, as 32-bit floats."""
+        return self.tokens(clips).mean(dim=1, dtype=torch.float32)
 
     def _sample_tokens(self, clips: Tensor) -> Int64[Tensor, "clip kept"] | None:
         """Draw the tokens to keep in a training step, separately for each clip."""
@@ -226,8 +227,10 @@ class Head(nn.Module):
     def forward(
         self, features: Float[Tensor, "clip dim"]
     ) -> Float[Tensor, "clip class"]:
-        """Return the logits."""
-        logits: Tensor = self.head(self.fc_norm(features))
+        """Return the logits. They have the precision of the head on every device."""
+        with torch.autocast(features.device.type, enabled=False):
+            x = features.to(self.head.weight.dtype)
+            logits: Tensor = self.head(self.fc_norm(x))
         return logits
 
 

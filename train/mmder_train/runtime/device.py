@@ -1,13 +1,18 @@
 """Choice of the device, and its number format."""
 
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
+from torch import nn
 
 from mmder_store.errors import SettingsError
 
 ENCODE_BATCH_SIZE = {"cpu": 8, "cuda": 32}
-"""Number of clips that go through a frozen encoder together, by kind of device."""
+"""Number of clips that go through a frozen encoder together, by kind of device. With
+several processes, each has as many."""
+FROZEN_DTYPE = {"cpu": torch.float32, "cuda": torch.bfloat16}
+"""Number format of a frozen encoder's weights and tokens, by kind of device. Its pooled
+features are 32-bit floats, and so are all numbers of a head."""
 
 
 def choose_device(name: str) -> str:
@@ -31,3 +36,16 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
     return torch.autocast(
         device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"
     )
+
+
+def model_precision(
+    model: nn.Module, device: torch.device
+) -> AbstractContextManager[None]:
+    """Return the context in which a model is evaluated.
+
+    A frozen encoder is in `FROZEN_DTYPE` as a whole. Mixed precision would convert the
+    inputs of its norms to float32 and back.
+    """
+    if next(model.parameters()).dtype == torch.bfloat16:
+        return nullcontext()
+    return mixed_precision(device)

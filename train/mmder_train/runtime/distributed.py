@@ -1,15 +1,17 @@
 """Processes that train one model together, started by torchrun."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed
 
-from mmder_store.errors import SettingsError
+from mmder_store.errors import MmderError, SettingsError
+
+Value = TypeVar("Value")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,6 +45,23 @@ class WorldInfo:
         values: list[Any] = [None] * self.world_size
         distributed.all_gather_object(values, value)
         return values
+
+    def broadcast(self, compute: Callable[[], Value]) -> Value:
+        """Return the value that the primary process computes, in all processes.
+
+        An error of the primary process is raised in all of them.
+        """
+        value: Value | None = None
+        error: MmderError | OSError | None = None
+        if self.is_primary:
+            try:
+                value = compute()
+            except (MmderError, OSError) as caught:
+                error = caught
+        value, error = self.all_gather((value, error))[0]
+        if error is not None:
+            raise error
+        return value
 
     def all_reduce_sum(self, value: float) -> float:
         """Return the sum over all processes."""

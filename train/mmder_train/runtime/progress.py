@@ -1,5 +1,6 @@
 """Progress of a run: a bar on a terminal, lines elsewhere, a log file, TensorBoard."""
 
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
@@ -12,9 +13,14 @@ import torch
 from rich.console import Console
 from rich.progress import Progress as Bar
 
-from mmder_cli.console_progress import LogTimer, create_bar
+from mmder_cli.console_progress import LogTimer, count_text, create_bar
 from mmder_store.atomic_files import name_file_in_errors
 from mmder_store.errors import SettingsError
+
+STEP_INTERVAL_S = 30.0
+"""Minimum time since the last line before a line about the steps of a task."""
+BAR_INTERVAL_S = 0.1
+"""Minimum time between two updates of the bar."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -33,6 +39,9 @@ class Progress(AbstractContextManager["Progress"]):
     _title: str = ""
     _clips: int = 0
     _waited_s: float = 0.0
+    _total: int = 0
+    _done: int = 0
+    _shown_s: float = 0.0
     _timer: LogTimer = field(default_factory=LogTimer)
 
     def __enter__(self) -> "Progress":
@@ -82,20 +91,36 @@ class Progress(AbstractContextManager["Progress"]):
         self._title = title
         self._timer.start()
         self._clips, self._waited_s = 0, 0.0
+        self._total, self._done = clips, done
         if self._bar is not None:
             if self._task is not None:
                 self._bar.remove_task(self._task)
             self._task = self._bar.add_task(title, total=clips, info="", completed=done)
 
     def step(self, *, clips: int, waited_s: float, loss: float | None = None) -> None:
-        """Count a step, and the seconds of it that were spent waiting for data."""
+        """Count a step, and the seconds of it that were spent waiting for data.
+
+        Without a terminal, a line is printed every `STEP_INTERVAL_S` seconds.
+        """
         self._clips += clips
         self._waited_s += waited_s
-        if self._bar is not None:
-            info = self._pace() + ("" if loss is None else f", loss {loss:.3f}")
-            self._bar.update(self._task, advance=clips, info=info)
+        if not self.console.is_terminal:
+            if self._timer.is_due(interval_s=STEP_INTERVAL_S):
+                rate = self._clips / self._timer.elapsed_s()
+                text = count_text(
+                    self._done + self._clips, self._total, clips_per_s=rate
+                )
+                self.log(f"{self._title}: {text}")
+        elif self._bar is not None:
+            now_s = time.monotonic()
+            if now_s - self._shown_s >= BAR_INTERVAL_S:
+                self._shown_s = now_s
+                info = self._pace() + ("" if loss is None else f", loss {loss:.3f}")
+                self._bar.update(
+                    self._task, completed=self._done + self._clips, info=info
+                )
 
-    def epoch(self, row: Mapping[str, float], *, lr: float) -> None:
+    def epoch(self, row: Mapping[str, float], *, lr: float, title: str = "") -> None:
         """Report an epoch.
 
         The log file and TensorBoard receive every epoch. The console receives at most
@@ -104,10 +129,12 @@ class Progress(AbstractContextManager["Progress"]):
         Args:
             row: Number of the epoch, its loss and its scores.
             lr: Learning rate at its end.
+            title: Name of the fold. Empty for the name of the task.
         """
+        title = title or self._title
         number = int(row["epoch"])
         scalars = {k: v for k, v in row.items() if k != "epoch"}
-        line = f"{self._title}: epoch {number}, {_joined(scalars)}, {self._pace()}"
+        line = f"{title}: epoch {number}, {_joined(scalars)}, {self._pace()}"
         if self._writer is not None:
             seconds = self._timer.elapsed_s()
             scalars |= {
@@ -118,7 +145,7 @@ class Progress(AbstractContextManager["Progress"]):
             if torch.cuda.is_available():
                 scalars["gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
             for name, value in scalars.items():
-                self._writer.add_scalar(f"{self._title}/{name}", value, number)
+                self._writer.add_scalar(f"{title}/{name}", value, number)
         if self._timer.is_due():
             self.log(line)
         else:

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
-from mmder_train.runtime.device import mixed_precision
+from mmder_train.runtime.device import model_precision
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 
 InputBatches = Iterable[tuple[Tensor, Tensor]]
@@ -33,12 +33,15 @@ def collect_outputs(
         world: Processes that share the batches.
     """
     model.eval()
-    pairs = []
+    own_index, own_outputs = [], []
     for positions, batch in batches:
-        with mixed_precision(device):
+        with model_precision(model, device):
             output = model(batch)
-        pairs.append((positions, output.float().cpu()))
-    gathered = [pair for own in world.all_gather(pairs) for pair in own]
+        own_index.append(positions)
+        own_outputs.append(output.float())
+    # Copied once. A copy after each batch would wait for the GPU.
+    own = (torch.cat(own_index), torch.cat(own_outputs).cpu())
+    gathered = world.all_gather(own)
     index, outputs = (torch.cat(side) for side in zip(*gathered, strict=True))
     order = index.argsort(stable=True)
     index = index[order]

@@ -27,6 +27,11 @@ RANDOM_PREFIX = "random."
 class NonFiniteLossError(MmderError):
     """The loss of a step is infinite or not a number."""
 
+    def __init__(self, loss: float) -> None:
+        """Create the error of a loss."""
+        super().__init__(f"the loss is {loss}")
+        self.loss = loss
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MicroBatch:
@@ -101,8 +106,7 @@ class TrainState:
         self.set_lr(self.step)
         loss_sum, own_clips = self._accumulate_gradients(micro_batches, clips)
         if not math.isfinite(loss_sum):
-            msg = f"the loss is {loss_sum}"
-            raise NonFiniteLossError(msg)
+            raise NonFiniteLossError(loss_sum)
         if self.clip_grad:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad)
         self.optimizer.step()

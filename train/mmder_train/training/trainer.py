@@ -115,6 +115,26 @@ def should_stop_early(history: Sequence[Mapping[str, float]], patience: int) -> 
     return len(history) - 1 - best >= patience
 
 
+def non_finite_error(
+    loss: float, *, step: int, clip_ids: Sequence[str], title: str = ""
+) -> MmderError:
+    """Return the error of a step whose loss is infinite or NaN.
+
+    Args:
+        loss: The loss.
+        step: Number of the step, from 1.
+        clip_ids: Names of the clips of the step.
+        title: Name of the fold. Empty if only one fold is trained at a time.
+    """
+    hidden = len(clip_ids) - MAX_NAMES
+    rest = f" and {hidden} more" if hidden > 0 else ""
+    return MmderError(
+        f"{f'{title}, ' if title else ''}step {step}: the loss is {loss}, with clips "
+        f"{', '.join(clip_ids[:MAX_NAMES])}{rest}. A smaller --lr may help. If not, "
+        "check the store with mmder-prep verify."
+    )
+
+
 @contextmanager
 def _explain_errors(
     state: TrainState, step_batch: StepBatch, plan: FitPlan
@@ -124,13 +144,9 @@ def _explain_errors(
         yield
     except NonFiniteLossError as error:
         names = [plan.clip_ids[i] for i in step_batch.index.tolist()]
-        rest = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
-        msg = (
-            f"step {state.step + 1}: {error}, with clips {', '.join(names[:MAX_NAMES])}"
-            f"{rest}. A smaller --lr may help. If not, check the store with "
-            "mmder-prep verify."
-        )
-        raise MmderError(msg) from error
+        raise non_finite_error(
+            error.loss, step=state.step + 1, clip_ids=names
+        ) from error
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
