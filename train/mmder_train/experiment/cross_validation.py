@@ -29,7 +29,7 @@ from mmder_train.experiment.finetune import finetune
 from mmder_train.experiment.linear_probe import linear_probe
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import FoldOutput, RuntimeContext, TuningMethod
-from mmder_train.runtime.memory import keep_freed_memory
+from mmder_train.runtime.memory import explain_out_of_memory, keep_freed_memory
 
 MAX_WORKERS = 8
 """Maximum number of processes that read for a GPU."""
@@ -112,11 +112,17 @@ def _prepare_process(experiment: Experiment, context: RuntimeContext) -> None:
         context.progress.log(
             "the frozen encoder has random weights: for trying out, not for results"
         )
-    if experiment.device.type == "cuda":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    else:
+    if experiment.device.type == "cpu":
         keep_freed_memory()
+    elif experiment.config.method == "finetune":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # With `warn_only`, the backward pass of attention would not be deterministic.
+        torch.use_deterministic_algorithms(True)
+        # Filling new tensors with NaN finds reads of them; it costs time in every step.
+        torch.utils.deterministic.fill_uninitialized_memory = False
+    if experiment.config.compile and context.world.world_size > 1:
+        # Otherwise DistributedDataParallel splits the graph of each block.
+        torch._dynamo.config.optimize_ddp = False
 
 
 def _train_folds(
@@ -134,7 +140,12 @@ def _train_folds(
     if not folds:
         return
     method = TUNING_METHODS[experiment.config.method]
-    for output in method(experiment, strategy_run, folds, context):
+    outputs = method(experiment, strategy_run, folds, context)
+    while True:
+        with explain_out_of_memory():
+            output = next(outputs, None)
+        if output is None:
+            return
         fold_result = _fold_result(strategy_run, output)
         if context.world.is_primary:
             if save_weights:

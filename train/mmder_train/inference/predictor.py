@@ -6,9 +6,11 @@ from itertools import islice
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from mmder_train.data.dataset import load_arrays
+from mmder_train.data.image_transforms import mirror
 from mmder_train.data.selection import accepted_statuses
 from mmder_train.fusion.fuse import frame_permutations, fuse
 from mmder_train.inference.clip_list import ClipList, find_clips
@@ -133,20 +135,26 @@ def predict_clips(
 def _predict_batch(
     clips: Sequence[PreparedClip], trained_run: TrainedRun
 ) -> list[list[float]]:
-    """Return one row of class probabilities per clip."""
+    """Return one row of class probabilities per clip: the mean over its views."""
     device = trained_run.device
     arrays = {k: t.to(device) for k, t in arrays_to_batch(clips, trained_run).items()}
     permutations = frame_permutations(
         [clip.clip_id for clip in clips], seed=trained_run.seed
     )
-    x = fuse(
-        arrays.get("frames"),
-        arrays.get("audio"),
-        permutations.to(device),
-        strategy=trained_run.strategy,
-        settings=trained_run.render_settings,
-    )
-    rows: list[list[float]] = trained_run.predict_probabilities(x).tolist()
+    views = []
+    for mirrored in (False, True)[: trained_run.views]:
+        frames = arrays.get("frames")
+        if mirrored and frames is not None:
+            frames = mirror(frames)
+        x = fuse(
+            frames,
+            arrays.get("audio"),
+            permutations.to(device),
+            strategy=trained_run.strategy,
+            settings=trained_run.render_settings,
+        )
+        views.append(trained_run.predict_probabilities(x))
+    rows: list[list[float]] = torch.stack(views).mean(0).tolist()
     return rows
 
 

@@ -41,6 +41,8 @@ class TrainedRun:
     """Settings that turn stored frames and spectrograms into the encoder's input."""
     seed: int
     """Seed of the RFAS frame order."""
+    views: int = 1
+    """Number of views of a clip that are averaged: 1, or 2 with its mirror image."""
     prep_settings: PrepSettings
     """Preprocessing settings of the store that the run was trained on."""
     ensembles: tuple[FoldEnsemble, ...]
@@ -135,6 +137,7 @@ def load_trained_run(
             },
             render_settings=_render_settings(config, prep_settings.sample_rate_hz),
             seed=int(config["seed"]),
+            views=int(config.get("views", 1)),
             prep_settings=prep_settings,
             ensembles=tuple(ensembles),
             device=torch_device,

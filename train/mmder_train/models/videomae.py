@@ -107,7 +107,10 @@ class PatchEmbedding(nn.Module):
             tubelets = tubelets.flatten(4).flatten(1, 3)
         else:
             # Indexed straight from the clips, so dropped tubelets are never copied.
-            position = torch.unravel_index(kept, tubelets.shape[1:4])
+            # By hand: torch.unravel_index copies the shape to the device and waits.
+            rows, columns = tubelets.shape[2:4]
+            plane = kept // columns
+            position = (plane // rows, plane % rows, kept % columns)
             clip_index = torch.arange(clip, device=kept.device)[:, None]
             tubelets = tubelets[(clip_index, *position)].flatten(2)
         return functional.linear(tubelets, self.proj.weight.flatten(1), self.proj.bias)
@@ -214,19 +217,31 @@ class Head(nn.Module):
     as in the official VideoMAE (``fc_norm``).
     """
 
-    def __init__(self, dim: int, classes: int) -> None:
-        """Create a head with random weights from torch's global generator."""
+    def __init__(
+        self, dim: int, classes: int, *, init_scale: float = 1.0, dropout: float = 0.0
+    ) -> None:
+        """Create a head with random weights from torch's global generator.
+
+        Args:
+            dim: Feature dimension of the encoder.
+            classes: Number of classes.
+            init_scale: Factor on the initial weights. VideoMAE fine-tunes with 0.001:
+                the first gradients of a pretrained encoder are then close to 0.
+            dropout: Fraction of the features that a training step sets to 0.
+        """
         super().__init__()
         self.fc_norm = nn.LayerNorm(dim, eps=EPSILON)
+        self.fc_dropout = nn.Dropout(dropout)
         self.head = nn.Linear(dim, classes)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
+        self.head.weight.data.mul_(init_scale)
         nn.init.zeros_(self.head.bias)
 
     def forward(
         self, features: Float[Tensor, "clip dim"]
     ) -> Float[Tensor, "clip class"]:
         """Return the logits."""
-        logits: Tensor = self.head(self.fc_norm(features))
+        logits: Tensor = self.head(self.fc_dropout(self.fc_norm(features)))
         return logits
 
 

@@ -49,11 +49,13 @@ class WorldInfo:
         return float(sum(self.all_gather(value)))
 
     def all_reduce_max(self, value: int) -> int:
-        """Return the maximum over all processes. Fast enough for every step."""
+        """Return the maximum over all processes. Fast enough for every step.
+
+        Numbers go over gloo, so that no process waits for its GPU.
+        """
         if self.world_size == 1:
             return value
-        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
-        maximum = torch.tensor(value, device=device)
+        maximum = torch.tensor(value)
         distributed.all_reduce(maximum, distributed.ReduceOp.MAX)
         return int(maximum)
 
@@ -61,25 +63,33 @@ class WorldInfo:
 SINGLE_PROCESS = WorldInfo()
 
 
+BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
+"""Backends of the process group by kind of device. Gradients on GPUs go over NCCL;
+Python objects and numbers go over gloo."""
+
+
 @contextmanager
-def distributed_context() -> Iterator[WorldInfo]:
+def distributed_context(device: str) -> Iterator[WorldInfo]:
     """Join the process group that torchrun started, and leave it at the end.
 
     Without torchrun this yields `SINGLE_PROCESS`.
 
+    Args:
+        device: Kind of device that the processes train on, ``cpu`` or ``cuda``.
+
     Raises:
-        SettingsError: If torchrun's environment variables are not numbers, or its
-            processes cannot be reached.
+        SettingsError: If torchrun's environment variables are not numbers, there are
+            fewer GPUs than processes, or the processes cannot be reached.
     """
     if "WORLD_SIZE" not in os.environ:
         yield SINGLE_PROCESS
         return
     try:
-        local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-        gpu = torch.cuda.is_available()
-        if gpu:
-            torch.cuda.set_device(local_rank)
-        distributed.init_process_group("nccl" if gpu else "gloo")
+        if device == "cuda":
+            _choose_gpu(int(os.environ.get("LOCAL_RANK", "0")))
+        distributed.init_process_group(BACKENDS[device])
+    except SettingsError:
+        raise
     except (ValueError, RuntimeError) as error:
         msg = f"torchrun: the process group cannot be joined ({error})"
         raise SettingsError(msg) from error
@@ -89,3 +99,16 @@ def distributed_context() -> Iterator[WorldInfo]:
         )
     finally:
         distributed.destroy_process_group()
+
+
+def _choose_gpu(local_rank: int) -> None:
+    """Make a GPU of its own the current one of this process."""
+    gpus = torch.cuda.device_count()
+    if local_rank >= gpus:
+        processes = os.environ.get("LOCAL_WORLD_SIZE", str(local_rank + 1))
+        msg = (
+            f"torchrun: {processes} processes on this machine, and {gpus} GPUs. Use "
+            f"--nproc-per-node {gpus}, or --device cpu."
+        )
+        raise SettingsError(msg)
+    torch.cuda.set_device(local_rank)

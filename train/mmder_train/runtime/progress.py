@@ -1,5 +1,7 @@
 """Progress of a run: a bar on a terminal, lines elsewhere, a log file, TensorBoard."""
 
+import math
+import time
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
@@ -15,6 +17,9 @@ from rich.progress import Progress as Bar
 from mmder_cli.console_progress import LogTimer, create_bar
 from mmder_store.atomic_files import name_file_in_errors
 from mmder_store.errors import SettingsError
+
+REDRAW_S = 0.1
+"""Minimum number of seconds between two updates of the bar."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -33,6 +38,8 @@ class Progress(AbstractContextManager["Progress"]):
     _title: str = ""
     _clips: int = 0
     _waited_s: float = 0.0
+    _undrawn: int = 0
+    _drawn_s: float = -math.inf
     _timer: LogTimer = field(default_factory=LogTimer)
 
     def __enter__(self) -> "Progress":
@@ -82,18 +89,25 @@ class Progress(AbstractContextManager["Progress"]):
         self._title = title
         self._timer.start()
         self._clips, self._waited_s = 0, 0.0
+        self._undrawn, self._drawn_s = 0, -math.inf
         if self._bar is not None:
             if self._task is not None:
                 self._bar.remove_task(self._task)
             self._task = self._bar.add_task(title, total=clips, info="", completed=done)
 
     def step(self, *, clips: int, waited_s: float, loss: float | None = None) -> None:
-        """Count a step, and the seconds of it that were spent waiting for data."""
+        """Count a step, and the seconds of it that were spent waiting for data.
+
+        The bar is updated at most ten times per second.
+        """
         self._clips += clips
         self._waited_s += waited_s
-        if self._bar is not None:
+        self._undrawn += clips
+        now = time.monotonic()
+        if self._bar is not None and now - self._drawn_s >= REDRAW_S:
             info = self._pace() + ("" if loss is None else f", loss {loss:.3f}")
-            self._bar.update(self._task, advance=clips, info=info)
+            self._bar.update(self._task, advance=self._undrawn, info=info)
+            self._undrawn, self._drawn_s = 0, now
 
     def epoch(self, row: Mapping[str, float], *, lr: float) -> None:
         """Report an epoch.
