@@ -127,8 +127,8 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--lr",
         type=float,
-        help="Peak learning rate of AdamW, used as given. A default or a recipe is "
-        "scaled with --batch-size if it is for pretrained weights.  "
+        help="Peak learning rate of AdamW, used unchanged. Defaults and recipes for "
+        "pretrained weights are scaled with --batch-size.  "
         "[default: linear-probe 1e-2, finetune 1e-3, or 1e-3 per 256 clips with "
         "--weights]",
         panel=OPTIMIZATION,

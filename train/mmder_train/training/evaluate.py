@@ -44,7 +44,7 @@ def collect_outputs(
     size: int | None = None
     for positions, batch in batches:
         parts = []
-        for part in batch.split(size or len(batch)):
+        for part in torch.split(batch, size or len(batch)):
             outputs, size = _apply(model, part, device)
             parts.append(outputs.float().cpu())
         pairs.append((positions, torch.cat(parts)))
@@ -81,7 +81,7 @@ def _apply(model: nn.Module, batch: Tensor, device: torch.device) -> tuple[Tenso
     while True:
         try:
             with mixed_precision(device):
-                outputs = [model(part) for part in batch.split(size)]
+                outputs = [model(part) for part in torch.split(batch, size)]
             return torch.cat(outputs), size
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

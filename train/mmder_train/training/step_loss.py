@@ -36,7 +36,7 @@ class StepLoss:
             return StepLoss(step=step, clips=clips, value=loss, copied=None)
         value = torch.empty((), dtype=loss.dtype, pin_memory=True)
         value.copy_(loss, non_blocking=True)
-        copied = torch.cuda.Event()
+        copied = torch.cuda.Event()  # type: ignore[no-untyped-call]
         copied.record()
         return StepLoss(step=step, clips=clips, value=value, copied=copied)
 
