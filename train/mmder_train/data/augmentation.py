@@ -140,7 +140,7 @@ def mask_spectrograms(
     time = torch.linspace(
         0, 1, (windows - 1) * step + columns, device=spectrograms.device
     )
-    frequency = _row_heights(rows, settings, spectrograms.device)
+    frequency = _row_heights_on(spectrograms.device, rows, settings)
     masked = (
         _draw_masks(frequency, clips, fraction)[:, None, :, None]
         | _draw_masks(time, clips, fraction).unfold(1, columns, step)[:, :, None]
@@ -161,14 +161,20 @@ def _draw_masks(
 
 
 @cache
-def _row_heights(
-    rows: int, settings: RenderSettings, device: torch.device
+def _row_heights_on(
+    device: torch.device, rows: int, settings: RenderSettings
 ) -> Float[Tensor, " row"]:
+    """Return the heights of rows on a device, copied to it once."""
+    return _row_heights(rows, settings).to(device)
+
+
+@cache
+def _row_heights(rows: int, settings: RenderSettings) -> Float[Tensor, " row"]:
     """Return the height in the image, in [0, 1], of each stored row."""
     position = torch.linspace(0, 1, rows)
     if settings.spectrogram != "mel":
-        return position.to(device)
+        return position
     edge_hz = mel_edges_hz(settings.sample_rate_hz)
     height = np.linspace(0, 1, MELS + 2)
     hz = position.double().numpy() * settings.sample_rate_hz / 2
-    return torch.from_numpy(np.interp(hz, edge_hz, height)).to(position).to(device)
+    return torch.from_numpy(np.interp(hz, edge_hz, height)).to(position)

@@ -119,7 +119,7 @@ def _prepare_process(experiment: Experiment, context: RuntimeContext) -> None:
         # With `warn_only`, the backward pass of attention would not be deterministic.
         torch.use_deterministic_algorithms(True)
         # Filling new tensors with NaN finds reads of them; it costs time in every step.
-        torch.utils.deterministic.fill_uninitialized_memory = False
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
     if experiment.config.compile and context.world.world_size > 1:
         # Otherwise DistributedDataParallel splits the graph of each block.
         torch._dynamo.config.optimize_ddp = False
