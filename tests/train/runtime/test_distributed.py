@@ -34,8 +34,6 @@ def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     def words(method: str, name: str) -> list[str]:
         options = [*FINETUNE, "--batch-size", "3", "--epochs", "2", "--method", method]
         options += ["--fold", FOLDS[method]]
-        if method == "finetune":
-            options += ["--grad-accum-steps", "2"]
         if method == "linear-probe":  # a cache of its own, so that both runs encode
             options += ["--feature-cache", str(out / f"{name}.features")]
         paths = ["--store", str(audio_store), "--out", str(out / f"{method}-{name}")]

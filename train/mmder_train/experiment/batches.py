@@ -124,7 +124,8 @@ class FusedBatches:
     def _frame_orders(self, clips: Int64[Tensor, " clip"], epoch: int) -> Permutation:
         """Return the RFAS frame order of some clips, in order for other strategies.
 
-        The orders of the last epoch are kept. A million of them take a minute.
+        The orders of epoch 0, which evaluations use, and of the last epoch are kept. A
+        million of them take a minute.
         """
         if not self.strategy_run.strategy.shuffles_frames:
             frames = torch.arange(NUM_FRAMES, device=clips.device)
@@ -135,7 +136,8 @@ class FusedBatches:
                 seed=self.experiment.config.seed,
                 epoch=epoch,
             )
-            self._permutations = {epoch: orders.to(clips.device)}
+            kept = {k: v for k, v in self._permutations.items() if k == 0}
+            self._permutations = kept | {epoch: orders.to(clips.device)}
         return self._permutations[epoch][clips]
 
     def _fuse(

@@ -159,5 +159,6 @@ def _create_train_state(
         world=world,
         label_smoothing=config.label_smoothing,
         clip_grad=config.clip_grad,
+        static_graph=config.grad_accum_steps == 1,
         ema=ema,
     )

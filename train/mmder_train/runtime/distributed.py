@@ -4,10 +4,12 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any
 
 import torch
-from torch import distributed
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mmder_store.errors import SettingsError
 
@@ -112,3 +114,29 @@ def _choose_gpu(local_rank: int) -> None:
         )
         raise SettingsError(msg)
     torch.cuda.set_device(local_rank)
+
+
+def share_gradients(
+    model: nn.Module, device: torch.device, *, unused: bool, static_graph: bool
+) -> DistributedDataParallel:
+    """Wrap a model so that all processes train with the mean of their gradients.
+
+    Args:
+        model: Model on the device.
+        device: Device of this process.
+        unused: True if some weights receive no gradient.
+        static_graph: True if every step has one backward pass through the same graph.
+            DistributedDataParallel fails with it if gradients are accumulated.
+    """
+    options = signature(DistributedDataParallel).parameters
+    # All buffers are constants and need no copy in each step; torch 2.15 renamed it.
+    copies = "forward_sync_buffers"
+    return DistributedDataParallel(
+        model,
+        device_ids=[device.index] if device.type == "cuda" else None,
+        find_unused_parameters=unused,
+        static_graph=static_graph and not unused,
+        # Gradients are not stored twice.
+        gradient_as_bucket_view=True,
+        **{copies if copies in options else "broadcast_buffers": False},
+    )

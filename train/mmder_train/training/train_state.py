@@ -12,7 +12,11 @@ from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
 from mmder_train.runtime.device import mixed_precision
-from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
+from mmder_train.runtime.distributed import (
+    SINGLE_PROCESS,
+    WorldInfo,
+    share_gradients,
+)
 from mmder_train.runtime.memory import is_out_of_memory
 from mmder_train.training.process_state import ProcessState
 from mmder_train.training.step_loss import StepLoss
@@ -63,6 +67,9 @@ class TrainState:
     defer_loss_check: bool | None = None
     """True to read the loss of a step during the next step, so that the process does
     not wait for its device. None for True on a GPU only."""
+    static_graph: bool = False
+    """True if each step has one backward pass, so that several processes can plan the
+    exchange of their gradients once."""
     _wrapped: nn.Module | None = None
     _pending: StepLoss | None = None
 
@@ -71,18 +78,12 @@ class TrainState:
         if self.defer_loss_check is None:
             self.defer_loss_check = self.device.type == "cuda"
         if self.world.world_size > 1:
-            gpu = self.device.type == "cuda"
-            # With region pooling, layers of the last block are not used.
-            unused = getattr(self.model, "has_unused", False)
-            self._wrapped = DistributedDataParallel(
+            self._wrapped = share_gradients(
                 self.model,
-                device_ids=[self.device.index] if gpu else None,
-                find_unused_parameters=unused,
-                static_graph=not unused,
-                # All buffers are constants, equal in all processes.
-                broadcast_buffers=False,
-                # Gradients are not stored twice.
-                gradient_as_bucket_view=True,
+                self.device,
+                # With region pooling, layers of the last block are not used.
+                unused=getattr(self.model, "has_unused", False),
+                static_graph=self.static_graph,
             )
 
     @property
