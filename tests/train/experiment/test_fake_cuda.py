@@ -153,7 +153,6 @@ def move_to_gpu(model: nn.Module) -> None:
     [
         ("tiny", "mean", {}),
         ("tiny-56", "mean", {"drop_tokens": 0.5, "drop_path": 0.1}),
-        ("tiny", "mean", {"checkpoint_activations": True, "drop_path": 0.1}),
         ("mae-dfer", "region", {"drop_path": 0.1}),
         ("mae-dfer", "mean", {}),
     ],
