@@ -131,6 +131,9 @@ def share_gradients(
     options = signature(DistributedDataParallel).parameters
     # All buffers are constants and need no copy in each step; torch 2.15 renamed it.
     copies = "forward_sync_buffers"
+    no_copies: dict[str, Any] = {
+        copies if copies in options else "broadcast_buffers": False
+    }
     return DistributedDataParallel(
         model,
         device_ids=[device.index] if device.type == "cuda" else None,
@@ -138,5 +141,5 @@ def share_gradients(
         static_graph=static_graph and not unused,
         # Gradients are not stored twice.
         gradient_as_bucket_view=True,
-        **{copies if copies in options else "broadcast_buffers": False},
+        **no_copies,
     )
