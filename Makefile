@@ -4,6 +4,7 @@
 # make check      lint and test
 # make docs       build the documentation into site/, strictly and offline
 # make test-slow  tests that take minutes
+# make test-gpu   tests on a GPU; they fail without one
 # make bench      quick benchmarks, compared with the recorded ones
 # make reference  write the reference pages that are made from the code
 # make figures    draw the figures of the documentation
@@ -15,7 +16,7 @@ PYTHON ?= python3
 DEMO ?= demo
 BIN := .venv/bin
 
-.PHONY: help env demo test test-slow bench docs reference figures manifests lint check lock clean
+.PHONY: help env demo test test-slow test-gpu bench docs reference figures manifests lint check lock clean
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
 
@@ -42,6 +43,9 @@ test: env
 
 test-slow: env
 	$(BIN)/python -m pytest -m slow --timeout 3600
+
+test-gpu: env
+	$(BIN)/python -m pytest tests/gpu -m gpu --timeout 1200
 
 # The libraries that mmder is compared with ask for older versions of its dependencies;
 # the lock file takes precedence.

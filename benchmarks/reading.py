@@ -25,7 +25,7 @@ from zarr.codecs import BloscCodec
 from data import ACTORS, DATA, QUICK_ACTORS, prepare_store, recode_store
 from mmder_store import Store
 from mmder_train.data.dataset import ClipDataset
-from mmder_train.data.loader import create_loader
+from mmder_train.data.loader import BatchLoader
 from mmder_train.data.sampler import BatchSampler
 from mmder_train.data.selection import select_clips
 from mmder_train.fusion.strategies import STRATEGIES
@@ -62,7 +62,7 @@ def store_reader(path: Path) -> Reader:
 
     def epoch(order: Sequence[int]) -> Iterable[Any]:
         rows = BatchSampler(np.array(order), batch_size=BATCH)
-        return create_loader(data, rows, workers=0, pin=False)
+        return BatchLoader(data, rows, workers=0, pin=False)
 
     return Reader(
         epoch=epoch,

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from data import QUICK_ACTORS, prepare_store
 from mmder_store import Store
 from mmder_train.data.dataset import ClipDataset
-from mmder_train.data.loader import create_loader
+from mmder_train.data.loader import BatchLoader
 from mmder_train.data.sampler import BatchSampler
 from mmder_train.data.selection import select_clips
 from mmder_train.fusion.fuse import frame_permutations, fuse
@@ -56,7 +56,7 @@ def step_figures(store: Store, encoder: nn.Module, *, batch: int) -> list[Figure
         store, clips=clips, strategy=strategy, spectrogram=LOOK.spectrogram
     )
     order = BatchSampler(np.arange(2 * batch), batch_size=batch, seed=0)
-    batches = create_loader(data, order, workers=0, pin=False)
+    batches = BatchLoader(data, order, workers=0, pin=False)
     model = Classifier(encoder, Head(encoder.dim, len(labels.classes)))  # type: ignore[arg-type]
     optimizer = create_optimizer(model, lr=1e-4, weight_decay=0.05)
     seconds: Seconds = defaultdict(float)

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from click.testing import CliRunner, Result
 
 from mmder_train.cli.main import cli
+from mmder_train.training.train_state import TrainState
 
 Train = Callable[..., Result]
 """`mmder-train` with some options already set; takes the others."""
@@ -41,3 +43,17 @@ def read_all_numbers(folder: str | Path) -> dict[str, Any]:
     """Read the results of a run, and under ``every`` the results of each fold."""
     folds = sorted(Path(folder, "folds").iterdir())
     return read_results(folder) | {"every": [json.loads(f.read_text()) for f in folds]}
+
+
+def run_before_step(
+    monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[], None]
+) -> None:
+    """Run an action just before a step is taken."""
+    train_step = TrainState.train_step
+
+    def patched(self: TrainState, *args: Any, **kwargs: Any) -> float | None:
+        if self.step == step:
+            action()
+        return train_step(self, *args, **kwargs)
+
+    monkeypatch.setattr(TrainState, "train_step", patched)

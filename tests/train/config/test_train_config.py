@@ -64,6 +64,10 @@ def test_invalid_settings_are_rejected(change: dict[str, object], text: str) -> 
         ((*FINETUNE, "--ema-decay", "nan"), "--ema-decay nan: expected 0 to below 1"),
         ((*FINETUNE, "--layer-decay", "0"), "--layer-decay 0: expected above 0"),
         ((*FINETUNE, "--mask", "0.7"), "--mask 0.7: expected 0 to 0.5"),
+        ((*FINETUNE, "--erase", "0.5"), "--erase: --strategy audio has no video"),
+        ((*FINETUNE, "--views", "2"), "--views 2: --strategy audio has no video"),
+        ((*FINETUNE, "--views", "3"), "--views 3: expected 1 to 2"),
+        (("--head-dropout", "0.5"), f"--head-dropout: {NO_EFFECT}"),
         ((*FINETUNE, "--augment", "video"), "--strategy audio has no video frames"),
     ],
 )

@@ -1,11 +1,17 @@
 """Items of the dataset equal the stored arrays, preloaded or not."""
 
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
 import pytest
 import torch
 
 from mmder_store import Store
 from mmder_store.emotions import LABEL_SETS
-from mmder_train.data import dataset, selection
+from mmder_store.errors import StoreError
+from mmder_train.data import dataset, loader, selection
+from mmder_train.data.sampler import BatchSampler
 from mmder_train.fusion.strategies import STRATEGIES
 
 SEVEN = LABEL_SETS["ravdess-7"]
@@ -55,3 +61,32 @@ def test_clips_above_the_size_limit_are_not_preloaded(
         store, clips=clips, strategy=strategy, spectrogram="mfcc"
     )
     assert not data.preload()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_audio_that_is_not_finite_names_the_clip(
+    store: Store, monkeypatch: pytest.MonkeyPatch, value: float
+) -> None:
+    """On a GPU it would silently become the first color."""
+    strategy = STRATEGIES["audio"]
+    clips = selection.select_clips(store, strategy=strategy, labels=SEVEN)
+    read, bad = Store.read_batch, int(clips.row[4])
+
+    def damaged(self: Store, name: str, rows: Sequence[int], **more: Any) -> Any:
+        arrays = read(self, name, rows, **more)
+        arrays[[row == bad for row in rows], 0, 2, 3] = value
+        return arrays
+
+    monkeypatch.setattr(Store, "read_batch", damaged)
+    data = dataset.ClipDataset(
+        store, clips=clips, strategy=strategy, spectrogram="mfcc"
+    )
+    sampler = BatchSampler(np.arange(6), batch_size=3)
+    batches = iter(loader.BatchLoader(data, sampler, workers=0, pin=False))
+    assert next(batches)["clip"].tolist() == [0, 1, 2]
+    with pytest.raises(StoreError) as raised:
+        next(batches)
+    assert f"the audio of {clips.clip_id[4]} is infinite or not" in str(raised.value)
+    assert "\n" not in str(raised.value)
+    with pytest.raises(StoreError, match=str(clips.clip_id[4])):
+        data.preload()

@@ -1,5 +1,6 @@
 """Face transforms change all frames of a clip alike, and only as documented."""
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -110,6 +111,82 @@ def test_recolor_matches_torchvision(factors: tuple[float, float, float]) -> Non
         image = adjust(image, factor)
     expected = image.permute(1, 2, 0).mul(255)
     assert (recolored[0, 0] - expected).abs().max() < 1
+
+
+def crop_one_by_one(frames: torch.Tensor, min_area: float) -> torch.Tensor:
+    """Crop as mmder did before a GPU took all clips at once."""
+    out = torch.empty_like(frames)
+    drawn = torch.rand(len(frames), 4).tolist()
+    for target, clip, (area, aspect, down, right) in zip(
+        out, frames, drawn, strict=True
+    ):
+        side = 224 * math.sqrt(min_area + (1 - min_area) * area)
+        stretch = (4 / 3) ** (aspect - 0.5)
+        height, width = min(224, round(side / stretch)), min(224, round(side * stretch))
+        cropped = functional.resized_crop(
+            clip.permute(0, 3, 1, 2),
+            round(down * (224 - height)),
+            round(right * (224 - width)),
+            height,
+            width,
+            [224, 224],
+        )
+        target.copy_(cropped.permute(0, 2, 3, 1))
+    return out
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+def test_crops_of_a_batch_are_those_of_its_clips(
+    monkeypatch: pytest.MonkeyPatch, at_once: bool
+) -> None:
+    if at_once:  # as on a GPU
+        monkeypatch.setattr(
+            image_transforms, "resize_boxes_one_by_one", image_transforms.resize_boxes
+        )
+    frames = torch.randint(0, 256, (5, 2, 224, 224, 3), dtype=torch.uint8)
+    torch.manual_seed(3)
+    expected = crop_one_by_one(frames, 0.2)
+    torch.manual_seed(3)
+    found = image_transforms.crop(frames, min_area=0.2)
+    assert (found.int() - expected.int()).abs().max() <= (1 if at_once else 0)
+
+
+def test_colors_of_a_batch_are_those_of_its_clips() -> None:
+    frames = torch.randint(0, 256, (5, 2, 224, 224, 3), dtype=torch.uint8)
+    factors = torch.rand(3, 5) * 0.4 + 0.8
+    together = image_transforms.recolor(frames, *factors)
+    monkey = pytest.MonkeyPatch()
+    with monkey.context() as patch:
+        patch.setattr(image_transforms, "_chunks", lambda _: [slice(0, 5)])
+        at_once = image_transforms.recolor(frames, *factors)
+    assert (together.int() - at_once.int()).abs().max() <= 1
+    for clip in range(5):
+        part = slice(clip, clip + 1)
+        single = image_transforms.recolor(frames[part], *factors[:, part])
+        assert torch.equal(single, together[part])
+
+
+def test_erased_boxes_are_the_same_in_all_frames_and_of_the_published_size() -> None:
+    """VideoMAE's random_erasing.py: 2 % to a third of the area, aspect 0.3 to 3.3."""
+    frames = torch.zeros(200, 2, 224, 224, 3, dtype=torch.uint8)
+    torch.manual_seed(0)
+    erased = image_transforms.erase(frames, probability=0.25)
+    changed = (erased != 0).any(-1)
+    boxes = changed.any(1)
+    chosen = boxes.flatten(1).any(1)
+    assert 30 <= chosen.sum() <= 70
+    for clip, box in zip(changed[chosen], boxes[chosen], strict=True):
+        rows, columns = box.any(1).nonzero().flatten(), box.any(0).nonzero().flatten()
+        height, width = (int(r[-1] - r[0]) + 1 for r in (rows, columns))
+        assert 0.018 < height * width / 224**2 < 0.35
+        assert 0.28 < height / width < 3.6
+        # Noise may be 0 by chance, but not often, and each frame has its own.
+        assert clip.float().mean((1, 2)).min() > 0.85 * height * width / 224**2
+    values = erased[boxes.unsqueeze(1).expand(-1, 2, -1, -1)].float()
+    mean = 255 * torch.tensor([0.485, 0.456, 0.406])
+    torch.testing.assert_close(values.mean(0), mean, atol=3, rtol=0)
+    assert (erased[:, 0] != erased[:, 1])[chosen].any()
+    assert torch.equal(image_transforms.erase(frames, probability=0.0), frames)
 
 
 def test_factors_of_one_change_nothing() -> None:

@@ -19,7 +19,7 @@ def test_batches_are_the_same_for_any_number_of_workers(store: Store) -> None:
     )
     sampler = BatchSampler(np.arange(len(clips.row)), batch_size=3, seed=0)
     in_process, in_worker = (
-        list(loader.create_loader(data, sampler, workers=n, pin=False)) for n in (0, 1)
+        list(loader.BatchLoader(data, sampler, workers=n, pin=False)) for n in (0, 1)
     )
     assert [len(batch["clip"]) for batch in in_process] == [3, 3, 2]
     for a, b in zip(in_process, in_worker, strict=True):

@@ -1,10 +1,17 @@
 """Fine-tuning: reproducible weights, validation and EMA."""
 
+import csv
 from pathlib import Path
 
 import pytest
 import torch
 
+from mmder_store import Store
+from mmder_train.data import loader
+from mmder_train.fusion.fuse import frame_permutations, fuse
+from mmder_train.inference.predictor import predict_clips
+from mmder_train.inference.preprocessing import PreparedClip
+from mmder_train.inference.trained_run import load_trained_run
 from mmder_train.weights import load_weights
 from train_runs import FINETUNE, Train, read_all_numbers, read_results
 
@@ -66,3 +73,66 @@ def test_ema_weights_are_saved(train_audio: Train) -> None:
     a, b = (load_weights(f"{out}/weights/audio-1.safetensors").tensors for out in "ab")
     assert a.keys() == b.keys()
     assert any(not torch.equal(a[name], b[name]) for name in a)
+
+
+def test_two_views_are_the_mean_of_a_clip_and_its_mirror_image(
+    train: Train, stores: Path
+) -> None:
+    words = ["av.zarr", "--strategy", "cfas", "--method", "finetune", "--fold", "1"]
+    words += ["--epochs", "1", "--save-weights", "--views", "2", "--out", "a"]
+    done = train(*words)
+    assert done.exit_code == 0, done.output
+    trained_run = load_trained_run("a", device="cpu")
+    assert trained_run.views == 2
+    store = Store(stores / "av.zarr")
+    row_of = {name: i for i, name in enumerate(store.columns["clip_id"])}
+    with Path("a/predictions-cfas.csv").open() as file:
+        tested = list(csv.DictReader(file))
+    assert tested
+    for row in tested[:3]:
+        index = row_of[row["clip_id"]]
+        frames = torch.from_numpy(store.read_batch("frames", [index]))
+        audio = torch.from_numpy(store.read_batch("mfcc_16", [index]))
+        views = [
+            trained_run.predict_probabilities(
+                fuse(
+                    faces,
+                    audio,
+                    frame_permutations([row["clip_id"]], seed=0),
+                    strategy=trained_run.strategy,
+                    settings=trained_run.render_settings,
+                )
+            )[0]
+            for faces in (frames, frames.flip(3))
+        ]
+        assert not torch.equal(*views)
+        expected = ((views[0] + views[1]) / 2).tolist()
+        written = [float(row[f"p_{c}"]) for c in trained_run.classes]
+        assert written == pytest.approx(expected, abs=2e-6)
+        arrays = {"frames": frames[0].numpy(), "mfcc_16": audio[0].numpy()}
+        clip = PreparedClip(
+            clip_id=row["clip_id"], status="ok", reason="", arrays=arrays
+        )
+        (prediction,) = predict_clips([clip], trained_run)
+        assert prediction.probabilities is not None
+        assert list(prediction.probabilities.values()) == pytest.approx(expected)
+
+
+def test_evaluations_share_one_loader_and_the_log_has_the_learning_rate(
+    train_audio: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = []
+    create = loader.BatchLoader.__init__
+
+    def counted(self: loader.BatchLoader, *args: object, **options: object) -> None:
+        made.append(self)
+        create(self, *args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(loader.BatchLoader, "__init__", counted)
+    words = ("--val", "speakers", "--report-best-test-epoch")
+    done = train_audio(*FINETUNE, *words, "--out", "a")
+    assert done.exit_code == 0, done.output
+    # One for training, one for four epochs of two evaluations and the test.
+    assert len(made) == 2
+    line = "learning rate 0.001 (not scaled), 4 clips per step, number of processes 1"
+    assert line in Path("a/log.txt").read_text()

@@ -157,6 +157,27 @@ def test_logits_equal_those_of_transformers(name: str) -> None:
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
 
 
+def test_a_head_starts_close_to_zero_with_a_scale() -> None:
+    """VideoMAE: ``trunc_normal_(std=.02)``, then ``mul_(init_scale)``."""
+    torch.manual_seed(0)
+    plain = Head(16, 3)
+    torch.manual_seed(0)
+    scaled = Head(16, 3, init_scale=0.001)
+    assert torch.equal(scaled.head.weight, plain.head.weight * 0.001)
+    assert plain.state_dict().keys() == scaled.state_dict().keys()
+
+
+def test_a_head_drops_features_only_in_training() -> None:
+    head, x = Head(64, 3, dropout=0.5), torch.randn(4, 64)
+    expected = head.head(head.fc_norm(x))
+    assert torch.equal(head.eval()(x), expected)
+    torch.manual_seed(0)
+    dropped = head.train()(x)
+    torch.manual_seed(0)
+    mask = torch.nn.functional.dropout(torch.ones(4, 64), 0.5)
+    torch.testing.assert_close(dropped, head.head(head.fc_norm(x) * mask))
+
+
 def test_tokens_are_dropped_only_in_training() -> None:
     torch.manual_seed(0)
     encoder = Encoder(Size(dim=24, depth=1, heads=1, patch_px=56))

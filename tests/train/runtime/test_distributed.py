@@ -3,19 +3,29 @@
 import csv
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from mmder_store.errors import SettingsError
-from mmder_train.runtime.distributed import SINGLE_PROCESS, check_launcher
-from train_runs import FINETUNE, Train, invoke, read_all_numbers
+from mmder_train.runtime.distributed import (
+    SINGLE_PROCESS,
+    check_launcher,
+    distributed_context,
+)
+from train_runs import FINETUNE, Train, invoke, read_all_numbers, run_before_step
 
 METHODS = ("finetune", "linear-probe")
+FOLDS = {"finetune": "all", "linear-probe": "1"}
+RESUMED_AT = 5
+"""Step at which one process stops fine-tuning the first fold, for two to resume it."""
 TWO_RUNS = """
 import json, os, sys
 from mmder_train.cli import cli
@@ -38,11 +48,15 @@ def free_port() -> int:
 
 @pytest.fixture(scope="module")
 def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Train with each method in this process, and in two processes of torchrun."""
+    """Train with each method in this process, and in two processes of torchrun.
+
+    The two resume the first fold of the fine-tuning, and train the others themselves.
+    """
     out = tmp_path_factory.mktemp("distributed")
 
     def words(method: str, name: str) -> list[str]:
         options = [*FINETUNE, "--batch-size", "3", "--epochs", "2", "--method", method]
+        options += ["--fold", FOLDS[method]]
         if method == "linear-probe":  # a cache of its own, so that both runs encode
             options += ["--feature-cache", str(out / f"{name}.features")]
         paths = ["--store", str(audio_store), "--out", str(out / f"{method}-{name}")]
@@ -51,6 +65,11 @@ def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     for method in METHODS:
         result = invoke(*words(method, "one"))
         assert result.exit_code == 0, result.output
+    with pytest.MonkeyPatch.context() as patch:
+        stop = partial(signal.raise_signal, signal.SIGTERM)
+        run_before_step(patch, RESUMED_AT - 1, stop)
+        stopped = invoke(*words("finetune", "two"))
+    assert stopped.exit_code == 128 + signal.SIGTERM, stopped.output
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
     program = ["--no-python", sys.executable, "-c", TWO_RUNS]
     both = json.dumps([words(method, "two") for method in METHODS])
@@ -75,14 +94,57 @@ def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_two_processes_have_the_results_of_one(folder: Path, method: str) -> None:
     """With 23 clips some batches are odd, and one process has no clip of the last."""
     one, two = (read_all_numbers(folder / f"{method}-{n}") for n in ("one", "two"))
-    assert two["config"]["world_size"] == 2
-    a, b = one["every"][0], two["every"][0]
-    assert a["clip_id"] == b["clip_id"]
-    np.testing.assert_allclose(b["probability"], a["probability"], atol=1e-4)
-    for x, y in zip(a["history"], b["history"], strict=True):
-        assert y["loss"] == pytest.approx(x["loss"], rel=1e-4)
+    assert two["config"] == one["config"]
+    for a, b in zip(one["every"], two["every"], strict=True):
+        assert a["clip_id"] == b["clip_id"]
+        np.testing.assert_allclose(b["probability"], a["probability"], atol=1e-4)
+        for x, y in zip(a["history"], b["history"], strict=True):
+            assert y["loss"] == pytest.approx(x["loss"], rel=1e-4)
     with (folder / f"{method}-two/predictions-audio.csv").open() as file:
-        assert len(list(csv.DictReader(file))) == len(a["clip_id"])
+        clips = sum(len(fold["clip_id"]) for fold in one["every"])
+        assert len(list(csv.DictReader(file))) == clips
+
+
+def test_two_processes_resume_a_fold_of_one(folder: Path) -> None:
+    log = (folder / "finetune-two/log.txt").read_text()
+    assert f"resuming after epoch 0, step {RESUMED_AT}" in log
+    assert "number of processes 1" in log
+    assert "number of processes 2" in log
+    assert not (folder / "finetune-two/checkpoints").exists()
+
+
+@pytest.mark.parametrize(
+    ("device", "backend"), [("cpu", "gloo"), ("cuda", "cpu:gloo,cuda:nccl")]
+)
+def test_the_device_decides_the_backend(
+    monkeypatch: pytest.MonkeyPatch, device: str, backend: str
+) -> None:
+    """Also on a machine with GPUs whose processes train on the CPU."""
+    started: list[str] = []
+    chosen: list[int] = []
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    monkeypatch.setenv("LOCAL_RANK", "1")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
+    monkeypatch.setattr(torch.distributed, "init_process_group", started.append)
+    monkeypatch.setattr(torch.distributed, "get_rank", lambda: 1)
+    monkeypatch.setattr(torch.distributed, "get_world_size", lambda: 2)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    with distributed_context(device) as world:
+        assert (world.rank, world.world_size) == (1, 2)
+    assert started == [backend]
+    assert chosen == ([1] if device == "cuda" else [])
+
+
+def test_more_processes_than_gpus_are_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    variables = {"WORLD_SIZE": "4", "LOCAL_WORLD_SIZE": "4", "LOCAL_RANK": "2"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    text = "torchrun: 4 processes on this machine, and 2 GPUs. Use --nproc-per-node 2"
+    with pytest.raises(SettingsError, match=text), distributed_context("cuda"):
+        pass
 
 
 def test_invalid_variables_of_torchrun_are_an_error(

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from mmder_cli import console_progress
-from mmder_train.runtime.progress import Progress
+from mmder_train.runtime import progress
 from train_runs import FINETUNE, Train, read_all_numbers
 
 
@@ -39,11 +39,34 @@ def test_steps_are_printed_without_a_terminal(monkeypatch: pytest.MonkeyPatch) -
     clock.monotonic = lambda: clock.now_s
     monkeypatch.setattr(console_progress, "time", clock)
     file = io.StringIO()
-    with Progress(console=Console(file=file, force_terminal=False)) as progress:
-        progress.begin("cfas: encoding", clips=100, done=20)
+    console = Console(file=file, force_terminal=False)
+    with progress.Progress(console=console) as display:
+        display.begin("cfas: encoding", clips=100, done=20)
         for clock.now_s in (10.0, 20.0, 30.0, 40.0, 60.0):
-            progress.step(clips=6, waited_s=0.0)
+            display.step(clips=6, waited_s=0.0)
     assert file.getvalue().splitlines() == [
         "cfas: encoding: 38/100 clips, 0.6 clips/s, 1:43 left",
         "cfas: encoding: 50/100 clips, 0.5 clips/s, 1:40 left",
     ]
+
+
+def test_the_bar_is_drawn_at_most_ten_times_per_second(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = SimpleNamespace(now_s=0.0)
+    clock.monotonic = lambda: clock.now_s
+    monkeypatch.setattr(progress, "time", clock)
+    shown: list[int] = []
+    terminal = Console(file=io.StringIO(), force_terminal=True)
+    with progress.Progress(console=terminal) as display:
+        display.begin("fold", clips=600)
+        assert display._bar is not None
+        monkeypatch.setattr(
+            display._bar, "update", lambda _, completed, info: shown.append(completed)
+        )
+        for step in range(300):  # three seconds
+            clock.now_s = 1 + step / 100
+            display.step(clips=2, waited_s=0.0)
+    assert len(shown) == pytest.approx(30, abs=2)
+    assert shown == sorted(shown)
+    assert 580 <= shown[-1] <= 600

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,22 +17,14 @@ from mmder_train.runtime.signals import StopRequest
 from mmder_train.runtime.tensor_files import save_tensors
 from mmder_train.training import checkpoint
 from mmder_train.training.checkpoint import Checkpoint
-from mmder_train.training.train_state import TrainState
-from train_runs import FINETUNE, RANDOMIZED, Train, invoke, read_all_numbers
-
-
-def run_before_step(
-    monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[], None]
-) -> None:
-    """Run an action just before a step is taken."""
-    train_step = TrainState.train_step
-
-    def patched(self: TrainState, *args: Any, **kwargs: Any) -> float:
-        if self.step == step:
-            action()
-        return train_step(self, *args, **kwargs)
-
-    monkeypatch.setattr(TrainState, "train_step", patched)
+from train_runs import (
+    FINETUNE,
+    RANDOMIZED,
+    Train,
+    invoke,
+    read_all_numbers,
+    run_before_step,
+)
 
 
 @pytest.fixture(scope="module")

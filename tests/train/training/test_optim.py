@@ -68,6 +68,18 @@ def test_region_tokens_are_not_decayed() -> None:
     assert matrices == {"encoder.lg_region_tokens"}
 
 
+def test_region_tokens_learn_at_the_full_rate() -> None:
+    """As in MAE-DFER's optim_factory.py, where they belong to the last layer."""
+    encoder = mae_dfer.Encoder(PoolingConfig(pool="region"), depth=3)
+    model = Classifier(encoder, Head(encoder.dim, 2))
+    optimizer = create_optimizer(model, lr=0.1, weight_decay=0.05, layer_decay=0.5)
+    warmup_cosine(optimizer, steps=100, warmup=0.0)(0)
+    rates = learning_rates(model, optimizer)
+    assert rates["encoder.lg_region_tokens"] == rates["head.head.weight"]
+    patches = rates["encoder.patch_embed.proj.weight"]
+    assert patches == pytest.approx(rates["head.head.weight"] / 16)
+
+
 def test_lower_layers_have_lower_learning_rates() -> None:
     model = Classifier(Encoder(Size(dim=24, depth=2, heads=1)), Head(24, 2))
     optimizer = create_optimizer(model, lr=0.1, weight_decay=0.05, layer_decay=0.5)

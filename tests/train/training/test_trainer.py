@@ -3,14 +3,18 @@
 import re
 import weakref
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from mmder_store.errors import MmderError
 from mmder_train.models.videomae import Head
 from mmder_train.runtime.progress import silent
+from mmder_train.runtime.signals import StopRequest
+from mmder_train.training.checkpoint import Checkpoint
 from mmder_train.training.trainer import FitPlan, StepBatch, fit
 from tiny_training import make_state, split_clips
 
@@ -44,6 +48,69 @@ def test_a_loss_that_is_not_finite_names_the_step_and_the_clips() -> None:
     with pytest.raises(MmderError, match=text):
         fit(state, make_plan(x, labels, epochs=2), progress=silent())
     assert all(p.isfinite().all() for p in state.model.parameters())
+
+
+def test_a_deferred_check_names_the_same_step_and_saves_nothing(
+    tmp_path: Path,
+) -> None:
+    """On a GPU the loss of a step is read during the next one."""
+    x, labels = torch.randn(8, 8), torch.tensor([0, 1, 2, 0, 1, 1, 0, 2])
+    for bad in (3, 7):  # 7: in the last step of an epoch
+        clips = x.clone()
+        clips[bad] = float("nan")
+        for save_every_s in (0.0, 1e9):
+            checkpoint = Checkpoint(
+                path=tmp_path / f"{bad}-{save_every_s}",
+                identity={},
+                save_every_s=save_every_s,
+                stop_request=StopRequest(),
+            )
+            step = bad // 2
+            text = f"step {step + 1}: the loss is nan, with clips clip-{bad - 1}, clip-"
+            with pytest.raises(MmderError, match=text):
+                fit(
+                    make_state(Head(8, 3), defer_loss_check=True),
+                    make_plan(clips, labels, epochs=2),
+                    progress=silent(),
+                    checkpoint=checkpoint,
+                )
+            saved = list(tmp_path.glob(f"{bad}-{save_every_s}*.safetensors"))
+            assert len(saved) == (save_every_s == 0)
+            for file in saved:
+                assert file.stem.endswith(f"-{step}")
+                for name, tensor in load_file(file).items():
+                    assert tensor.float().isfinite().all(), name
+
+
+def test_a_deferred_check_changes_no_number() -> None:
+    x, labels = torch.randn(6, 8), torch.tensor([0, 1, 2, 0, 1, 1])
+    outcomes = []
+    for deferred in (False, True):
+        torch.manual_seed(0)
+        state = make_state(Head(8, 3), defer_loss_check=deferred)
+        fit(state, make_plan(x, labels, epochs=3), progress=silent())
+        outcomes.append((state.history, state.model.state_dict()))
+    assert outcomes[0][0] == outcomes[1][0]
+    torch.testing.assert_close(outcomes[0][1], outcomes[1][1], rtol=0, atol=0)
+
+
+def test_the_moments_of_the_first_step_count_as_memory(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    x, labels = torch.randn(2, 8), torch.tensor([0, 1])
+    state = make_state(Head(8, 3))
+
+    def no_memory(_: torch.Tensor) -> torch.Tensor:
+        raise torch.OutOfMemoryError
+
+    def fits() -> bool:
+        with monkeypatch.context() as patch:
+            patch.setattr(torch, "empty_like", no_memory)
+            return state.fits_in_memory(split_clips(x, labels), clips=2)
+
+    assert not fits()
+    state.train_step(split_clips(x, labels), clips=2)
+    assert fits()
 
 
 class LimitedModel(torch.nn.Module):

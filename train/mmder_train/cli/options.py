@@ -14,7 +14,7 @@ from mmder_cli.program import verbose_option as _verbose_option
 from mmder_train.cli.option_types import FoldNumber, PartNames
 
 ENCODERS = ("tiny", "tiny-56", "small", "base", "large", "huge", "giant", "mae-dfer")
-RECIPES = ("paper", "release", "videomae", "scratch")
+RECIPES = ("paper", "release", "videomae", "videomae-ucf101", "scratch")
 DEVICES = ("auto", "cpu", "cuda")
 
 Decorator = Callable[[Any], Any]

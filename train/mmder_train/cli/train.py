@@ -68,7 +68,8 @@ def train(
                 n for names in given["strategies"] for n in names
             )
         usual = {"strategies": ("cfas",), "encoder": "", "labels": "", "protocol": ""}
-        found = usual | resolve_settings(given, recipe) | {"weights": weights}
+        resolved = resolve_settings(given, recipe, pretrained=weights != "none")
+        found = usual | resolved | {"weights": weights}
         config = TrainConfig(**found, device=chosen)
     else:
         if given or recipe or out:
@@ -80,8 +81,7 @@ def train(
         config = replace(config, device=chosen, weights=weights)
     if out is not None:
         check_output_folder(out)
-    with ExitStack() as lock, distributed.distributed_context() as world:
-        config = replace(config, world_size=world.world_size)
+    with ExitStack() as lock, distributed.distributed_context(chosen) as world:
         features = cache_dir(store, feature_cache, method=config.method)
         experiment = setup.setup_experiment(Store(store), config, features)
         directory = RunDirectory(path=out or experiment.default_run_dir())

@@ -127,8 +127,10 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--lr",
         type=float,
-        help="Peak learning rate of AdamW.  "
-        "[default: linear-probe 1e-2, finetune 1e-3]",
+        help="Peak learning rate of AdamW, used unchanged. Defaults and recipes for "
+        "pretrained weights are scaled with --batch-size.  "
+        "[default: linear-probe 1e-2, finetune 1e-3, or 1e-3 per 256 clips with "
+        "--weights]",
         panel=OPTIMIZATION,
     ),
     _number("--weight-decay", 0.05, "Weight decay of AdamW.", OPTIMIZATION),
@@ -138,7 +140,8 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     _number(
         "--layer-decay",
         1.0,
-        "Learning rate of each layer relative to the layer above.",
+        "Learning rate of each layer relative to the layer above; 0.75 for finetune "
+        "with --weights.",
         OPTIMIZATION,
     ),
     _number(
@@ -177,7 +180,30 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     ),
     _number("--mixup", 0.0, "Alpha of Mixup; VideoMAE uses 0.8.", REGULARIZATION),
     _number("--cutmix", 0.0, "Alpha of CutMix; VideoMAE uses 1.", REGULARIZATION),
-    _number("--label-smoothing", 0.0, "Label smoothing.", REGULARIZATION),
+    _number(
+        "--erase",
+        0.0,
+        "Probability that a box of a clip's faces is erased; VideoMAE uses 0.25.",
+        REGULARIZATION,
+    ),
+    _number(
+        "--label-smoothing",
+        0.0,
+        "Label smoothing; 0.1 for finetune with --weights.",
+        REGULARIZATION,
+    ),
+    _number(
+        "--head-dropout",
+        0.0,
+        "Dropout before the head; VideoMAE uses 0.5 for small data.",
+        REGULARIZATION,
+    ),
+    _number(
+        "--head-init-scale",
+        1.0,
+        "Factor on the initial weights of the head; 0.001 for finetune with --weights.",
+        OPTIMIZATION,
+    ),
     _number(
         "--drop-path",
         0.0,
@@ -209,6 +235,12 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         "early stopping.",
         EVALUATION,
     ),
+    _number(
+        "--views",
+        1,
+        "Views of each clip averaged by --method finetune: 2 adds the mirrored faces.",
+        EVALUATION,
+    ),
     click.option(
         "--report-best-test-epoch",
         is_flag=True,
@@ -216,9 +248,10 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         panel=EVALUATION,
     ),
     click.option(
-        "--compile",
-        is_flag=True,
-        help="Compile the encoder's blocks with torch.compile.",
+        "--compile/--no-compile",
+        default=False,
+        help="Compile the encoder's blocks with torch.compile; needs a C++ compiler "
+        "on a CPU, a C compiler and Python's header for a GPU.",
         panel=OUTPUT,
     ),
     click.option(

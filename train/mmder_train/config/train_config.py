@@ -14,18 +14,23 @@ from mmder_store.errors import SettingsError
 FINETUNE_ONLY = (
     "grad_accum_steps",
     "augment",
+    "base_lr",
     "checkpoint_activations",
     "clip_grad",
     "cutmix",
     "drop_path",
     "drop_tokens",
     "ema_decay",
+    "erase",
+    "head_dropout",
+    "head_init_scale",
     "label_smoothing",
     "layer_decay",
     "mask",
     "mixup",
     "patch_lr_scale",
     "rfas_resample",
+    "views",
     "warmup",
 )
 """Settings without effect on a linear probe."""
@@ -70,6 +75,10 @@ RANGES = {
     "patch_lr_scale": Range(low=0, high=1),
     "drop_path": Range(low=0, high=1, below=True),
     "drop_tokens": Range(low=0, high=1, below=True),
+    "erase": Range(low=0, high=1),
+    "head_dropout": Range(low=0, high=1, below=True),
+    "head_init_scale": Range(low=0, high=1, above=True),
+    "views": Range(low=1, high=2),
     "label_smoothing": Range(low=0, high=1, below=True),
     "mask": Range(low=0, high=0.5),
     "mixup": Range(low=0, high=10),
@@ -131,6 +140,9 @@ class TrainConfig:
     """Number of micro-batches per optimizer step. Their gradients are summed."""
     lr: float
     """Learning rate of AdamW: constant in a linear probe, the highest otherwise."""
+    base_lr: float | None = None
+    """Learning rate per 256 clips, from which `lr` was scaled. None if `lr` was not
+    scaled."""
     warmup: float = 0.1
     """Fraction of the fine-tuning steps in which the learning rate rises."""
     layer_decay: float = 1.0
@@ -149,6 +161,13 @@ class TrainConfig:
     """Alpha of CutMix (arXiv 1905.04899). 0 disables it."""
     label_smoothing: float = 0.0
     """Fraction of each target that is spread over all classes (0.1 in VideoMAE)."""
+    erase: float = 0.0
+    """Probability that a box of a clip's faces is replaced by noise (random erasing,
+    arXiv 1708.04896)."""
+    head_dropout: float = 0.0
+    """Fraction of the features that is dropped before the head, in fine-tuning."""
+    head_init_scale: float = 1.0
+    """Factor on the initial weights of the head, in fine-tuning."""
     drop_path: float = 0.0
     """Stochastic-depth rate of the last block. It rises linearly from 0 at the first
     block."""
@@ -167,8 +186,9 @@ class TrainConfig:
     disables early stopping."""
     report_best_test_epoch: bool = False
     """True to score the test side after each epoch as well, as most papers do."""
-    world_size: int = 1
-    """Number of training processes. It changes the rounding of gradient sums."""
+    views: int = 1
+    """Number of views of a tested clip whose probabilities are averaged: 1, or 2 for
+    the clip and its mirror image."""
     seed: int = 0
     """Seed of the initial weights, the order of clips and the frame order of RFAS."""
     rfas_resample: bool = False
@@ -216,6 +236,10 @@ class TrainConfig:
             msg = f"{augment}: --strategy audio has no video frames"
         elif self.mask and self.strategies == ("video",):
             msg = "--mask: --strategy video has no spectrogram"
+        elif self.erase and self.strategies == ("audio",):
+            msg = "--erase: --strategy audio has no video frames"
+        elif self.views > 1 and self.strategies == ("audio",):
+            msg = "--views 2: --strategy audio has no video frames to mirror"
         if msg:
             raise SettingsError(msg)
 

@@ -3,17 +3,18 @@
 Pure functions on tensors, on the tensors' device, with random numbers from torch's
 generator of that device. All frames and windows of a clip are changed alike. Changes
 apply to the stored values, before spectrograms are rendered: no spectrogram is
-flipped, cropped or recolored, and time keeps its order.
+flipped, cropped, recolored or erased, and time keeps its order.
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mmder_train.data.image_transforms import crop, flip, jitter
+from mmder_train.data.image_transforms import crop, erase, flip, jitter
 from mmder_train.fusion.mel import MELS, mel_edges_hz
 from mmder_train.fusion.rendering import RenderSettings
 from mmder_train.fusion.types import Frames, Spectrograms
@@ -43,6 +44,8 @@ class Augmentation:
     jitter: float = 0.0
     """Maximum change of the factors of brightness, contrast and saturation, around 1.
     """
+    erase: float = 0.0
+    """Probability that a box of the faces is erased."""
 
     def apply(
         self,
@@ -71,6 +74,8 @@ class Augmentation:
             frames = crop(frames, min_area=self.crop)
         if frames is not None and self.jitter:
             frames = jitter(frames, strength=self.jitter)
+        if frames is not None and self.erase:
+            frames = erase(frames, probability=self.erase)
         return frames, spectrograms
 
 
@@ -135,7 +140,7 @@ def mask_spectrograms(
     time = torch.linspace(
         0, 1, (windows - 1) * step + columns, device=spectrograms.device
     )
-    frequency = _row_heights(rows, settings).to(spectrograms.device)
+    frequency = _row_heights_on(spectrograms.device, rows, settings)
     masked = (
         _draw_masks(frequency, clips, fraction)[:, None, :, None]
         | _draw_masks(time, clips, fraction).unfold(1, columns, step)[:, :, None]
@@ -155,6 +160,15 @@ def _draw_masks(
     return ((axis >= first) & (axis < first + length)).any(1)
 
 
+@cache
+def _row_heights_on(
+    device: torch.device, rows: int, settings: RenderSettings
+) -> Float[Tensor, " row"]:
+    """Return the heights of rows on a device, copied to it once."""
+    return _row_heights(rows, settings).to(device)
+
+
+@cache
 def _row_heights(rows: int, settings: RenderSettings) -> Float[Tensor, " row"]:
     """Return the height in the image, in [0, 1], of each stored row."""
     position = torch.linspace(0, 1, rows)

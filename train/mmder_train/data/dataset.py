@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from mmder_store import Store
+from mmder_store.errors import StoreError
 from mmder_train.data.selection import ClipSelection
 from mmder_train.fusion.strategies import STORED_SPECTROGRAM, Strategy
 
@@ -66,6 +67,7 @@ class ClipDataset(Dataset[dict[str, Tensor]]):
         """Initialize the dataset with the clips and arrays to read."""
         self.store = store
         self.rows = clips.row
+        self.clip_ids = clips.clip_id
         self.strategy = strategy
         self.spectrogram = spectrogram
         self._preloaded: dict[str, Tensor] | None = None
@@ -79,7 +81,11 @@ class ClipDataset(Dataset[dict[str, Tensor]]):
         return {k: v[0] for k, v in self.__getitems__([index]).items()}
 
     def __getitems__(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """Return a batch; each clip is read straight to its position in the batch."""
+        """Return a batch; each clip is read straight to its position in the batch.
+
+        Raises:
+            StoreError: If the audio of a clip is not finite.
+        """
         if self._preloaded is not None:
             return {k: v[list(index)] for k, v in self._preloaded.items()}
         rows = self.rows[list(index)].tolist()
@@ -88,7 +94,25 @@ class ClipDataset(Dataset[dict[str, Tensor]]):
             strategy=self.strategy,
             spectrogram=self.spectrogram,
         )
+        self._check_audio(arrays, index)
         return {"clip": torch.tensor(index), **arrays}
+
+    def _check_audio(self, arrays: dict[str, Tensor], index: Sequence[int]) -> None:
+        """Raise if a spectrogram is not finite.
+
+        Rendered on a CPU it would raise an error without a name, and on a GPU it would
+        silently become the first color.
+        """
+        if "audio" not in arrays or arrays["audio"].isfinite().all():
+            return
+        finite = arrays["audio"].flatten(1).isfinite().all(1).tolist()
+        bad = [self.clip_ids[i] for i, ok in zip(index, finite, strict=True) if not ok]
+        msg = (
+            f"{self.store.path}: the audio of {', '.join(map(str, bad))} is infinite "
+            "or not a number. Check the store with mmder-prep verify, and prepare it "
+            "again."
+        )
+        raise StoreError(msg)
 
     def preload(self) -> bool:
         """Read all clips into memory if they fit, and return whether they did."""

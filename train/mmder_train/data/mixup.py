@@ -56,9 +56,8 @@ class Mixup:
         fraction = 0.0
         if self.enabled:
             both = self.mixup > 0 and self.cutmix > 0
-            cut = torch.rand(()).item() < 0.5 if both else self.cutmix > 0
-            alpha = torch.tensor(self.cutmix if cut else self.mixup)
-            fraction = torch.distributions.Beta(alpha, alpha).sample().item()
+            cut = draw_uniform() < 0.5 if both else self.cutmix > 0
+            fraction = draw_beta(self.cutmix if cut else self.mixup)
             if cut:
                 x, fraction = cutmix(x, fraction, strategy=strategy)
             else:
@@ -105,8 +104,7 @@ def cutmix(x: Input, fraction: float, *, strategy: Strategy) -> tuple[Input, flo
 def _replace_box(out: Tensor, partner: Tensor, fraction: float) -> float:
     height, width = out.shape[-2:]
     rows, columns = (round(math.sqrt(fraction) * side) for side in (height, width))
-    top = int(torch.randint(height - rows + 1, ()))
-    left = int(torch.randint(width - columns + 1, ()))
+    top, left = draw_integer(height - rows + 1), draw_integer(width - columns + 1)
     box = (..., slice(top, top + rows), slice(left, left + columns))
     out[box] = partner[box]
     return rows * columns / (height * width)
@@ -115,6 +113,22 @@ def _replace_box(out: Tensor, partner: Tensor, fraction: float) -> float:
 def _replace_band(out: Tensor, partner: Tensor, fraction: float) -> float:
     height = out.shape[-2]
     rows = round(fraction * height)
-    top = int(torch.randint(height - rows + 1, ()))
+    top = draw_integer(height - rows + 1)
     out[..., top : top + rows, :] = partner[..., top : top + rows, :]
     return rows / height
+
+
+def draw_uniform() -> float:
+    """Draw a number from [0, 1) on the CPU."""
+    return torch.rand(()).item()
+
+
+def draw_beta(alpha: float) -> float:
+    """Draw a number from Beta(alpha, alpha) on the CPU."""
+    parameter = torch.tensor(alpha)
+    return torch.distributions.Beta(parameter, parameter).sample().item()
+
+
+def draw_integer(end: int) -> int:
+    """Draw an integer from 0 to below `end` on the CPU."""
+    return int(torch.randint(end, ()))

@@ -47,6 +47,10 @@ class BatchSampler(Sampler[list[int]], Sized):
         self.start_batch = 0
         """Index of the first batch that is yielded."""
 
+    def set_index(self, index: Int64[np.ndarray, " clip"], *, batch_size: int) -> None:
+        """Set other clips, so that a loader and its processes are used again."""
+        self.index, self.batch_size = index, batch_size
+
     def set_epoch(self, epoch: int, *, start_batch: int = 0) -> None:
         """Set the epoch, and the batch to start at when an epoch is resumed."""
         self.epoch, self.start_batch = epoch, start_batch

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from mmder_train.data.augmentation import AUGMENTATIONS
 from mmder_train.data.dataset import ClipDataset
-from mmder_train.data.loader import create_loader
+from mmder_train.data.image_transforms import mirror
+from mmder_train.data.loader import BatchLoader
 from mmder_train.data.mixup import Mixup, pair_permutations
 from mmder_train.data.sampler import BatchSampler
 from mmder_train.experiment.setup import Experiment, StrategyRun
@@ -60,39 +61,45 @@ class FusedBatches:
         )
         preloaded = preload and self._dataset.preload()
         self._workers = 0 if preloaded else context.workers
+        self._labels = torch.from_numpy(strategy_run.clips.label).to(experiment.device)
+        self._permutations: dict[int, Permutation] = {}
+        self._evaluated: BatchLoader | None = None
 
     def in_order(
         self,
         index: Int64[np.ndarray, " side"],
         *,
         batch_size: int,
+        mirrored: bool = False,
         progress: Progress | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this process's part of the clips, in their order and not augmented.
 
+        Reader processes are started once, for all calls.
+
         Args:
             index: Positions of the clips.
             batch_size: Number of clips per batch, in all processes.
+            mirrored: True to mirror the faces left to right.
             progress: Counts the clips.
 
         Yields:
             Positions of a batch's clips, and the encoder's input.
         """
-        sampler = BatchSampler(index, batch_size=batch_size, world=self.world)
-        batches: Iterable[StoredBatch] = self._load(sampler)
+        if self._evaluated is None:
+            sampler = BatchSampler(index, batch_size=batch_size, world=self.world)
+            self._evaluated = self._load(sampler)
+        self._evaluated.sampler.set_index(index, batch_size=batch_size)
+        batches: Iterable[StoredBatch] = self._evaluated
         if progress is not None:
             batches = _count_clips(batches, progress)
-        permutations = self._permutations(epoch=0)
         for batch in batches:
             arrays = self._to_device(batch)
-            yield (
-                batch["clip"],
-                self._fuse(
-                    arrays.get("frames"),
-                    arrays.get("audio"),
-                    permutations[arrays["clip"]],
-                ),
-            )
+            frames = arrays.get("frames")
+            if mirrored and frames is not None:
+                frames = mirror(frames)
+            order = self._frame_orders(arrays["clip"], epoch=0)
+            yield batch["clip"], self._fuse(frames, arrays.get("audio"), order)
 
     def for_training(self, index: Int64[np.ndarray, " side"]) -> "EpochBatches":
         """Return the steps of a fold: shuffled in each epoch, augmented and mixed.
@@ -106,27 +113,32 @@ class FusedBatches:
         )
         return EpochBatches(source=self, sampler=sampler, stored=self._load(sampler))
 
-    def _load(self, sampler: BatchSampler) -> Iterable[StoredBatch]:
+    def _load(self, sampler: BatchSampler) -> BatchLoader:
         pin = self.experiment.device.type == "cuda"
-        return create_loader(self._dataset, sampler, workers=self._workers, pin=pin)
+        return BatchLoader(self._dataset, sampler, workers=self._workers, pin=pin)
 
     def _to_device(self, batch: StoredBatch) -> dict[str, Tensor]:
         device = self.experiment.device
         return {k: v.to(device, non_blocking=True) for k, v in batch.items()}
 
-    def _permutations(self, epoch: int) -> Permutation:
-        """Draw the RFAS frame order of every clip. Other strategies need none."""
-        clip_ids = self.strategy_run.clips.clip_id
+    def _frame_orders(self, clips: Int64[Tensor, " clip"], epoch: int) -> Permutation:
+        """Return the RFAS frame order of some clips, in order for other strategies.
+
+        The orders of epoch 0, which evaluations use, and of the last epoch are kept. A
+        million of them take a minute.
+        """
         if not self.strategy_run.strategy.shuffles_frames:
-            return torch.arange(NUM_FRAMES, device=self.experiment.device).expand(
-                len(clip_ids), NUM_FRAMES
+            frames = torch.arange(NUM_FRAMES, device=clips.device)
+            return frames.expand(len(clips), -1)
+        if epoch not in self._permutations:
+            orders = frame_permutations(
+                self.strategy_run.clips.clip_id,
+                seed=self.experiment.config.seed,
+                epoch=epoch,
             )
-        permutations = frame_permutations(
-            clip_ids,
-            seed=self.experiment.config.seed,
-            epoch=epoch,
-        )
-        return permutations.to(self.experiment.device)
+            kept = {k: v for k, v in self._permutations.items() if k == 0}
+            self._permutations = kept | {epoch: orders.to(clips.device)}
+        return self._permutations[epoch][clips]
 
     def _fuse(
         self, frames: Tensor | None, audio: Tensor | None, permutations: Permutation
@@ -150,12 +162,11 @@ class FusedBatches:
             epoch: Number of the epoch, from 0.
         """
         resample = self.experiment.config.rfas_resample
-        permutations = self._permutations(epoch if resample else 0)
         for batch, clips in zip(stored, sampler.sizes(), strict=True):
             split = partial(
                 self._micro_batches,
                 self._to_device(batch),
-                permutations=permutations,
+                epoch=epoch if resample else 0,
                 counts=self.world.has_own_clip(clips),
             )
             yield StepBatch(index=batch["clip"], clips=clips, split=split)
@@ -165,19 +176,20 @@ class FusedBatches:
         batch: StoredBatch,
         number: int,
         *,
-        permutations: Permutation,
+        epoch: int,
         counts: bool,
     ) -> Iterator[MicroBatch]:
         """Split a batch; each micro-batch is augmented, fused and mixed on demand."""
         config = self.experiment.config
-        augmentation = replace(AUGMENTATIONS[config.augment], mask=config.mask)
+        augmentation = replace(
+            AUGMENTATIONS[config.augment], mask=config.mask, erase=config.erase
+        )
         mixup = Mixup(mixup=config.mixup, cutmix=config.cutmix)
-        labels = torch.from_numpy(self.strategy_run.clips.label)
-        labels = labels.to(self.experiment.device)
         size = -(-len(batch["clip"]) // number)
         for start in range(0, len(batch["clip"]), size):
             arrays = {name: t[start : start + size] for name, t in batch.items()}
-            target, order = labels[arrays["clip"]], permutations[arrays["clip"]]
+            target = self._labels[arrays["clip"]]
+            order = self._frame_orders(arrays["clip"], epoch)
             frames, audio = augmentation.apply(
                 arrays.get("frames"),
                 arrays.get("audio"),

@@ -4,7 +4,7 @@ A finished fold is never written again.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,7 +28,7 @@ from mmder_train.experiment.finetune import finetune
 from mmder_train.experiment.linear_probe import linear_probe
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import FoldOutput, RuntimeContext, TuningMethod
-from mmder_train.runtime.memory import keep_freed_memory
+from mmder_train.runtime.memory import explain_out_of_memory, keep_freed_memory
 
 MAX_WORKERS = 8
 """Maximum number of processes that read for a GPU."""
@@ -77,7 +77,7 @@ def cross_validate(
         for warning in strategy_run.warnings:
             context.progress.log(f"{strategy_run.strategy.name}: {warning}")
     method = TUNING_METHODS[experiment.config.method]
-    for output in method(experiment, unfinished, context):
+    for output in _explain_errors(method(experiment, unfinished, context)):
         _finish_fold(experiment, output, directory, save_weights, context)
     return dict(context.world.broadcast(lambda: _finish_run(experiment, directory)))
 
@@ -120,11 +120,23 @@ def _prepare_process(experiment: Experiment, context: RuntimeContext) -> None:
         context.progress.log(
             "the frozen encoder has random weights: for trying out, not for results"
         )
-    if experiment.device.type == "cuda" and experiment.config.method == "finetune":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        torch.use_deterministic_algorithms(True, warn_only=True)
-    elif experiment.device.type == "cpu":
+    if experiment.device.type == "cpu":
         keep_freed_memory()
+    elif experiment.config.method == "finetune":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # With `warn_only`, the backward pass of attention would not be deterministic.
+        torch.use_deterministic_algorithms(True)
+        # Filling new tensors with NaN finds reads of them; it costs time in every step.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if experiment.config.compile and context.world.world_size > 1:
+        # Otherwise DistributedDataParallel splits the graph of each block.
+        torch._dynamo.config.optimize_ddp = False
+
+
+def _explain_errors(outputs: Iterator[FoldOutput]) -> Iterator[FoldOutput]:
+    """Yield the folds; exhausted memory is an error with a way out."""
+    with explain_out_of_memory():
+        yield from outputs
 
 
 def _finish_fold(

@@ -10,6 +10,8 @@ from jaxtyping import Int64
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
+from mmder_train.config.recipes import BASE_CLIPS
+from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.folds import Fold
 from mmder_train.evaluation.validation import validate
 from mmder_train.experiment.batches import FusedBatches
@@ -18,6 +20,7 @@ from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedF
 from mmder_train.models.classifier import Classifier
 from mmder_train.models.registry import Encoder
 from mmder_train.models.videomae import Head
+from mmder_train.runtime.device import ENCODE_BATCH_SIZE
 from mmder_train.runtime.distributed import WorldInfo
 from mmder_train.runtime.signals import stop_on_signal
 from mmder_train.training import evaluate, trainer
@@ -56,18 +59,30 @@ def _finetune_strategy(
     config, device, world = experiment.config, experiment.device, context.world
     fused = FusedBatches(experiment, strategy_run, context, preload=True)
     labels = torch.from_numpy(strategy_run.clips.label)
+    context.progress.log(describe_learning_rate(config, world))
 
     def logits(model: nn.Module, index: Int64[np.ndarray, " side"]) -> Tensor:
-        batches = fused.in_order(index, batch_size=config.batch_size)
-        _, outputs = evaluate.collect_outputs(
-            model, batches, device=device, world=world
-        )
-        return outputs
+        views = []
+        for mirrored in (False, True)[: config.views]:
+            batches = fused.in_order(
+                index,
+                batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
+                mirrored=mirrored,
+            )
+            views.append(
+                evaluate.collect_outputs(model, batches, device=device, world=world)[1]
+            )
+        return evaluate.average_views(views)
 
     for fold in folds:
         start = time.monotonic()
         encoder = experiment.initial_encoder()
-        head = Head(encoder.dim, len(experiment.labels.classes)).to(device)
+        head = Head(
+            encoder.dim,
+            len(experiment.labels.classes),
+            init_scale=config.head_init_scale,
+            dropout=config.head_dropout,
+        ).to(device)
         # All processes drew the same weights; each draws its own tokens and noise.
         torch.manual_seed(config.seed + world.rank * RANK_SEED_STEP)
         train_batches = fused.for_training(fold.train)
@@ -118,6 +133,17 @@ def _finetune_strategy(
         checkpoint.delete()
 
 
+def describe_learning_rate(config: TrainConfig, world: WorldInfo) -> str:
+    """Return a line about the learning rate of a run and its origin."""
+    origin = "not scaled"
+    if config.base_lr is not None:
+        origin = f"{config.base_lr:g} per {BASE_CLIPS} clips"
+    return (
+        f"learning rate {config.lr:g} ({origin}), {config.batch_size} clips per step, "
+        f"number of processes {world.world_size}"
+    )
+
+
 def _create_train_state(
     experiment: Experiment, model: Classifier, *, steps: int, world: WorldInfo
 ) -> TrainState:
@@ -141,5 +167,6 @@ def _create_train_state(
         world=world,
         label_smoothing=config.label_smoothing,
         clip_grad=config.clip_grad,
+        static_graph=config.grad_accum_steps == 1,
         ema=ema,
     )

@@ -25,6 +25,7 @@ from mmder_train.fusion.strategies import STRATEGIES, Strategy
 from mmder_train.models.registry import ENCODERS, Encoder, build_encoder
 from mmder_train.models.skip_init import SkipRandomInit
 from mmder_train.models.videomae import PoolingConfig
+from mmder_train.runtime.compile_support import check_compiler
 from mmder_train.runtime.device import FROZEN_DTYPE
 
 
@@ -149,6 +150,8 @@ def setup_experiment(
     protocol = folds.choose_protocol(config.protocol, store.spec.protocols, speakers)
     loaded = None if config.weights == "none" else weights.load_weights(config.weights)
     config = _resolve_config(config, loaded)
+    if config.compile:
+        check_compiler(config.device)
     with torch.device("meta"):
         encoder = build_encoder(
             config.encoder,

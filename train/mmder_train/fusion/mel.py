@@ -50,5 +50,13 @@ def mel(
     stft: Float[Tensor, "clip window bin time"], *, sample_rate_hz: int
 ) -> Float[Tensor, "clip window mel time"]:
     """Compute the mel spectrogram of an STFT, both in decibels."""
-    bands = mel_bands(stft.shape[2], sample_rate_hz).to(stft.device)
+    bands = _bands_on(stft.device, stft.shape[2], sample_rate_hz)
     return (bands @ torch.pow(10.0, stft / 10)).log10() * 10
+
+
+@cache
+def _bands_on(
+    device: torch.device, bins: int, sample_rate_hz: int
+) -> Float[Tensor, "mel bin"]:
+    """Return the bands on a device, copied to it once."""
+    return mel_bands(bins, sample_rate_hz).to(device)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from mmder_train.data import coverage
 from mmder_train.data.dataset import load_arrays
+from mmder_train.data.image_transforms import mirror
 from mmder_train.data.selection import accepted_statuses
 from mmder_train.fusion.fuse import frame_permutations, fuse
 from mmder_train.inference.clip_list import ClipList, find_clips
@@ -161,17 +163,24 @@ def predict_clips(
 
 
 def _predict_clip(clip: PreparedClip, trained_run: TrainedRun) -> list[float]:
-    """Return the class probabilities of a clip."""
+    """Return the class probabilities of a clip: the mean over its views."""
     device = trained_run.device
     arrays = {k: t.to(device) for k, t in arrays_to_batch([clip], trained_run).items()}
-    x = fuse(
-        arrays.get("frames"),
-        arrays.get("audio"),
-        frame_permutations([clip.clip_id], seed=trained_run.seed).to(device),
-        strategy=trained_run.strategy,
-        settings=trained_run.render_settings,
-    )
-    row: list[float] = trained_run.predict_probabilities(x)[0].tolist()
+    permutations = frame_permutations([clip.clip_id], seed=trained_run.seed)
+    views = []
+    for mirrored in (False, True)[: trained_run.views]:
+        frames = arrays.get("frames")
+        if mirrored and frames is not None:
+            frames = mirror(frames)
+        x = fuse(
+            frames,
+            arrays.get("audio"),
+            permutations.to(device),
+            strategy=trained_run.strategy,
+            settings=trained_run.render_settings,
+        )
+        views.append(trained_run.predict_probabilities(x))
+    row: list[float] = torch.stack(views).mean(0)[0].tolist()
     return row
 
 

@@ -43,6 +43,8 @@ class TrainedRun:
     """Settings that turn stored frames and spectrograms into the encoder's input."""
     seed: int
     """Seed of the RFAS frame order."""
+    views: int = 1
+    """Number of views of a clip that are averaged: 1, or 2 with its mirror image."""
     prep_settings: PrepSettings
     """Preprocessing settings of the store that the run was trained on."""
     quality: ModelQuality
@@ -148,6 +150,7 @@ def load_trained_run(
             },
             render_settings=_render_settings(config, prep_settings.sample_rate_hz),
             seed=int(config["seed"]),
+            views=int(config.get("views", 1)),
             prep_settings=prep_settings,
             quality=model_quality(results, name, folds),
             ensembles=tuple(ensembles),

@@ -26,11 +26,13 @@ class Classifier(nn.Module):
     def group_matcher(self, *, coarse: bool) -> dict[str, str]:
         """Return patterns of layer names for timm's layer decay.
 
-        The layers are the patch embedding, each block, and the head.
+        The layers are the patch embedding, each block, and the head. MAE-DFER's region
+        tokens belong to no pattern and learn at the full rate, as in its official
+        code (``get_num_layer_for_vit`` in ``optim_factory.py``).
         """
         del coarse  # timm passes it; there is only one grouping
         return {
-            "stem": r"^encoder\.(?:patch_embed|lg_region_tokens)",
+            "stem": r"^encoder\.patch_embed",
             "blocks": r"^encoder\.blocks\.(\d+)",
         }
 

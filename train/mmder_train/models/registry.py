@@ -1,7 +1,5 @@
 """Registry of encoders: name, constructor and default pooling of each."""
 
-import os
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -9,7 +7,7 @@ from typing import Literal
 
 from mmder_store.errors import SettingsError
 from mmder_train.models import mae_dfer, videomae
-from mmder_train.models.timm_layers import DropPath
+from mmder_train.models.drop_path import DropPath
 from mmder_train.models.videomae import SIZES, PoolingConfig
 
 Encoder = videomae.Encoder | mae_dfer.Encoder
@@ -63,9 +61,10 @@ def build_encoder(
     Args:
         name: A name in `ENCODERS`.
         readout: Pooling, epsilon and positions. None for those of its authors.
-        compiled: Compile the blocks with torch.compile. Each block is compiled in
-            place, so the names of weights do not change, and equal blocks share the
-            code that is compiled for the first.
+        compiled: Compile the blocks with torch.compile; see
+            `compile_support.check_compiler`. Each block is compiled in place, so the
+            names of weights do not change, and equal blocks share the code that is
+            compiled for the first.
         checkpoint_activations: Recompute the activations inside a block for the
             gradients instead of storing them.
         drop_tokens: Fraction of a clip's tokens that are dropped in a training step.
@@ -74,7 +73,7 @@ def build_encoder(
 
     Raises:
         SettingsError: If no encoder has this name, the encoder does not support the
-            pooling or needs all tokens, or there is no C++ compiler.
+            pooling or needs all tokens.
     """
     entry = ENCODERS.get(name)
     if entry is None:
@@ -96,22 +95,11 @@ def build_encoder(
         encoder.drop_tokens = drop_tokens
     for number, block in enumerate(encoder.blocks):
         rate = drop_path * number / max(1, len(encoder.blocks) - 1)
-        if rate:
+        # The first block too, whose rate is 0: all blocks then share compiled code.
+        if drop_path:
             for residual in entry.residuals:
                 setattr(block, residual, DropPath(rate))
     if compiled:
-        _check_compiler()
         for block in encoder.blocks:
             block.compile()
     return encoder
-
-
-def _check_compiler() -> None:
-    """Raise if there is no C++ compiler, which torch.compile calls only at a batch."""
-    names = (os.environ.get("CXX") or "g++", "clang++")
-    if not any(map(shutil.which, names)):
-        msg = (
-            f"--compile: torch.compile needs a C++ compiler, and {names[0]} was not "
-            "found. Install one, name it in CXX, or omit --compile."
-        )
-        raise SettingsError(msg)

@@ -11,11 +11,10 @@ from typing import Literal
 
 import torch
 from jaxtyping import Float, Int64
+from timm.models.beit import Block
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
-
-from mmder_train.models.timm_layers import Block
 
 FRAMES = 16
 SIDE_PX = 224
@@ -109,7 +108,10 @@ class PatchEmbedding(nn.Module):
             tubelets = tubelets.flatten(4).flatten(1, 3)
         else:
             # Indexed straight from the clips, so dropped tubelets are never copied.
-            position = torch.unravel_index(kept, tubelets.shape[1:4])
+            # By hand: torch.unravel_index copies the shape to the device and waits.
+            rows, columns = tubelets.shape[2:4]
+            plane = kept // columns
+            position = (plane // rows, plane % rows, kept % columns)
             clip_index = torch.arange(clip, device=kept.device)[:, None]
             tubelets = tubelets[(clip_index, *position)].flatten(2)
         return functional.linear(tubelets, self.proj.weight.flatten(1), self.proj.bias)
@@ -216,12 +218,24 @@ class Head(nn.Module):
     as in the official VideoMAE (``fc_norm``).
     """
 
-    def __init__(self, dim: int, classes: int) -> None:
-        """Create a head with random weights from torch's global generator."""
+    def __init__(
+        self, dim: int, classes: int, *, init_scale: float = 1.0, dropout: float = 0.0
+    ) -> None:
+        """Create a head with random weights from torch's global generator.
+
+        Args:
+            dim: Feature dimension of the encoder.
+            classes: Number of classes.
+            init_scale: Factor on the initial weights. VideoMAE fine-tunes with 0.001:
+                the first gradients of a pretrained encoder are then close to 0.
+            dropout: Fraction of the features that a training step sets to 0.
+        """
         super().__init__()
         self.fc_norm = nn.LayerNorm(dim, eps=EPSILON)
+        self.fc_dropout = nn.Dropout(dropout)
         self.head = nn.Linear(dim, classes)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
+        self.head.weight.data.mul_(init_scale)
         nn.init.zeros_(self.head.bias)
 
     def forward(
@@ -230,7 +244,7 @@ class Head(nn.Module):
         """Return the logits. They have the precision of the head on every device."""
         with torch.autocast(features.device.type, enabled=False):
             x = features.to(self.head.weight.dtype)
-            logits: Tensor = self.head(self.fc_norm(x))
+            logits: Tensor = self.head(self.fc_dropout(self.fc_norm(x)))
         return logits
 
 

@@ -4,10 +4,12 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from inspect import signature
 from typing import Any, TypeVar
 
 import torch
-from torch import distributed
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from mmder_store.errors import MmderError, SettingsError
 
@@ -68,16 +70,23 @@ class WorldInfo:
         return float(sum(self.all_gather(value)))
 
     def all_reduce_max(self, value: int) -> int:
-        """Return the maximum over all processes. Fast enough for every step."""
+        """Return the maximum over all processes. Fast enough for every step.
+
+        Numbers go over gloo, so that no process waits for its GPU.
+        """
         if self.world_size == 1:
             return value
-        device = "cuda" if distributed.get_backend() == "nccl" else "cpu"
-        maximum = torch.tensor(value, device=device)
+        maximum = torch.tensor(value)
         distributed.all_reduce(maximum, distributed.ReduceOp.MAX)
         return int(maximum)
 
 
 SINGLE_PROCESS = WorldInfo()
+
+
+BACKENDS = {"cpu": "gloo", "cuda": "cpu:gloo,cuda:nccl"}
+"""Backends of the process group by kind of device. Gradients on GPUs go over NCCL;
+Python objects and numbers go over gloo."""
 
 
 def check_launcher(environment: Mapping[str, str]) -> None:
@@ -110,25 +119,29 @@ def check_launcher(environment: Mapping[str, str]) -> None:
 
 
 @contextmanager
-def distributed_context() -> Iterator[WorldInfo]:
+def distributed_context(device: str) -> Iterator[WorldInfo]:
     """Join the process group that torchrun started, and leave it at the end.
 
     Without torchrun this yields `SINGLE_PROCESS`.
 
+    Args:
+        device: Kind of device that the processes train on, ``cpu`` or ``cuda``.
+
     Raises:
-        SettingsError: If torchrun's environment variables are not numbers, its
-            processes cannot be reached, or srun started several copies.
+        SettingsError: If torchrun's environment variables are not numbers, there are
+            fewer GPUs than processes, the processes cannot be reached, or srun started
+            several copies.
     """
     check_launcher(os.environ)
     if "WORLD_SIZE" not in os.environ:
         yield SINGLE_PROCESS
         return
     try:
-        local_rank = int(os.environ.get("LOCAL_RANK", "0"))
-        gpu = torch.cuda.is_available()
-        if gpu:
-            torch.cuda.set_device(local_rank)
-        distributed.init_process_group("nccl" if gpu else "gloo")
+        if device == "cuda":
+            _choose_gpu(int(os.environ.get("LOCAL_RANK", "0")))
+        distributed.init_process_group(BACKENDS[device])
+    except SettingsError:
+        raise
     except (ValueError, RuntimeError) as error:
         msg = f"torchrun: the process group cannot be joined ({error})"
         raise SettingsError(msg) from error
@@ -138,3 +151,45 @@ def distributed_context() -> Iterator[WorldInfo]:
         )
     finally:
         distributed.destroy_process_group()
+
+
+def _choose_gpu(local_rank: int) -> None:
+    """Make a GPU of its own the current one of this process."""
+    gpus = torch.cuda.device_count()
+    if local_rank >= gpus:
+        processes = os.environ.get("LOCAL_WORLD_SIZE", str(local_rank + 1))
+        msg = (
+            f"torchrun: {processes} processes on this machine, and {gpus} GPUs. Use "
+            f"--nproc-per-node {gpus}, or --device cpu."
+        )
+        raise SettingsError(msg)
+    torch.cuda.set_device(local_rank)
+
+
+def share_gradients(
+    model: nn.Module, device: torch.device, *, unused: bool, static_graph: bool
+) -> DistributedDataParallel:
+    """Wrap a model so that all processes train with the mean of their gradients.
+
+    Args:
+        model: Model on the device.
+        device: Device of this process.
+        unused: True if some weights receive no gradient.
+        static_graph: True if every step has one backward pass through the same graph.
+            DistributedDataParallel fails with it if gradients are accumulated.
+    """
+    options = signature(DistributedDataParallel).parameters
+    # All buffers are constants and need no copy in each step; torch 2.15 renamed it.
+    copies = "forward_sync_buffers"
+    no_copies: dict[str, Any] = {
+        copies if copies in options else "broadcast_buffers": False
+    }
+    return DistributedDataParallel(
+        model,
+        device_ids=[device.index] if device.type == "cuda" else None,
+        find_unused_parameters=unused,
+        static_graph=static_graph and not unused,
+        # Gradients are not stored twice.
+        gradient_as_bucket_view=True,
+        **no_copies,
+    )

@@ -2,8 +2,12 @@
 
 import ctypes
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
+
+from mmder_store.errors import MmderError
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
 KEEP_BYTES = 2**31 - 1
@@ -25,9 +29,66 @@ def keep_freed_memory() -> None:
         mallopt(M_TRIM_THRESHOLD, KEEP_BYTES)
 
 
+OUT_OF_MEMORY = (
+    # Of torch on a CPU.
+    "can't allocate memory",
+    "not enough memory",
+    # Of CUDA, its libraries, and cuDNN, which finds no plan that fits.
+    "CUDA error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUSOLVER_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "o valid execution plans",
+    "unable to find an engine to execute this computation",
+)
+"""Parts of messages of errors that mean exhausted memory. Their classes do not."""
+OUT_OF_SHARED_MEMORY = (
+    "killed by signal: Bus error",
+    "out of shared memory",
+    "unable to allocate shared memory",
+    "unable to mmap",
+    "unable to write to file </torch_",
+)
+"""Parts of messages of errors of reader processes that share too little memory."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error of torch or Python means that memory was exhausted."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    text = str(error)
-    return "can't allocate memory" in text or "not enough memory" in text
+    return isinstance(error, RuntimeError) and _contains(error, OUT_OF_MEMORY)
+
+
+def is_out_of_shared_memory(error: BaseException) -> bool:
+    """Return whether a reader process had too little shared memory (``/dev/shm``)."""
+    return isinstance(error, RuntimeError) and _contains(error, OUT_OF_SHARED_MEMORY)
+
+
+def _contains(error: BaseException, parts: tuple[str, ...]) -> bool:
+    return any(part in str(error) for part in parts)
+
+
+@contextmanager
+def explain_out_of_memory() -> Iterator[None]:
+    """Translate errors of exhausted memory into a message with a way out.
+
+    Raises:
+        MmderError: Instead of such an error. Other errors are not changed.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if is_out_of_shared_memory(error):
+            msg = (
+                "out of shared memory: the reader processes need more of /dev/shm. Use "
+                "--workers 0, or start the container with --ipc=host or --shm-size 8g."
+            )
+        elif is_out_of_memory(error):
+            msg = (
+                "out of memory: the encoder, its optimizer and one batch do not fit. "
+                "Use a smaller --encoder or --batch-size, with --method finetune also "
+                "--checkpoint-activations or a larger --grad-accum-steps."
+            )
+        else:
+            raise
+        raise MmderError(msg) from error

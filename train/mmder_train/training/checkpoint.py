@@ -3,6 +3,7 @@
 import json
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,10 @@ from mmder_store.settings import digest
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 from mmder_train.runtime.signals import StopRequest, TrainingInterruptedError
 from mmder_train.runtime.tensor_files import save_tensors
+from mmder_train.training.process_state import ProcessState, pack, unpack
 from mmder_train.training.train_state import TrainState
+
+FROM_THE_BEGINNING = "Delete it to train this fold from the beginning."
 
 
 @dataclass(kw_only=True, slots=True)
@@ -25,8 +29,9 @@ class Checkpoint:
     """Files that hold the training state of one fold.
 
     A JSON file holds the progress of the fold and names the file of its tensors. It is
-    renamed into place after that file is complete, so that the two always match. Each
-    process has files of its own, because the processes draw different random numbers.
+    renamed into place after that file is complete, so that the two always match. The
+    primary process writes them, with the random states of all processes. The fold can
+    be resumed with another number of processes.
     """
 
     path: Path
@@ -43,8 +48,7 @@ class Checkpoint:
 
     @property
     def _json_path(self) -> Path:
-        rank = f"-{self.world.rank}" if self.world.world_size > 1 else ""
-        return self.path.with_name(f"{self.path.name}{rank}.json")
+        return self.path.with_name(f"{self.path.name}.json")
 
     def load(self, state: TrainState) -> bool:
         """Restore the state from the checkpoint, and return whether there was one.
@@ -53,16 +57,21 @@ class Checkpoint:
             SettingsError: If the checkpoint is damaged or belongs to another run.
         """
         saved = self._read()
-        # A kill may fall between the files of two processes. Unless all processes are
-        # at the same step, all of them start from the beginning.
-        steps = self.world.all_gather(saved[1]["step"] if saved else -1)
-        if saved is None or len(set(steps)) > 1:
+        steps = self.world.all_gather(saved[1]["step"] if saved else None)
+        if len(set(steps)) > 1:
+            problem = f"differs between the processes (steps {steps})"
+            way_out = "Put the folder of the run where all processes can read it."
+            raise self._error(problem, way_out)
+        if saved is None:
             return False
+        world = self.world
         try:
             state.load_state_dict(*saved)
+            own = unpack(*saved, rank=world.rank, world_size=world.world_size)
         except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
             problem = f"is of another model ({_short(error)})"
             raise self._error(problem) from error
+        state.load_process_state(own)
         return True
 
     def _read(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
@@ -85,11 +94,8 @@ class Checkpoint:
             problem = f"cannot be read ({_short(error)})"
         raise self._error(problem)
 
-    def _error(self, problem: str) -> SettingsError:
-        return SettingsError(
-            f"checkpoint {self._json_path}: {problem}. Delete it to train this fold "
-            "from the beginning."
-        )
+    def _error(self, problem: str, way_out: str = FROM_THE_BEGINNING) -> SettingsError:
+        return SettingsError(f"checkpoint {self._json_path}: {problem}. {way_out}")
 
     def after_step(self, state: TrainState) -> None:
         """Save the state if a checkpoint is due or the run shall stop.
@@ -97,10 +103,12 @@ class Checkpoint:
         Raises:
             TrainingInterruptedError: If the run was asked to stop. The state is saved.
         """
-        # All processes save and stop after the same step.
-        number = self.world.all_reduce_max(self.stop_request.signal or 0)
+        # All processes save and stop after the same step. One number holds both, so
+        # that they exchange it once: the signal, and in its last bit whether to save.
         due = time.monotonic() - self._saved_s > self.save_every_s
-        if self.world.all_reduce_max(number or due):
+        request = self.world.all_reduce_max(2 * (self.stop_request.signal or 0) + due)
+        number = request // 2
+        if request:
             self.save(state)
         if number:
             interrupted = TrainingInterruptedError(
@@ -111,12 +119,26 @@ class Checkpoint:
             raise interrupted
 
     def save(self, state: TrainState) -> None:
-        """Write the complete state, and delete older files of this process.
+        """Write the complete state, and delete older files. All processes call it.
 
         Raises:
+            NonFiniteLossError: If the loss of the last step is infinite or NaN.
+                Nothing is written.
             OSError: If a file cannot be written. The older checkpoint is kept.
         """
-        tensors, facts = state.state_dict()
+        state.check_loss()
+        process_states = self.world.all_gather(state.process_state())
+        if self.world.is_primary:
+            self._write(state, process_states)
+        self._saved_s = time.monotonic()
+
+    def _write(self, state: TrainState, process_states: Sequence[ProcessState]) -> None:
+        tensors, facts = (
+            shared | own
+            for shared, own in zip(
+                state.state_dict(), pack(process_states), strict=True
+            )
+        )
         json_path = self._json_path
         tensor_path = json_path.with_name(f"{json_path.stem}-{state.step}.safetensors")
         with atomic_write(tensor_path) as draft:
@@ -128,10 +150,11 @@ class Checkpoint:
         for file in self._files():
             if file not in (json_path, tensor_path):
                 file.unlink()
-        self._saved_s = time.monotonic()
 
     def delete(self) -> None:
-        """Delete the files of this process. The fold is finished."""
+        """Delete the files of the fold, which is finished."""
+        if not self.world.is_primary:
+            return
         json_path = self._json_path
         json_path.unlink(missing_ok=True)
         for file in self._files():
@@ -140,9 +163,9 @@ class Checkpoint:
             json_path.parent.rmdir()
 
     def _files(self) -> list[Path]:
-        """List the files of this process and fold, and drafts of them left by a kill.
+        """List the files of this fold, and drafts of them left by a kill.
 
-        Other processes may be writing theirs at the same time.
+        Files of other folds are not listed.
         """
         json_path = self._json_path
         own = rf"(\.\d+\.)?{re.escape(json_path.stem)}(-\d+\.safetensors|\.json)"

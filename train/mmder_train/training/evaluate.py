@@ -1,13 +1,16 @@
 """Batched inference over all processes."""
 
-from collections.abc import Iterable
+import traceback
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from mmder_store.errors import MmderError
 from mmder_train.runtime.device import model_precision
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
+from mmder_train.runtime.memory import is_out_of_memory
 
 InputBatches = Iterable[tuple[Tensor, Tensor]]
 """Batches as pairs: positions of the clips, and the input of the model."""
@@ -31,14 +34,19 @@ def collect_outputs(
         batches: Batches of this process.
         device: Device of the model.
         world: Processes that share the batches.
+
+    Raises:
+        MmderError: If one clip does not fit in memory. A batch that does not fit is
+            halved until it does.
     """
     model.eval()
     own_index, own_outputs = [], []
+    size: int | None = None
     for positions, batch in batches:
-        with model_precision(model, device):
-            output = model(batch)
+        for part in torch.split(batch, size or len(batch)):
+            outputs, size = _apply(model, part, device)
+            own_outputs.append(outputs.float())
         own_index.append(positions)
-        own_outputs.append(output.float())
     # Copied once. A copy after each batch would wait for the GPU.
     own = (torch.cat(own_index), torch.cat(own_outputs).cpu())
     gathered = world.all_gather(own)
@@ -48,3 +56,43 @@ def collect_outputs(
     first = torch.ones_like(index, dtype=torch.bool)
     first[1:] = index[1:] != index[:-1]
     return index[first], outputs[order][first]
+
+
+def average_views(
+    views: Sequence[Float[Tensor, "clip class"]],
+) -> Float[Tensor, "clip class"]:
+    """Return logits whose softmax is the mean of the softmax of each view's logits.
+
+    The logits of a single view are returned unchanged.
+    """
+    if len(views) == 1:
+        return views[0]
+    mean = torch.stack([logits.double().softmax(1) for logits in views]).mean(0)
+    # A probability that underflows is 0, and its logarithm is not finite.
+    return mean.clamp_min(torch.finfo(torch.float64).tiny).log()
+
+
+def _apply(model: nn.Module, batch: Tensor, device: torch.device) -> tuple[Tensor, int]:
+    """Apply a model to a batch, in smaller parts if it does not fit in memory.
+
+    Returns:
+        The outputs, and the number of clips that fit.
+    """
+    size = len(batch)
+    while True:
+        try:
+            with model_precision(model, device):
+                outputs = [model(part) for part in torch.split(batch, size)]
+            return torch.cat(outputs), size
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
+            if size == 1:
+                msg = (
+                    "out of memory: one clip does not fit in an evaluation. Use a "
+                    "smaller --encoder, or --device cpu."
+                )
+                raise MmderError(msg) from error
+            # The frames of the failed pass hold its tensors until they are cleared.
+            traceback.clear_frames(error.__traceback__)
+        size = -(-size // 2)

@@ -1,6 +1,5 @@
 """Training state: a model, its optimizer and its progress, and one optimizer step."""
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -12,25 +11,20 @@ from torch import Tensor, nn, optim
 from torch.nn import functional
 from torch.nn.parallel import DistributedDataParallel
 
-from mmder_store.errors import MmderError
 from mmder_train.runtime.device import mixed_precision
-from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
+from mmder_train.runtime.distributed import (
+    SINGLE_PROCESS,
+    WorldInfo,
+    share_gradients,
+)
 from mmder_train.runtime.memory import is_out_of_memory
+from mmder_train.training.process_state import ProcessState
+from mmder_train.training.step_loss import StepLoss
 
 BEST_PREFIX = "best."
 EMA_PREFIX = "average."
 MODEL_PREFIX = "model."
 OPTIMIZER_PREFIX = "optimiser."
-RANDOM_PREFIX = "random."
-
-
-class NonFiniteLossError(MmderError):
-    """The loss of a step is infinite or not a number."""
-
-    def __init__(self, loss: float) -> None:
-        """Create the error of a loss."""
-        super().__init__(f"the loss is {loss}")
-        self.loss = loss
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,22 +59,31 @@ class TrainState:
     loss_sum: float = 0.0
     """Sum of the losses of this process's clips in the current epoch."""
     clips: int = 0
-    """Number of this process's clips in the current epoch so far."""
+    """Number of this process's clips in `loss_sum`."""
     history: list[dict[str, Any]] = field(default_factory=list)
     """One row per epoch."""
     best: dict[str, Tensor] = field(default_factory=dict)
     """Weights of the epoch with the best validation score, on the CPU."""
+    defer_loss_check: bool | None = None
+    """True to read the loss of a step during the next step, so that the process does
+    not wait for its device. None for True on a GPU only."""
+    static_graph: bool = False
+    """True if each step has one backward pass, so that several processes can plan the
+    exchange of their gradients once."""
     _wrapped: nn.Module | None = None
+    _pending: StepLoss | None = None
 
     def __post_init__(self) -> None:
         """Wrap the model if several processes share their gradients."""
+        if self.defer_loss_check is None:
+            self.defer_loss_check = self.device.type == "cuda"
         if self.world.world_size > 1:
-            gpu = self.device.type == "cuda"
-            self._wrapped = DistributedDataParallel(
+            self._wrapped = share_gradients(
                 self.model,
-                device_ids=[self.device.index] if gpu else None,
+                self.device,
                 # With region pooling, layers of the last block are not used.
-                find_unused_parameters=getattr(self.model, "has_unused", False),
+                unused=getattr(self.model, "has_unused", False),
+                static_graph=self.static_graph,
             )
 
     @property
@@ -88,8 +91,10 @@ class TrainState:
         """The evaluated model: the EMA copy if EMA is on."""
         return self.model if self.ema is None else self.ema.module
 
-    def train_step(self, micro_batches: Iterator[MicroBatch], *, clips: int) -> float:
-        """Take one optimizer step, and return the mean loss of this process's clips.
+    def train_step(
+        self, micro_batches: Iterator[MicroBatch], *, clips: int
+    ) -> float | None:
+        """Take one optimizer step, and return a mean loss of this process's clips.
 
         Paper: IV-B3, "sparse categorical cross-entropy".
 
@@ -98,28 +103,51 @@ class TrainState:
                 micro-batches, so that the clips need not fit in memory at once.
             clips: Number of clips of the step in all processes.
 
+        Returns:
+            The loss of this step. With `defer_loss_check` that of the step before, or
+            None if there is none.
+
         Raises:
-            NonFiniteLossError: If the loss is infinite or NaN. The weights are
-                unchanged.
+            NonFiniteLossError: If that loss is infinite or NaN. The weights are
+                unchanged, or with `defer_loss_check` spoiled but not saved.
         """
         self.model.train()
         self.set_lr(self.step)
-        loss_sum, own_clips = self._accumulate_gradients(micro_batches, clips)
-        if not math.isfinite(loss_sum):
-            raise NonFiniteLossError(loss_sum)
+        loss, own_clips = self._accumulate_gradients(micro_batches, clips)
+        pending = StepLoss.start_copy(loss, step=self.step, clips=own_clips)
+        mean = None if self.defer_loss_check else self._count_loss(pending)
         if self.clip_grad:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.clip_grad)
         self.optimizer.step()
         if self.ema is not None:
             self.ema.update(self.model, step=self.step)
         self.step += 1
-        self.loss_sum += loss_sum
-        self.clips += own_clips
-        return loss_sum / max(own_clips, 1)
+        if self.defer_loss_check:
+            mean = self.check_loss()
+            self._pending = pending
+        return mean
+
+    def check_loss(self) -> float | None:
+        """Wait for the loss of the last step, unless it is already checked.
+
+        Returns:
+            Its mean over this process's clips, or None if there is none to check.
+
+        Raises:
+            NonFiniteLossError: If it is infinite or NaN.
+        """
+        pending, self._pending = self._pending, None
+        return None if pending is None else self._count_loss(pending)
+
+    def _count_loss(self, loss: StepLoss) -> float:
+        value = loss.wait()
+        self.loss_sum += value
+        self.clips += loss.clips
+        return value / max(loss.clips, 1)
 
     def _accumulate_gradients(
         self, micro_batches: Iterator[MicroBatch], clips: int
-    ) -> tuple[float, int]:
+    ) -> tuple[Tensor, int]:
         """Add up the gradients of the mean loss over the micro-batches.
 
         Returns:
@@ -152,14 +180,24 @@ class TrainState:
             loss_sum += loss.detach()
             own_clips += len(target) * micro_batch.counts
             micro_batch = following  # type: ignore[assignment]
-        return loss_sum.item(), own_clips
+        return loss_sum, own_clips
 
     def fits_in_memory(
         self, micro_batches: Iterator[MicroBatch], *, clips: int
     ) -> bool:
-        """Return whether the gradients of a step fit in memory. No step is taken."""
+        """Return whether a step fits in memory. No step is taken.
+
+        The moments of AdamW count as well, which the first step allocates.
+        """
         try:
             self._accumulate_gradients(micro_batches, clips)
+            moments = [
+                torch.empty_like(parameter)
+                for parameter in self.model.parameters()
+                if parameter.requires_grad and not self.optimizer.state.get(parameter)
+                for _ in range(2)
+            ]
+            del moments
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -169,7 +207,12 @@ class TrainState:
         return True
 
     def end_epoch(self) -> float:
-        """Return the epoch's mean loss over all processes, and start the next epoch."""
+        """Return the epoch's mean loss over all processes, and start the next epoch.
+
+        Raises:
+            NonFiniteLossError: If the loss of the last step is infinite or NaN.
+        """
+        self.check_loss()
         loss = self.world.all_reduce_sum(self.loss_sum) / self.world.all_reduce_sum(
             self.clips
         )
@@ -187,7 +230,11 @@ class TrainState:
             self.eval_model.load_state_dict(self.best)
 
     def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return everything that a step changes: tensors by name, and JSON values."""
+        """Return what a step changes and all processes share.
+
+        Returns:
+            Tensors by name, and JSON values.
+        """
         tensors = {
             MODEL_PREFIX + name: t for name, t in self.model.state_dict().items()
         }
@@ -199,17 +246,8 @@ class TrainState:
             tensors |= {
                 f"{OPTIMIZER_PREFIX}{number}.{name}": t for name, t in values.items()
             }
-        tensors[RANDOM_PREFIX + "cpu"] = torch.get_rng_state()
-        if self.device.type == "cuda":
-            tensors[RANDOM_PREFIX + "cuda"] = torch.cuda.get_rng_state(self.device)
-        facts = {
-            "step": self.step,
-            # As hexadecimal text, which keeps every bit.
-            "loss_sum": self.loss_sum.hex(),
-            "clips": self.clips,
-            "history": self.history,
-        }
-        return {k: t.detach().cpu().contiguous() for k, t in tensors.items()}, facts
+        tensors = {k: t.detach().cpu().contiguous() for k, t in tensors.items()}
+        return tensors, {"step": self.step, "history": self.history}
 
     def load_state_dict(
         self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
@@ -229,13 +267,26 @@ class TrainState:
             optimizer.setdefault(int(number), {})[key] = tensor
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
-        torch.set_rng_state(tensors[RANDOM_PREFIX + "cpu"])
-        if self.device.type == "cuda":
-            torch.cuda.set_rng_state(tensors[RANDOM_PREFIX + "cuda"], self.device)
         self.step = int(facts["step"])
-        self.loss_sum = float.fromhex(facts["loss_sum"])
-        self.clips = int(facts["clips"])
         self.history = list(facts["history"])
+
+    def process_state(self) -> ProcessState:
+        """Return what a step changes in this process only."""
+        gpu = self.device.type == "cuda"
+        return ProcessState(
+            loss_sum=self.loss_sum,
+            clips=self.clips,
+            cpu_rng=torch.get_rng_state(),
+            gpu_rng=torch.cuda.get_rng_state(self.device) if gpu else None,
+        )
+
+    def load_process_state(self, saved: ProcessState) -> None:
+        """Restore a state returned by `process_state`."""
+        self.loss_sum, self.clips = saved.loss_sum, saved.clips
+        if saved.cpu_rng is not None:
+            torch.set_rng_state(saved.cpu_rng)
+        if self.device.type == "cuda" and saved.gpu_rng is not None:
+            torch.cuda.set_rng_state(saved.gpu_rng, self.device)
 
 
 def select_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

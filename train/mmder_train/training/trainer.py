@@ -3,6 +3,7 @@
 import math
 import time
 import traceback
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,8 @@ from mmder_store.errors import MmderError
 from mmder_train.runtime.memory import is_out_of_memory
 from mmder_train.runtime.progress import Progress
 from mmder_train.training.checkpoint import Checkpoint
-from mmder_train.training.train_state import MicroBatch, NonFiniteLossError, TrainState
+from mmder_train.training.step_loss import NonFiniteLossError
+from mmder_train.training.train_state import MicroBatch, TrainState
 
 MAX_NAMES = 8
 """Maximum number of clips that a message names."""
@@ -31,6 +33,10 @@ class StepBatch:
     """Number of clips of the step in all processes."""
     split: Callable[[int], Iterator[MicroBatch]]
     """Function that yields the clips in a number of micro-batches, made one by one."""
+
+
+Recent = deque[tuple[int, StepBatch]]
+"""The latest steps: the number of each, and its clips."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,6 +83,8 @@ def fit(
     """
     if checkpoint is not None and checkpoint.load(state):
         progress.log(f"resuming after epoch {len(state.history)}, step {state.step}")
+    # The loss of a step may be checked during the next one.
+    recent: Recent = deque(maxlen=2)
     while len(state.history) < plan.epochs and not should_stop_early(
         state.history, plan.patience
     ):
@@ -86,15 +94,17 @@ def fit(
             epoch, state.step - epoch * plan.steps_per_epoch
         ):
             waited_s = time.monotonic() - waiting_since
-            with _explain_errors(state, step_batch, plan):
+            recent.append((state.step, step_batch))
+            with _explain_errors(state, recent, plan):
                 loss = state.train_step(
                     step_batch.split(plan.grad_accum_steps), clips=step_batch.clips
                 )
-            progress.step(clips=step_batch.clips, loss=loss, waited_s=waited_s)
-            if checkpoint is not None:
-                checkpoint.after_step(state)
+                progress.step(clips=step_batch.clips, loss=loss, waited_s=waited_s)
+                if checkpoint is not None:
+                    checkpoint.after_step(state)
             waiting_since = time.monotonic()
-        row: dict[str, Any] = {"epoch": epoch + 1, "loss": state.end_epoch()}
+        with _explain_errors(state, recent, plan):
+            row: dict[str, Any] = {"epoch": epoch + 1, "loss": state.end_epoch()}
         row |= plan.validate(state.eval_model)
         if "val_uar" in row and row["val_uar"] > _best_uar(state.history):
             state.save_best()
@@ -136,23 +146,22 @@ def non_finite_error(
 
 
 @contextmanager
-def _explain_errors(
-    state: TrainState, step_batch: StepBatch, plan: FitPlan
-) -> Iterator[None]:
+def _explain_errors(state: TrainState, recent: Recent, plan: FitPlan) -> Iterator[None]:
     """Translate a failed step into a message with a way out."""
     try:
         yield
     except NonFiniteLossError as error:
+        step_batch = dict(recent)[error.step]
         names = [plan.clip_ids[i] for i in step_batch.index.tolist()]
         raise non_finite_error(
-            error.loss, step=state.step + 1, clip_ids=names
+            error.loss, step=error.step + 1, clip_ids=names
         ) from error
     except (RuntimeError, MemoryError) as error:
-        if not is_out_of_memory(error):
+        if not is_out_of_memory(error) or not recent:
             raise
         # The frames of the failed step hold its tensors until they are cleared.
         traceback.clear_frames(error.__traceback__)
-        raise MmderError(_suggest_micro_batches(state, step_batch, plan)) from error
+        raise MmderError(_suggest_micro_batches(state, recent[-1][1], plan)) from error
 
 
 def _suggest_micro_batches(
