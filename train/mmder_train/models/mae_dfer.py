@@ -16,6 +16,7 @@ from mmder_train.models.videomae import (
     PatchEmbedding,
     PoolingConfig,
     init_weights,
+    mean_pool,
     positions,
     run_blocks,
 )
@@ -174,14 +175,11 @@ class Encoder(nn.Module):
     def forward(
         self, clips: Float[Tensor, "clip 3 16 height width"]
     ) -> Float[Tensor, "clip dim"]:
-        """Return the mean of each clip's region tokens, or of its other tokens.
-
-        The mean has 32-bit floats.
-        """
+        """Return the mean of each clip's region tokens, or of its other tokens."""
         tokens = self.tokens(clips)
         if self.pool == "region":
-            return tokens[:, :, 0].mean(dim=1, dtype=torch.float32)
-        return tokens[:, :, 1:].flatten(1, 2).mean(dim=1, dtype=torch.float32)
+            return mean_pool(tokens[:, :, 0])
+        return mean_pool(tokens[:, :, 1:].flatten(1, 2))
 
 
 def _resize(

@@ -5,6 +5,7 @@ No file access. Parameters have the names of the official VideoMAE
 map one to one.
 """
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -172,7 +173,7 @@ class Encoder(nn.Module):
         self, clips: Float[Tensor, "clip 3 16 224 224"]
     ) -> Float[Tensor, "clip dim"]:
         """Return the mean of each clip's tokens, as 32-bit floats."""
-        return self.tokens(clips).mean(dim=1, dtype=torch.float32)
+        return mean_pool(self.tokens(clips))
 
     def _sample_tokens(self, clips: Tensor) -> Int64[Tensor, "clip kept"] | None:
         """Draw the tokens to keep in a training step, separately for each clip."""
@@ -188,6 +189,11 @@ def gather_tokens(
 ) -> Float[Tensor, "clip kept dim"]:
     """Return the tokens of each clip at its own indices."""
     return tokens.gather(1, kept[:, :, None].expand(-1, -1, tokens.shape[2]))
+
+
+def mean_pool(tokens: Float[Tensor, "clip token dim"]) -> Float[Tensor, "clip dim"]:
+    """Return the mean of each clip's tokens, in float32 or wider."""
+    return tokens.mean(dim=1, dtype=torch.promote_types(tokens.dtype, torch.float32))
 
 
 def run_blocks(
@@ -242,10 +248,17 @@ class Head(nn.Module):
         self, features: Float[Tensor, "clip dim"]
     ) -> Float[Tensor, "clip class"]:
         """Return the logits. They have the precision of the head on every device."""
-        with torch.autocast(features.device.type, enabled=False):
+        with _without_autocast(features.device.type):
             x = features.to(self.head.weight.dtype)
             logits: Tensor = self.head(self.fc_dropout(self.fc_norm(x)))
         return logits
+
+
+def _without_autocast(device: str) -> AbstractContextManager[object]:
+    """Return a context without mixed precision, which some devices do not have."""
+    if not torch.amp.is_autocast_available(device):
+        return nullcontext()
+    return torch.autocast(device, enabled=False)
 
 
 def init_weights(module: nn.Module) -> None:

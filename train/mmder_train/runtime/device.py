@@ -46,6 +46,7 @@ def model_precision(
     A frozen encoder is in `FROZEN_DTYPE` as a whole. Mixed precision would convert the
     inputs of its norms to float32 and back.
     """
-    if next(model.parameters()).dtype == torch.bfloat16:
+    parameter = next(model.parameters(), None)
+    if parameter is not None and parameter.dtype == torch.bfloat16:
         return nullcontext()
     return mixed_precision(device)
