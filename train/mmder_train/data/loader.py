@@ -4,14 +4,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from mmder_train.data.dataset import ClipDataset
 from mmder_train.data.sampler import BatchSampler
 
 
 def create_loader(
-    dataset: ClipDataset, sampler: BatchSampler, *, workers: int, pin: bool
+    dataset: Dataset[dict[str, Tensor]],
+    sampler: BatchSampler,
+    *,
+    workers: int,
+    pin: bool,
 ) -> DataLoader[dict[str, Tensor]]:
     """Return a loader of batches in the sampler's order.
 

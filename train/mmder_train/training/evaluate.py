@@ -1,6 +1,7 @@
 """Batched inference over all processes."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -9,7 +10,7 @@ from torch import Tensor, nn
 from mmder_train.runtime.device import mixed_precision
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 
-InputBatches = Iterable[tuple[Tensor, Tensor]]
+InputBatches = Iterable[tuple[Tensor, Any]]
 """Batches as pairs: positions of the clips, and the input of the model."""
 
 
