@@ -216,6 +216,13 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         panel=EVALUATION,
     ),
     click.option(
+        "--allow-seen",
+        is_flag=True,
+        help="Test on clips that the weights have seen in pre-training; the result is "
+        "marked as not valid.",
+        panel=EVALUATION,
+    ),
+    click.option(
         "--compile",
         is_flag=True,
         help="Compile the encoder's blocks with torch.compile.",

@@ -167,6 +167,9 @@ class TrainConfig:
     disables early stopping."""
     report_best_test_epoch: bool = False
     """True to score the test side after each epoch as well, as most papers do."""
+    allow_seen: bool = False
+    """True to test on clips that the initial weights have seen in pre-training. The
+    result is marked as not valid."""
     world_size: int = 1
     """Number of training processes. It changes the rounding of gradient sums."""
     seed: int = 0

@@ -6,6 +6,7 @@ A finished fold is never trained again.
 import os
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from importlib.metadata import version
 from typing import Any
 
@@ -30,6 +31,7 @@ from mmder_train.experiment.linear_probe import linear_probe
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import FoldOutput, RuntimeContext, TuningMethod
 from mmder_train.runtime.memory import keep_freed_memory
+from mmder_train.weights import seen_clips
 
 MAX_WORKERS = 8
 """Maximum number of processes that read for a GPU."""
@@ -193,6 +195,10 @@ def _save_weights(
         },
         "config": experiment.config.to_json(),
     }
+    if experiment.weights is not None:
+        # A trained encoder has seen all that its initial weights have seen.
+        earlier = experiment.weights.metadata.get(seen_clips.METADATA)
+        metadata |= {} if earlier is None else {seen_clips.METADATA: earlier}
     tensors = weights.to_state_dict(
         output.encoder or experiment.initial_encoder(), output.head
     )
@@ -228,6 +234,7 @@ def _build_results(
                 "clips": len(s.clips.row),
                 "excluded": s.clips.excluded,
                 "warnings": s.warnings,
+                "seen_in_pretraining": [asdict(fold) for fold in s.seen],
                 **score_strategy(
                     fold_results[s.strategy.name],
                     labels=experiment.labels,

@@ -21,8 +21,6 @@ from mmder_train.models.videomae import (
     run_blocks,
 )
 
-TokenIndex = Int64[Tensor, "clip token"]
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DecoderSize:
@@ -87,8 +85,8 @@ class Decoder(nn.Module):
     def forward(
         self,
         encoded: Float[Tensor, "clip visible dim"],
-        visible: TokenIndex,
-        hidden: TokenIndex,
+        visible: Int64[Tensor, "clip visible"],
+        hidden: Int64[Tensor, "clip hidden"],
         *,
         recompute: bool = False,
     ) -> Float[Tensor, "clip hidden pixel"]:

@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 
 GRAY = 0.5
 """Color of hidden tokens."""
-SIDE_IN = 0.9
-"""Side of one image in inches."""
+SIDE_IN, LEFT_IN, ABOVE_IN = 0.9, 0.95, 0.35
+"""Side of one image, and the margins for row names and the title, in inches."""
+GAP_PX = 8
+"""Gap between two images."""
 ROWS = ("input", "visible", "reconstructed")
 TITLE = (
     "Hidden tokens are scaled with the median mean and standard deviation of the "
@@ -159,6 +161,7 @@ def _to_frames(
 
 
 def _figure(reconstruction: Reconstruction, clip_id: str) -> "Figure":
+    """Draw all frames in one image: a panel per frame is ten times as slow."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -167,20 +170,29 @@ def _figure(reconstruction: Reconstruction, clip_id: str) -> "Figure":
         reconstruction.visible,
         reconstruction.reconstructed,
     )
-    figure = Figure(
-        figsize=(SIDE_IN * (NUM_FRAMES + 1), SIDE_IN * (len(rows) + 1)),
-        layout="constrained",
-    )
+    cell = SIDE_PX + GAP_PX
+    canvas = np.full((cell * len(rows), cell * NUM_FRAMES, 3), 255, dtype=np.uint8)
+    for row, frames in enumerate(rows):
+        for column, frame in enumerate(frames.numpy()):
+            top, left = cell * row, cell * column
+            canvas[top : top + SIDE_PX, left : left + SIDE_PX] = frame
+    height = SIDE_IN * len(rows) + ABOVE_IN
+    figure = Figure(figsize=(LEFT_IN + SIDE_IN * NUM_FRAMES, height))
     FigureCanvasAgg(figure)
-    axes = figure.subplots(len(rows), NUM_FRAMES, squeeze=False)
-    for axis_row, frames, name in zip(axes, rows, ROWS, strict=True):
-        for axis, frame in zip(axis_row, np.asarray(frames), strict=True):
-            axis.imshow(frame)
-            axis.set_xticks([])
-            axis.set_yticks([])
-            axis.spines[:].set_visible(False)
-        axis_row[0].set_ylabel(name, fontsize=9)
+    axis = figure.add_axes(
+        (
+            LEFT_IN / figure.get_figwidth(),
+            0,
+            1 - LEFT_IN / figure.get_figwidth(),
+            1 - ABOVE_IN / height,
+        )
+    )
+    axis.imshow(canvas, aspect="auto")
+    axis.set_xticks([])
+    axis.set_yticks([cell * (row + 0.5) for row in range(len(rows))], ROWS)
+    axis.tick_params(length=0, labelsize=9)
+    axis.spines[:].set_visible(False)
     # matplotlib would read a dollar sign in a name as the start of a formula.
-    title = f"{clip_id[-60:]}: {TITLE}".replace("$", r"\$")
+    title = f"{clip_id[-60:]}. {TITLE}".replace("$", r"\$")
     figure.suptitle(title, fontsize=9)
     return figure

@@ -124,6 +124,7 @@ def pretrain(
         grad_accum_steps=config.grad_accum_steps,
         validate=after_epoch,
         clip_ids=pretraining.pool.clip_id,
+        lr_option="--base-lr",
     )
     with stop_on_signal() as stop_request:
         checkpoint = Checkpoint(
@@ -132,6 +133,7 @@ def pretrain(
             stop_request=stop_request,
             save_every_s=context.save_every_s,
             world=world,
+            task="this pre-training",
         )
         trainer.fit(state, plan, progress=context.progress, checkpoint=checkpoint)
     if world.is_primary:
@@ -153,7 +155,8 @@ def _prepare_process(pretraining: Pretraining) -> None:
 
 def _log_clips(pretraining: Pretraining, context: RuntimeContext) -> None:
     pool, log = pretraining.pool, context.progress.log
-    log(f"trained on {len(pool.train)} clips of {len(set(pool.speakers))} speakers")
+    trained = len({pool.speakers[i] for i in pool.train})
+    log(f"{len(pool.train)} clips to train on, {trained} speakers")
     if pool.excluded:
         counts = ", ".join(f"{n} {reason}" for reason, n in pool.excluded.items())
         log(f"{sum(pool.excluded.values())} clips excluded: {counts}")

@@ -100,9 +100,7 @@ def make_targets(
     return to_motion(pixels, kinds) if target == "motion" else pixels
 
 
-def frame_errors(
-    predicted: Pixels, target: Pixels
-) -> Float[Tensor, "clip token {FRAMES}"]:
+def frame_errors(predicted: Pixels, target: Pixels) -> Float[Tensor, "clip token 2"]:
     """Return the mean squared error of each frame of each token."""
     errors = (predicted - target).square()
     return errors.view(*errors.shape[:2], COLORS, FRAMES, -1).mean((2, 4))

@@ -61,6 +61,12 @@ class ResultRow:
         return "A" if name.startswith("baseline-") else single.get(name, "A+V")
 
     @property
+    def speaker_independent(self) -> str:
+        """Remark on the test speakers, as for published results."""
+        seen = any(run.seen for run in self.runs)
+        return "no: seen in pre-training" if seen else "yes"
+
+    @property
     def title(self) -> str:
         """Name of the strategy, with the settings that distinguish it."""
         settings = [f"{k} {_format(v)}" for k, v in self.settings.items()]

@@ -124,7 +124,7 @@ def _own_line(row: ResultRow, classes: int) -> Line:
             row.modality,
             ", ".join(r.run for r in row.runs),
             str(classes),
-            "yes",
+            row.speaker_independent,
             _tested(row),
             str(len(row.runs)),
             *(_score(*score) for score in scores),

@@ -39,6 +39,8 @@ class Checkpoint:
     """Request that is checked after each step."""
     world: WorldInfo = SINGLE_PROCESS
     """Processes that train together."""
+    task: str = "this fold"
+    """Name of the training, for messages."""
     _saved_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -87,7 +89,7 @@ class Checkpoint:
 
     def _error(self, problem: str) -> SettingsError:
         return SettingsError(
-            f"checkpoint {self._json_path}: {problem}. Delete it to train this fold "
+            f"checkpoint {self._json_path}: {problem}. Delete it to train {self.task} "
             "from the beginning."
         )
 
@@ -104,7 +106,7 @@ class Checkpoint:
             self.save(state)
         if number:
             interrupted = TrainingInterruptedError(
-                f"stopped after step {state.step} of this fold, which is saved. Run "
+                f"stopped after step {state.step} of {self.task}, which is saved. Run "
                 "the same command to resume."
             )
             interrupted.signal = number

@@ -51,6 +51,8 @@ class FitPlan:
     disables early stopping."""
     clip_ids: Sequence[str]
     """Names of all clips, for messages."""
+    lr_option: str = "--lr"
+    """Option of the learning rate, for messages."""
 
 
 def fit(
@@ -127,8 +129,8 @@ def _explain_errors(
         rest = f" and {len(names) - MAX_NAMES} more" if len(names) > MAX_NAMES else ""
         msg = (
             f"step {state.step + 1}: {error}, with clips {', '.join(names[:MAX_NAMES])}"
-            f"{rest}. A smaller --lr may help. If not, check the store with "
-            "mmder-prep verify."
+            f"{rest}. A smaller {plan.lr_option} may help. If not, check the store "
+            "with mmder-prep verify."
         )
         raise MmderError(msg) from error
     except (RuntimeError, MemoryError) as error:

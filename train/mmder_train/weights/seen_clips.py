@@ -83,10 +83,10 @@ class SeenClips:
     def describe(self) -> str:
         """Return a line with the number of clips and the speakers per corpus."""
         corpora = "; ".join(
-            f"{corpus}: {len(names)} speakers ({', '.join(names)})"
+            f"{corpus} {', '.join(names)}"
             for corpus, names in sorted(self.speakers.items())
         )
-        return f"{self.clips} clips of {corpora}"
+        return f"{self.clips} clips of speakers {corpora}"
 
 
 def read_seen_clips(name: str, metadata: Mapping[str, Any]) -> SeenClips | None:

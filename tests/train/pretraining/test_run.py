@@ -1,0 +1,188 @@
+"""Pre-training: losses fall, runs resume bit for bit, and the weights are usable."""
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+from PIL import Image
+
+from mmder_train.training.train_state import TrainState
+from mmder_train.weights import load_weights
+from train_runs import invoke
+
+Pretrain = Callable[..., Result]
+SHORT = ("--strategy", "audio", "--epochs", "3", "--batch-size", "4")
+FILES = ("encoder.safetensors", "metrics.jsonl", "reconstruction.png")
+
+
+def read_metrics(folder: str) -> list[dict[str, Any]]:
+    lines = Path(folder, "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def read_seen(folder: str) -> dict[str, Any]:
+    metadata = load_weights(f"{folder}/encoder.safetensors").metadata
+    seen: dict[str, Any] = metadata["pretraining"]["seen"]
+    return seen
+
+
+def run_before_step(
+    monkeypatch: pytest.MonkeyPatch, step: int, action: Callable[[], None]
+) -> None:
+    """Run an action just before a step is taken."""
+    train_step = TrainState.train_step
+
+    def patched(self: TrainState, *args: Any, **kwargs: Any) -> float:
+        if self.step == step:
+            action()
+        return train_step(self, *args, **kwargs)
+
+    monkeypatch.setattr(TrainState, "train_step", patched)
+
+
+def test_the_losses_of_both_modalities_fall(pretrain: Pretrain) -> None:
+    """Overfit the clips of one speaker; the emotion is planted in both modalities."""
+    done = pretrain(
+        *("av.zarr", "--out", "a", "--epochs", "20", "--batch-size", "8"),
+        *("--base-lr", "0.06", "--hide-modality", "0", "--val-speakers", "0"),
+        *("--exclude-speakers", "24"),
+    )
+    assert done.exit_code == 0, done.output
+    rows = read_metrics("a")
+    assert [row["epoch"] for row in rows] == list(range(1, 21))
+    for name in ("loss", "loss_video", "loss_audio"):
+        assert rows[-1][name] < 0.97 * rows[0][name], (name, rows[-1], rows[0])
+    with Image.open("a/reconstruction.png") as image:
+        assert image.width > 1000
+    assert "not with their own" in Path(load_module_file("reconstruction")).read_text(
+        encoding="utf-8"
+    )
+
+
+def load_module_file(name: str) -> str:
+    from mmder_train import pretraining
+
+    return str(Path(pretraining.__path__[0]) / f"{name}.py")
+
+
+@pytest.fixture
+def whole(pretrain: Pretrain) -> tuple[str, ...]:
+    """Pre-train without interruption into `whole`, and return the options."""
+    options = (*SHORT, "--strategy", "ofos", "--augment", "video")
+    options = (*options, "--hide-modality", "0.5", "--grad-accum-steps", "2")
+    done = pretrain("av.zarr", *options, "--out", "whole")
+    assert done.exit_code == 0, done.output
+    return options
+
+
+def test_a_stopped_run_resumes_bit_for_bit(
+    pretrain: Pretrain, whole: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        run_before_step(patched, 3, lambda: signal.raise_signal(signal.SIGTERM))
+        stopped = pretrain("av.zarr", *whole, "--out", "parts")
+    assert stopped.exit_code == 128 + signal.SIGTERM
+    assert "stopped after step 4 of this pre-training, which is saved" in stopped.stderr
+    assert not Path("parts/encoder.safetensors").exists()
+    done = pretrain("av.zarr", *whole, "--out", "parts")
+    assert "resuming after epoch 1, step 4" in done.stderr
+    for name in FILES:
+        assert Path("parts", name).read_bytes() == Path("whole", name).read_bytes()
+    assert not Path("parts/checkpoints").exists()
+    # A finished run is only printed.
+    again = pretrain("av.zarr", *whole, "--out", "parts")
+    assert again.exit_code == 0
+    assert again.stdout == done.stdout
+    assert "clips to train on" not in again.stderr
+    other = pretrain("av.zarr", *whole, "--out", "parts", "--seed", "1")
+    assert other.exit_code == 1
+    assert "holds another run (config seed 0 -> 1)" in other.stderr
+
+
+def test_losses_are_measured_on_held_out_speakers(pretrain: Pretrain) -> None:
+    done = (
+        pretrain(
+            *("sound.zarr", *SHORT, "--out", "a", "--probe-every", "2"),
+            *("--probe-store", "STORE"),
+        )
+        if False
+        else pretrain("sound.zarr", *SHORT, "--out", "a")
+    )
+    assert done.exit_code == 0, done.output
+    assert "held out to measure the loss: 8 clips of handmade" in done.stderr
+    (held_out,) = done.stderr.split("8 clips of handmade ")[1].split()[:1]
+    for row in read_metrics("a"):
+        assert row.keys() == {
+            *("epoch", "loss", "loss_audio", "val_loss", "val_loss_audio"),
+        }
+    seen = read_seen("a")
+    assert seen["clips"] == 24
+    assert held_out not in seen["speakers"]["handmade"]
+
+
+def test_the_probe_scores_validation_speakers(stores: Path, pretrain: Pretrain) -> None:
+    """The emotion is planted clearly, so that even a random encoder shows it."""
+    done = pretrain(
+        *("sound.zarr", *SHORT, "--out", "a", "--probe-every", "2"),
+        *("--probe-store", str(stores / "sound.zarr"), "--exclude-speakers", "01"),
+    )
+    assert done.exit_code == 0, done.output
+    rows = read_metrics("a")
+    assert ["probe_uar" in row for row in rows] == [False, True, True]
+    # Seven classes: chance is 1/7.
+    assert rows[-1]["probe_uar"] > 0.5
+    assert 0 <= rows[-1]["probe_war"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--exclude-speakers", "99"), "--exclude-speakers 99: no such speaker; there"),
+        (("--exclude-fold", "9"), "--exclude-fold 9: the protocol has folds 1 to 6"),
+        (("--exclude-fold", "1", "--protocol", "x"), "--protocol x: no store has it"),
+        (("--protocol", "x"), "--protocol: only with --exclude-fold"),
+        (("--encoder", "mae-dfer"), "equally many visible tokens in each region"),
+        (("--mask-audio", "1"), "--mask-audio 1: expected"),
+        (("--strategy", "cfas"), "has only audio. Use --strategy audio"),
+        (("--strategy", "ofos", "--target", "motion"), "ofos alternates them"),
+        (("--exclude-speakers", "01,09,16,24"), "32 of excluded speakers"),
+    ],
+)
+def test_wrong_settings_are_one_line(
+    pretrain: Pretrain, words: tuple[str, ...], text: str
+) -> None:
+    done = pretrain("sound.zarr", *SHORT, "--out", "a", *words)
+    assert done.exit_code == 1
+    assert text in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not Path("a").exists()
+
+
+def test_every_strategy_is_pre_trained(stores: Path, pretrain: Pretrain) -> None:
+    """Also with the modality hidden as a whole in each step, and motion targets."""
+    for name in ("cfas", "sfas", "rfas", "video"):
+        words = ["--strategy", name, "--epochs", "1", "--hide-modality", "1"]
+        if name in ("cfas", "video"):
+            words += ["--target", "motion"]
+        done = pretrain("av.zarr", *words, "--batch-size", "8", "--out", name)
+        assert done.exit_code == 0, done.output
+        (row,) = read_metrics(name)
+        # A sum of both modalities has one loss.
+        kinds = {"sfas": set(), "video": {"loss_video"}}.get(
+            name, {"loss_video", "loss_audio"}
+        )
+        assert row.keys() == {
+            *("epoch", "loss", "val_loss", *kinds, *(f"val_{k}" for k in kinds)),
+        }
+    two = invoke(
+        *("pretrain", "--store", str(stores / "av.zarr"), "--device", "cpu"),
+        *("--store", str(stores / "sound.zarr"), "--strategy", "audio"),
+        *("--epochs", "1", "--encoder", "tiny", "--out", "both"),
+    )
+    assert two.exit_code == 0, two.output
+    # Speakers 01 and 24 are in both stores: all their clips are held out together.
+    assert read_seen("both")["clips"] in (32, 40)
