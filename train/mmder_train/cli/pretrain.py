@@ -43,6 +43,7 @@ def pretrain(
     from mmder_train.runtime.progress import Progress, silent
 
     chosen = choose_device(device)
+    settings["encoder"] = settings["encoder"] or ""
     if workers is None:
         workers = MAX_WORKERS if chosen == "cuda" else 0
     with ExitStack() as lock, distributed.distributed_context() as world:

@@ -80,7 +80,6 @@ PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--encoder",
         type=click.Choice(ENCODERS),
-        default="",
         help="Size of VideoMAE.  [default: the one that the weights fit, else tiny]",
         panel=MODEL,
     ),

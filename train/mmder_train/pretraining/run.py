@@ -65,9 +65,9 @@ class PretrainFiles:
     def write_metrics(self, rows: Sequence[Row]) -> None:
         """Write the measures of all finished epochs."""
         with atomic_write(self.metrics) as draft:
-            draft.write_text(
-                "".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8"
-            )
+            # Sorted, because a checkpoint does not keep the order of the measures.
+            lines = (json.dumps(row, sort_keys=True) + "\n" for row in rows)
+            draft.write_text("".join(lines), encoding="utf-8")
 
 
 def pretrain(

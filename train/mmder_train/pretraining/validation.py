@@ -1,7 +1,7 @@
 """Measures of a pre-training: the loss on held-out speakers, and a linear probe."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,9 @@ from mmder_train.pretraining.model import MaskedAutoencoder
 from mmder_train.pretraining.targets import frame_errors, kind_losses, kind_sums
 from mmder_train.runtime.device import ENCODE_BATCH_SIZE
 from mmder_train.training import evaluate
+
+PROBE = replace(CLASSIFIERS["logistic"], settings={"c": 1.0})
+"""Classifier of the probe, with the default regularization of scikit-learn."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,7 +158,7 @@ def probe_scores(
     classes = len(probe.labels.classes)
     labels = probe.clips.label[index]
     probabilities = fit_and_predict(
-        CLASSIFIERS["logistic"],
+        PROBE,
         features.double().numpy()[order],
         labels,
         np.arange(len(probe.fold.train)),
