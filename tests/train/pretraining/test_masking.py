@@ -155,8 +155,8 @@ def test_kinds_of_tokens() -> None:
     # RFAS: 8 faces, then 8 spectrograms, in a shuffled order.
     shuffled = torch.tensor([[0, 15, 8, 1, 2, 3, 9, 10, 4, 11, 12, 13, 14, 5, 6, 7]])
     kinds = token_kinds(STRATEGIES["rfas"], 56, shuffled).view(8, 16, 2)
-    expected = [[1, 2], [2, 1], [1, 1], [2, 2], [1, 2], [2, 2], [2, 1], [1, 1]]
-    assert kinds[:, 0].tolist() == expected
+    pairs = [[1, 2], [2, 1], [1, 1], [2, 2], [1, 2], [2, 2], [2, 1], [1, 1]]
+    assert kinds[:, 0].tolist() == pairs
     assert (kinds == kinds[:, :1]).all()
 
 

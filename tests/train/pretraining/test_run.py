@@ -1,12 +1,16 @@
 """Pre-training: losses fall, runs resume bit for bit, and the weights are usable."""
 
 import json
+import os
 import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from click.testing import Result
 from PIL import Image
 
@@ -49,9 +53,10 @@ def run_before_step(
 def test_a_stopped_run_resumes_bit_for_bit(
     pretrain: Pretrain, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    options = ("--strategy", "ofos", "--epochs", "3", "--batch-size", "4")
-    options += ("--hide-modality", "0.5", "--grad-accum-steps", "2")
-    options += ("--augment", "video")
+    options = (
+        *("--strategy", "ofos", "--epochs", "3", "--batch-size", "4"),
+        *("--hide-modality", "0.5", "--grad-accum-steps", "2", "--augment", "video"),
+    )
     assert pretrain("av.zarr", *options, "--out", "whole").exit_code == 0
     with monkeypatch.context() as patched:
         run_before_step(patched, 3, lambda: signal.raise_signal(signal.SIGTERM))
@@ -71,6 +76,8 @@ def test_a_stopped_run_resumes_bit_for_bit(
     assert again.exit_code == 0
     assert again.stdout == done.stdout
     assert "clips to train on" not in again.stderr
+    compared = invoke("compare", "parts")
+    assert "run parts: a pre-training, which has no test results" in compared.stderr
     other = pretrain("av.zarr", *options, "--out", "parts", "--seed", "1")
     assert other.exit_code == 1
     assert "holds another run (config seed 0 -> 1)" in other.stderr
@@ -154,3 +161,39 @@ def test_every_strategy_is_pre_trained(stores: Path, pretrain: Pretrain) -> None
     assert two.exit_code == 0, two.output
     # Speakers 01 and 24 are in both stores: all their clips are held out together.
     assert read_seen("both")["clips"] in (32, 40)
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_losses_of_one(stores: Path, tmp_path: Path) -> None:
+    """Of the three clips of a batch, one process has two."""
+    words = ["pretrain", "--store", str(stores / "av.zarr"), "--device", "cpu"]
+    words += ["--encoder", "tiny-56", "--epochs", "2", "--batch-size", "3"]
+    words += ["--hide-modality", "0.5"]
+    program = "from mmder_train.cli import main; main()"
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node", "2", "--no-python"]
+    one = invoke(*words, "--out", str(tmp_path / "one"))
+    assert one.exit_code == 0, one.output
+    two = subprocess.run(
+        [
+            *(sys.executable, *torchrun, sys.executable, "-c", program, *words),
+            *("--out", str(tmp_path / "two")),
+        ],
+        env=os.environ | {"PYTHONPATH": ":".join(p for p in sys.path if p)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=280,
+    )
+    assert two.returncode == 0, two.stderr
+    rows = zip(
+        read_metrics(str(tmp_path / "one")),
+        read_metrics(str(tmp_path / "two")),
+        strict=True,
+    )
+    for a, b in rows:
+        assert b == pytest.approx(a, rel=1e-4)
+    first, second = (
+        load_weights(tmp_path / name / "encoder.safetensors") for name in ("one", "two")
+    )
+    for name, tensor in first.tensors.items():
+        torch.testing.assert_close(second.tensors[name], tensor, atol=1e-4, rtol=1e-3)

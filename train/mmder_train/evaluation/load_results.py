@@ -99,6 +99,12 @@ def load_results(path: Path) -> dict[str, Any]:
         if not (path / "run.json").exists():
             msg = f"run {path}: no run in it; expected a folder that mmder-train wrote"
             raise SettingsError(msg)
+        if RunDirectory(path=path).is_pretraining():
+            msg = (
+                f"run {path}: a pre-training, which has no test results. Use its "
+                "weights in a run of mmder-train --weights, and compare that."
+            )
+            raise SettingsError(msg)
         finished = len(list((path / "folds").glob("*.json")))
         msg = (
             f"run {path}: not finished ({finished} folds are). Repeat the command that "

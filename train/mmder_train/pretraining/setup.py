@@ -118,7 +118,9 @@ def setup_pretraining(
             encoder = build_encoder(config.encoder, _pooling(config))
         weights.match_weights(encoder, loaded).raise_if_incompatible(loaded.name)
     strategy = STRATEGIES[config.strategy]
-    every_store = [*stores, *([probe_store] if probe_store is not None else [])]
+    every_store = list(stores)
+    if probe_store is not None and probe_store.sha256 not in {s.sha256 for s in stores}:
+        every_store.append(probe_store)
     excluded = excluded_speakers(
         every_store,
         names=config.exclude_speakers,

@@ -56,7 +56,8 @@ def normalize_pixels(pixels: Pixels) -> Pixels:
     variance, mean = torch.var_mean(colors, dim=3, keepdim=True)
     std = variance.sqrt()
     scale = torch.where(std > FLAT_STD, 1 / (std + EPSILON), 0)
-    return ((colors - mean) * scale).flatten(2)
+    # In place, because a temporary copy of all pixels takes as long as the rest.
+    return (colors - mean).mul_(scale).flatten(2)
 
 
 def to_motion(
