@@ -38,6 +38,7 @@ from mmder_train.pretraining.model import (
 from mmder_train.pretraining.pooled_dataset import PooledDataset
 from mmder_train.pretraining.state import PretrainState
 from mmder_train.pretraining.targets import make_targets
+from mmder_train.runtime.memory import keep_freed_memory
 from mmder_train.training.optim import constant_lr, create_optimizer
 from record import Figure, interleaved, main, ratio
 
@@ -50,6 +51,8 @@ GOALS = {"10 %": 0.15, "20 %": 0.25}
 
 def measure(quick: bool) -> list[Figure]:
     """Time the encoder by visible tokens, a whole step, and masks with targets."""
+    torch.set_num_threads(1)
+    keep_freed_memory()  # as in the program
     encoder = build_encoder("small")
     assert isinstance(encoder, videomae.Encoder)
     clips = 1 if quick else 4
@@ -57,7 +60,7 @@ def measure(quick: bool) -> list[Figure]:
     figures += target_figures(clips=4, rounds=3 if quick else 9)
     store = Store(prepare_store(QUICK_ACTORS))
     model = build_autoencoder("small", encoder)
-    return [*figures, *step_figures(store, model, batch=2 if quick else 8)]
+    return [*figures, *step_figures(store, model, batch=8)]
 
 
 def encoder_figures(
