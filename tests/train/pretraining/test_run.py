@@ -71,8 +71,11 @@ def test_a_stopped_run_resumes_bit_for_bit(
     assert not Path("parts/checkpoints").exists()
     with Image.open("parts/reconstruction.png") as image:
         assert image.width > 1000
-    # A finished run is only printed.
+    # A finished run is only printed, and files that a kill left are deleted.
+    Path("parts/checkpoints").mkdir()
+    Path("parts/checkpoints/pretraining.json").touch()
     again = pretrain("av.zarr", *options, "--out", "parts")
+    assert not Path("parts/checkpoints").exists()
     assert again.exit_code == 0
     assert again.stdout == done.stdout
     assert "clips to train on" not in again.stderr

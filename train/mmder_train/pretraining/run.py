@@ -25,7 +25,7 @@ from mmder_train.pretraining.setup import Pretraining
 from mmder_train.pretraining.state import PretrainState
 from mmder_train.pretraining.validation import held_out_losses, probe_scores
 from mmder_train.runtime.memory import keep_freed_memory
-from mmder_train.runtime.signals import stop_on_signal
+from mmder_train.runtime.signals import StopRequest, stop_on_signal
 from mmder_train.training import trainer
 from mmder_train.training.checkpoint import Checkpoint
 from mmder_train.training.optim import create_optimizer, warmup_cosine
@@ -89,6 +89,8 @@ def pretrain(
     # No process writes before all have checked.
     world.all_gather(None)
     if finished:
+        # A kill may fall between the weights and the end of the run.
+        _checkpoint(pretraining, context, StopRequest()).delete()
         return
     _prepare_process(pretraining)
     _log_clips(pretraining, context)
@@ -127,14 +129,7 @@ def pretrain(
         lr_option="--base-lr",
     )
     with stop_on_signal() as stop_request:
-        checkpoint = Checkpoint(
-            path=context.checkpoints / "pretraining",
-            identity=pretraining.identity(),
-            stop_request=stop_request,
-            save_every_s=context.save_every_s,
-            world=world,
-            task="this pre-training",
-        )
+        checkpoint = _checkpoint(pretraining, context, stop_request)
         trainer.fit(state, plan, progress=context.progress, checkpoint=checkpoint)
     if world.is_primary:
         _draw_reconstruction(pretraining, model, source, files)
@@ -142,6 +137,19 @@ def pretrain(
     # No process deletes its checkpoint before the weights are written.
     world.all_gather(None)
     checkpoint.delete()
+
+
+def _checkpoint(
+    pretraining: Pretraining, context: RuntimeContext, stop_request: StopRequest
+) -> Checkpoint:
+    return Checkpoint(
+        path=context.checkpoints / "pretraining",
+        identity=pretraining.identity(),
+        stop_request=stop_request,
+        save_every_s=context.save_every_s,
+        world=context.world,
+        task="this pre-training",
+    )
 
 
 def _prepare_process(pretraining: Pretraining) -> None:
