@@ -12,6 +12,7 @@ def make_state(rank: int) -> ProcessState:
         clips=10 + rank,
         cpu_rng=torch.full((4,), rank, dtype=torch.uint8),
         gpu_rng=None,
+        further=(0.5 * rank, 1.0),
     )
 
 
@@ -23,6 +24,7 @@ def test_the_same_number_of_processes_gets_its_states_back() -> None:
         # Every bit, for a resumed run that equals an uninterrupted one.
         assert state.loss_sum == expected.loss_sum
         assert state.clips == expected.clips
+        assert state.further == expected.further
         assert state.cpu_rng is not None
         assert torch.equal(state.cpu_rng, expected.cpu_rng)  # type: ignore[arg-type]
 
@@ -35,5 +37,11 @@ def test_another_number_of_processes_keeps_the_sums(processes: int) -> None:
         for rank in range(processes)
     ]
     assert sum(s.clips for s in states) == 33
+    assert [
+        sum(column) for column in zip(*(s.further for s in states), strict=True)
+    ] == [
+        1.5,
+        3.0,
+    ]
     assert sum(s.loss_sum for s in states) == pytest.approx(0.6)
     assert [s.cpu_rng is None for s in states] == [r > 2 for r in range(processes)]

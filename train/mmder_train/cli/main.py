@@ -24,6 +24,7 @@ from mmder_train.cli.options import (
     verbose_option,
 )
 from mmder_train.cli.predict import predict
+from mmder_train.cli.pretrain import pretrain
 from mmder_train.cli.training_options import training_options
 from mmder_train.cli.weights import weights
 
@@ -140,7 +141,7 @@ def _refuse_misplaced(ctx: click.Context, named: list[str]) -> None:
     raise click.UsageError(msg)
 
 
-for command in (baseline, compare, env, predict, weights):
+for command in (baseline, compare, env, predict, pretrain, weights):
     cli.add_command(command)
 
 

@@ -248,6 +248,13 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         panel=EVALUATION,
     ),
     click.option(
+        "--allow-seen",
+        is_flag=True,
+        help="Test on clips that the weights have seen in pre-training; the result is "
+        "marked as not valid.",
+        panel=EVALUATION,
+    ),
+    click.option(
         "--compile/--no-compile",
         default=False,
         help="Compile the encoder's blocks with torch.compile; needs a C++ compiler "

@@ -189,6 +189,9 @@ class TrainConfig:
     views: int = 1
     """Number of views of a tested clip whose probabilities are averaged: 1, or 2 for
     the clip and its mirror image."""
+    allow_seen: bool = False
+    """True to test on clips that the initial weights have seen in pre-training. The
+    result is marked as not valid."""
     seed: int = 0
     """Seed of the initial weights, the order of clips and the frame order of RFAS."""
     rfas_resample: bool = False

@@ -1,22 +1,30 @@
 """Data loader of stored clips."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from mmder_store.errors import MmderError
-from mmder_train.data.dataset import ClipDataset
 from mmder_train.data.sampler import BatchSampler
+
+
+@runtime_checkable
+class Batched(Protocol):
+    """A dataset that reads a batch of clips at once."""
+
+    def __getitems__(self, index: Sequence[int]) -> dict[str, Tensor]:
+        """Return the clips at these positions."""
+        ...
 
 
 class BatchLoader:
     """Batches of stored clips, read again in each iteration."""
 
     def __init__(
-        self, dataset: ClipDataset, sampler: BatchSampler, *, workers: int, pin: bool
+        self, dataset: Batched, sampler: BatchSampler, *, workers: int, pin: bool
     ) -> None:
         """Create a loader of batches in the sampler's order.
 
@@ -62,7 +70,7 @@ class BatchLoader:
 class _ErrorsAsBatches(Dataset[Any]):
     """A dataset that returns errors, because torch rewrites those that are raised."""
 
-    def __init__(self, dataset: ClipDataset) -> None:
+    def __init__(self, dataset: Batched) -> None:
         self.dataset = dataset
 
     def __getitems__(self, index: Sequence[int]) -> dict[str, Tensor] | MmderError:

@@ -42,6 +42,8 @@ class StrategyResults:
     """Class names. The index is the label."""
     warnings: tuple[str, ...]
     """Warnings about missing clips, speakers, folds or classes."""
+    seen: bool
+    """True if test clips, or their speakers, were seen in pre-training."""
     clip_id: tuple[str, ...]
     """Ids of the tested clips."""
     speaker: tuple[str, ...]
@@ -96,6 +98,12 @@ def load_results(path: Path) -> dict[str, Any]:
     if results is None:
         if not (path / "run.json").exists():
             msg = f"run {path}: no run in it; expected a folder that mmder-train wrote"
+            raise SettingsError(msg)
+        if RunDirectory(path=path).is_pretraining():
+            msg = (
+                f"run {path}: a pre-training, which has no test results. Use its "
+                "weights in a run of mmder-train --weights, and compare that."
+            )
             raise SettingsError(msg)
         finished = len(list((path / "folds").glob("*.json")))
         msg = (
@@ -188,6 +196,7 @@ def _load_predictions(
         store=dict(results["store"]),
         classes=classes,
         warnings=tuple(map(str, scores["warnings"])),
+        seen=bool(scores.get("seen_in_pretraining")),
         clip_id=tuple(r["clip_id"] for r in rows),
         speaker=tuple(r["speaker"] for r in rows),
         fold=np.array([int(r["fold"]) for r in rows], dtype=np.int64),

@@ -181,6 +181,11 @@ class RunDirectory:
         """Path of the log file."""
         return self.path / "log.txt"
 
+    def is_pretraining(self) -> bool:
+        """Return whether the folder contains a pre-training."""
+        content = self._read(self.path / "run.json") or {}
+        return content.get("task") == "pretraining"
+
     def config(self) -> dict[str, Any]:
         """Read the settings of the run.
 

@@ -31,7 +31,8 @@ def print_tables(
     ]
     for name, by_title in zip(names, tables, strict=True):
         for title, scored in by_title.items():
-            console.print(_fold_table(name, scores[name]["equation"], title, scored))
+            table_name = f"{name} ({scores[name]['equation']})"
+            console.print(_fold_table(table_name + _mark(scores[name]), title, scored))
     if len(names) > 1:
         for title in tables[0]:
             rows = {n: t[title] for n, t in zip(names, tables, strict=True)}
@@ -61,7 +62,7 @@ def _strategy_table(
         several = len(scores["folds"]) > 1
         pairs = zip(_cells(scores["mean"]), _cells(scores["std"]), strict=True)
         table.add_row(
-            name,
+            name + _mark(results[name]),
             results[name]["equation"],
             str(scores["pooled"]["clips"]),
             *_cells(scores["pooled"]),
@@ -78,12 +79,16 @@ def _title(name: str, title: str) -> str:
     return ", ".join(filter(None, [name, title, "percent"]))
 
 
-def _fold_table(
-    name: str, equation: str, title: str, scores: Mapping[str, Any]
-) -> Table:
+def _mark(scores: Mapping[str, Any]) -> str:
+    """Return a remark on results that are not valid, empty for all others."""
+    seen = scores.get("seen_in_pretraining")
+    return ", not valid: tests clips seen in pre-training" if seen else ""
+
+
+def _fold_table(name: str, title: str, scores: Mapping[str, Any]) -> Table:
     """Build a table with one row per fold of a strategy."""
     table = Table(
-        title=_title(f"{name} ({equation})", title),
+        title=_title(name, title),
         box=box.ASCII2,
         title_justify="left",
     )

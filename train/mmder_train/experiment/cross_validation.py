@@ -5,6 +5,7 @@ A finished fold is never written again.
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -28,7 +29,9 @@ from mmder_train.experiment.finetune import finetune
 from mmder_train.experiment.linear_probe import linear_probe
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import FoldOutput, RuntimeContext, TuningMethod
+from mmder_train.runtime.device import use_deterministic_algorithms
 from mmder_train.runtime.memory import explain_out_of_memory, keep_freed_memory
+from mmder_train.weights import seen_clips
 
 MAX_WORKERS = 8
 """Maximum number of processes that read for a GPU."""
@@ -123,11 +126,7 @@ def _prepare_process(experiment: Experiment, context: RuntimeContext) -> None:
     if experiment.device.type == "cpu":
         keep_freed_memory()
     elif experiment.config.method == "finetune":
-        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-        # With `warn_only`, the backward pass of attention would not be deterministic.
-        torch.use_deterministic_algorithms(True)
-        # Filling new tensors with NaN finds reads of them; it costs time in every step.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        use_deterministic_algorithms()
     if experiment.config.compile and context.world.world_size > 1:
         # Otherwise DistributedDataParallel splits the graph of each block.
         torch._dynamo.config.optimize_ddp = False
@@ -213,6 +212,10 @@ def _save_weights(
         },
         "config": experiment.config.to_json(),
     }
+    if experiment.weights is not None:
+        # A trained encoder has seen all that its initial weights have seen.
+        earlier = experiment.weights.metadata.get(seen_clips.METADATA)
+        metadata |= {} if earlier is None else {seen_clips.METADATA: earlier}
     tensors = weights.to_state_dict(
         output.encoder or experiment.saved_encoder, output.head
     )
@@ -238,6 +241,7 @@ def _build_results(
                 "clips": len(s.clips.row),
                 "excluded": s.clips.excluded,
                 "warnings": s.warnings,
+                "seen_in_pretraining": [asdict(fold) for fold in s.seen],
                 **score_strategy(
                     fold_results[s.strategy.name],
                     labels=experiment.labels,

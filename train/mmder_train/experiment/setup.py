@@ -20,6 +20,12 @@ from mmder_train.data.selection import (
     labeled_speakers,
     select_clips,
 )
+from mmder_train.experiment.seen_check import (
+    SeenFold,
+    check_not_seen,
+    find_seen_folds,
+    rendering_warnings,
+)
 from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES, Strategy
 from mmder_train.models.registry import ENCODERS, Encoder, build_encoder
@@ -38,6 +44,8 @@ class StrategyRun:
     folds: tuple[folds.Fold, ...]
     warnings: list[str]
     """Messages about clips, speakers, folds or classes that are missing."""
+    seen: tuple[SeenFold, ...] = ()
+    """Folds that test clips which the initial weights have seen."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,14 +184,19 @@ def setup_experiment(
                 f"weights {loaded.name} were trained on this very store: they have "
                 "seen speakers that are tested here",
             )
+        selected = folds.select_folds(split, config.fold, protocol)
+        seen: tuple[SeenFold, ...] = ()
+        if loaded is not None:
+            seen = find_seen_folds(loaded, store, clips, selected)
+            warnings[:0] = check_not_seen(loaded, seen, config)
+            warnings += rendering_warnings(loaded, config)
         strategies.append(
             StrategyRun(
                 strategy=STRATEGIES[name],
                 clips=clips,
-                folds=_with_validation(
-                    folds.select_folds(split, config.fold, protocol), clips, config
-                ),
+                folds=_with_validation(selected, clips, config),
                 warnings=warnings,
+                seen=seen,
             )
         )
     return Experiment(

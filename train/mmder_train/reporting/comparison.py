@@ -75,6 +75,12 @@ class ResultRow:
         return has_random_encoder(self.first.config)
 
     @property
+    def speaker_independent(self) -> str:
+        """Remark on the test speakers, as for published results."""
+        seen = any(run.seen for run in self.runs)
+        return "no: seen in pre-training" if seen else "yes"
+
+    @property
     def title(self) -> str:
         """Short name: strategy, encoder, weights, and what distinguishes the row."""
         config = self.first.config

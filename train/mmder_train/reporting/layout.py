@@ -126,7 +126,7 @@ def _own_line(row: ResultRow, classes: int) -> Line:
             row.modality,
             ", ".join(r.run for r in row.runs),
             str(classes),
-            "yes",
+            row.speaker_independent,
             _tested(row),
             str(len(row.runs)),
             *(f"{percent(mean)} +- {percent(std)}" for mean, std in folds),

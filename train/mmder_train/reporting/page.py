@@ -86,7 +86,7 @@ def _own_record(ranking: Ranking, row: ResultRow) -> dict[str, Any]:
         "modality": row.modality,
         "source": " ".join(r.run for r in row.runs),
         "classes": len(ranking.classes),
-        "speaker_independent": "yes",
+        "speaker_independent": row.speaker_independent,
         "protocol": row.protocol,
         "folds": " ".join(map(str, row.folds)),
         "clips": len(first.clip_id),

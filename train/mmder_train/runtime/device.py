@@ -1,5 +1,6 @@
 """Choice of the device, and its number format."""
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 
 import torch
@@ -36,6 +37,15 @@ def mixed_precision(device: torch.device) -> AbstractContextManager[None]:
     return torch.autocast(
         device.type, dtype=torch.bfloat16, enabled=device.type == "cuda"
     )
+
+
+def use_deterministic_algorithms() -> None:
+    """Make the operations of GPUs deterministic, those of gradients included."""
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    # With `warn_only`, the backward pass of attention would not be deterministic.
+    torch.use_deterministic_algorithms(True)
+    # Filling new tensors with NaN finds reads of them; it costs time in every step.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def model_precision(

@@ -21,8 +21,6 @@ from mmder_train.runtime.tensor_files import save_tensors
 from mmder_train.training.process_state import ProcessState, pack, unpack
 from mmder_train.training.train_state import TrainState
 
-FROM_THE_BEGINNING = "Delete it to train this fold from the beginning."
-
 
 @dataclass(kw_only=True, slots=True)
 class Checkpoint:
@@ -44,6 +42,8 @@ class Checkpoint:
     """Request that is checked after each step."""
     world: WorldInfo = SINGLE_PROCESS
     """Processes that train together."""
+    task: str = "this fold"
+    """Name of the training, for messages."""
     _saved_s: float = field(default_factory=time.monotonic)
 
     @property
@@ -94,7 +94,8 @@ class Checkpoint:
             problem = f"cannot be read ({_short(error)})"
         raise self._error(problem)
 
-    def _error(self, problem: str, way_out: str = FROM_THE_BEGINNING) -> SettingsError:
+    def _error(self, problem: str, way_out: str = "") -> SettingsError:
+        way_out = way_out or f"Delete it to train {self.task} from the beginning."
         return SettingsError(f"checkpoint {self._json_path}: {problem}. {way_out}")
 
     def after_step(self, state: TrainState) -> None:
@@ -112,7 +113,7 @@ class Checkpoint:
             self.save(state)
         if number:
             interrupted = TrainingInterruptedError(
-                f"stopped after step {state.step} of this fold, which is saved. Run "
+                f"stopped after step {state.step} of {self.task}, which is saved. Run "
                 "the same command to resume."
             )
             interrupted.signal = number

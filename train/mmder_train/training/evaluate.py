@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from jaxtyping import Float, Int64
@@ -12,7 +13,7 @@ from mmder_train.runtime.device import model_precision
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 from mmder_train.runtime.memory import is_out_of_memory
 
-InputBatches = Iterable[tuple[Tensor, Tensor]]
+InputBatches = Iterable[tuple[Tensor, Any]]
 """Batches as pairs: positions of the clips, and the input of the model."""
 
 
@@ -43,7 +44,7 @@ def collect_outputs(
     own_index, own_outputs = [], []
     size: int | None = None
     for positions, batch in batches:
-        for part in torch.split(batch, size or len(batch)):
+        for part in _split(batch, size):
             outputs, size = _apply(model, part, device)
             own_outputs.append(outputs.float())
         own_index.append(positions)
@@ -72,22 +73,34 @@ def average_views(
     return mean.clamp_min(torch.finfo(torch.float64).tiny).log()
 
 
-def _apply(model: nn.Module, batch: Tensor, device: torch.device) -> tuple[Tensor, int]:
+def _split(batch: Any, size: int | None) -> Sequence[Any]:  # noqa: ANN401
+    """Split a tensor into parts of a number of clips. Other inputs stay whole."""
+    if size is None or not isinstance(batch, Tensor):
+        return (batch,)
+    return torch.split(batch, size)
+
+
+def _apply(
+    model: nn.Module,
+    batch: Any,  # noqa: ANN401
+    device: torch.device,
+) -> tuple[Tensor, int | None]:
     """Apply a model to a batch, in smaller parts if it does not fit in memory.
 
     Returns:
-        The outputs, and the number of clips that fit.
+        The outputs, and the number of clips that fit. It is None for an input that
+        cannot be split.
     """
-    size = len(batch)
+    size = len(batch) if isinstance(batch, Tensor) else None
     while True:
         try:
             with model_precision(model, device):
-                outputs = [model(part) for part in torch.split(batch, size)]
+                outputs = [model(part) for part in _split(batch, size)]
             return torch.cat(outputs), size
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
-            if size == 1:
+            if size is None or size == 1:
                 msg = (
                     "out of memory: one clip does not fit in an evaluation. Use a "
                     "smaller --encoder, or --device cpu."

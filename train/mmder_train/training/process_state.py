@@ -22,6 +22,8 @@ class ProcessState:
     """State of torch's generator on the CPU. None keeps the current one."""
     gpu_rng: Tensor | None
     """State of torch's generator on the GPU. None if there is none."""
+    further: tuple[float, ...] = ()
+    """Other sums over the process's clips in the current epoch."""
 
 
 def pack(states: Sequence[ProcessState]) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -35,6 +37,7 @@ def pack(states: Sequence[ProcessState]) -> tuple[dict[str, Tensor], dict[str, A
         # As hexadecimal text, which keeps every bit.
         "loss_sums": [state.loss_sum.hex() for state in states],
         "clips": [state.clips for state in states],
+        "further": [[value.hex() for value in state.further] for state in states],
     }
     return tensors, facts
 
@@ -62,12 +65,16 @@ def unpack(
     """
     loss_sums = [float.fromhex(text) for text in facts["loss_sums"]]
     clips = [int(number) for number in facts["clips"]]
+    further = [tuple(map(float.fromhex, texts)) for texts in facts["further"]]
     if world_size != len(loss_sums):
         rest = world_size - 1
         loss_sums, clips = [sum(loss_sums), *[0.0] * rest], [sum(clips), *[0] * rest]
+        total = tuple(map(sum, zip(*further, strict=True)))
+        further = [total, *[tuple(0.0 for _ in total)] * rest]
     return ProcessState(
         loss_sum=loss_sums[rank],
         clips=clips[rank],
         cpu_rng=tensors.get(f"{CPU_RNG}{rank}"),
         gpu_rng=tensors.get(f"{GPU_RNG}{rank}"),
+        further=further[rank],
     )

@@ -162,25 +162,29 @@ class TrainState:
             # Processes exchange gradients once per step, with the last micro-batch.
             waits = following is not None and isinstance(model, DistributedDataParallel)
             with model.no_sync() if waits else nullcontext():  # type: ignore[operator]
-                with mixed_precision(self.device):
-                    logits = model(micro_batch.x)
-                target = micro_batch.target
-                loss = functional.cross_entropy(
-                    logits.float(),
-                    target,
-                    # Targets of mixed clips are smoothed when the clips are mixed.
-                    label_smoothing=(
-                        0.0 if target.is_floating_point() else self.label_smoothing
-                    ),
-                    reduction="sum",
-                ) * float(micro_batch.counts)
+                loss = self._loss_sum(model, micro_batch) * float(micro_batch.counts)
                 # DistributedDataParallel averages over processes; the factor turns
                 # that average of sums into the mean over all clips of the step.
                 (loss * (self.world.world_size / clips)).backward()  # type: ignore[no-untyped-call]
             loss_sum += loss.detach()
-            own_clips += len(target) * micro_batch.counts
+            own_clips += len(micro_batch.target) * micro_batch.counts
             micro_batch = following  # type: ignore[assignment]
         return loss_sum, own_clips
+
+    def _loss_sum(self, model: nn.Module, micro_batch: MicroBatch) -> Tensor:
+        """Return the sum of the losses of the clips of a micro-batch."""
+        with mixed_precision(self.device):
+            logits = model(micro_batch.x)
+        target = micro_batch.target
+        return functional.cross_entropy(
+            logits.float(),
+            target,
+            # Targets of mixed clips are smoothed when the clips are mixed.
+            label_smoothing=(
+                0.0 if target.is_floating_point() else self.label_smoothing
+            ),
+            reduction="sum",
+        )
 
     def fits_in_memory(
         self, micro_batches: Iterator[MicroBatch], *, clips: int

@@ -57,6 +57,8 @@ class FitPlan:
     disables early stopping."""
     clip_ids: Sequence[str]
     """Names of all clips, for messages."""
+    lr_option: str = "--lr"
+    """Option of the learning rate, for messages."""
 
 
 def fit(
@@ -126,7 +128,12 @@ def should_stop_early(history: Sequence[Mapping[str, float]], patience: int) -> 
 
 
 def non_finite_error(
-    loss: float, *, step: int, clip_ids: Sequence[str], title: str = ""
+    loss: float,
+    *,
+    step: int,
+    clip_ids: Sequence[str],
+    title: str = "",
+    lr_option: str = "--lr",
 ) -> MmderError:
     """Return the error of a step whose loss is infinite or NaN.
 
@@ -135,13 +142,14 @@ def non_finite_error(
         step: Number of the step, from 1.
         clip_ids: Names of the clips of the step.
         title: Name of the fold. Empty if only one fold is trained at a time.
+        lr_option: Option of the learning rate.
     """
     hidden = len(clip_ids) - MAX_NAMES
     rest = f" and {hidden} more" if hidden > 0 else ""
     return MmderError(
         f"{f'{title}, ' if title else ''}step {step}: the loss is {loss}, with clips "
-        f"{', '.join(clip_ids[:MAX_NAMES])}{rest}. A smaller --lr may help. If not, "
-        "check the store with mmder-prep verify."
+        f"{', '.join(clip_ids[:MAX_NAMES])}{rest}. A smaller {lr_option} may help. "
+        "If not, check the store with mmder-prep verify."
     )
 
 
@@ -154,7 +162,10 @@ def _explain_errors(state: TrainState, recent: Recent, plan: FitPlan) -> Iterato
         step_batch = dict(recent)[error.step]
         names = [plan.clip_ids[i] for i in step_batch.index.tolist()]
         raise non_finite_error(
-            error.loss, step=error.step + 1, clip_ids=names
+            error.loss,
+            step=error.step + 1,
+            clip_ids=names,
+            lr_option=plan.lr_option,
         ) from error
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error) or not recent:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from mmder_train.runtime.console import PLAIN_WIDTH
 from mmder_train.weights.matching import POSITIONS, WeightMatch
+from mmder_train.weights.seen_clips import read_seen_clips
 from mmder_train.weights.types import Weights
 
 MAX_NAMES = 4
@@ -81,6 +82,9 @@ def _rows(
     yield "LayerNorm", f"epsilon {readout.norm_eps:g}"
     yield "pooling", f"mean of the {'region ' * (readout.pool == 'region')}tokens"
     yield "positions", "fixed sine-cosine" if readout.pos_embed else "none"
+    seen = read_seen_clips(weights.name, weights.metadata)
+    if seen is not None:
+        yield "pre-trained on", seen.describe()
 
 
 def _shorten(names: list[str], separator: str = ", ") -> str:

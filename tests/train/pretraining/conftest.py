@@ -1,0 +1,61 @@
+"""Small stores and a small encoder, so that a pre-training takes seconds."""
+
+import json
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from fake_store import make_store
+from mmder_train.models import videomae
+from mmder_train.models.registry import ENCODERS, EncoderEntry
+from mmder_train.models.videomae import PoolingConfig, Size
+from train_runs import invoke
+
+Pretrain = Callable[..., Result]
+"""`mmder-train pretrain` on one of the stores; takes the other options."""
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a store of two speakers with faces, and one of four with audio only."""
+    folder = tmp_path_factory.mktemp("stores")
+    make_store(folder / "av.zarr", clips=16, speakers=2, planted="picture sound")
+    make_store(
+        folder / "sound.zarr",
+        clips=32,
+        speakers=4,
+        modality="audio",
+        planted="sound",
+        seed=1,
+    )
+    return folder
+
+
+@pytest.fixture
+def small_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Replace `tiny` by an encoder that takes milliseconds, in an empty folder."""
+    make = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1, patch_px=56))
+    entry = EncoderEntry(make=make, readout=PoolingConfig())
+    monkeypatch.setitem(ENCODERS, "tiny", entry)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def pretrain(stores: Path, small_encoder: None) -> Pretrain:
+    """Return `mmder-train pretrain` with the small encoder on the CPU."""
+
+    def call(store: str, *arguments: str) -> Result:
+        words = ("--store", str(stores / store), "--encoder", "tiny")
+        return invoke("pretrain", *words, "--device", "cpu", *arguments)
+
+    return call
+
+
+def read_metrics(folder: str) -> list[dict[str, Any]]:
+    """Read the measures of all epochs of a pre-training."""
+    lines = Path(folder, "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line) for line in lines]

@@ -1,0 +1,235 @@
+"""Options of `mmder-train pretrain`.
+
+Nothing heavy is imported here. A test compares the choices and the defaults with the
+tables and with `PretrainConfig`.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+from mmder_train.cli.option_types import STRATEGIES, PartNames, SeedNumber
+from mmder_train.cli.options import (
+    DATA,
+    EVALUATION,
+    MODEL,
+    OPTIMIZATION,
+    OUTPUT,
+    SPECTROGRAMS,
+    Decorator,
+    device_option,
+    out_option,
+    verbose_option,
+)
+from mmder_train.cli.training_options import IMAGE_NORMS
+
+ENCODERS = ("tiny", "tiny-56", "small", "base", "large", "huge", "giant", "mae-dfer")
+MASKS = "Masks and targets"
+
+
+def _number(name: str, default: float, text: str, panel: str) -> Decorator:
+    kind = int if isinstance(default, int) else float
+    return click.option(name, type=kind, default=default, help=text, panel=panel)
+
+
+def _choice(name: str, choices: tuple[str, ...], text: str, panel: str) -> Decorator:
+    return click.option(
+        name, type=click.Choice(choices), default=choices[0], help=text, panel=panel
+    )
+
+
+PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
+    click.option(
+        "--store",
+        "stores",
+        required=True,
+        multiple=True,
+        type=click.Path(path_type=Path),
+        help="Sealed store written by mmder-prep; can be repeated.",
+        panel=DATA,
+    ),
+    click.option(
+        "--exclude-fold",
+        type=click.IntRange(min=1),
+        help="Fold of --protocol whose test speakers are not seen.",
+        panel=DATA,
+    ),
+    click.option(
+        "--protocol",
+        default="",
+        help="Folds of --exclude-fold.  [default: the first of the only store]",
+        panel=DATA,
+    ),
+    click.option(
+        "--exclude-speakers",
+        type=PartNames(),
+        default=(),
+        metavar="NAME[,NAME...]",
+        help="Speakers that are not seen, in any store.",
+        panel=DATA,
+    ),
+    click.option(
+        "--strategy",
+        type=click.Choice(STRATEGIES, case_sensitive=False),
+        default="fslf",
+        help="Fusion strategy of the input.",
+        panel=MODEL,
+    ),
+    click.option(
+        "--encoder",
+        type=click.Choice(ENCODERS),
+        help="Size of VideoMAE.  [default: the one that the weights fit, else tiny]",
+        panel=MODEL,
+    ),
+    click.option(
+        "--weights",
+        default="none",
+        metavar="none|FILE|FOLDER|hf:OWNER/MODEL[/FILE]|timm:NAME[@FILE]",
+        help="Initial weights of the encoder; none initializes at random.",
+        panel=MODEL,
+    ),
+    click.option(
+        "--image-norm",
+        type=click.Choice(IMAGE_NORMS),
+        help="Mean and standard deviation of images.  [default: from the weights]",
+        panel=MODEL,
+    ),
+    _choice(
+        "--spectrogram",
+        ("mfcc", "stft", "mel"),
+        "Spectrogram that represents the audio.",
+        SPECTROGRAMS,
+    ),
+    _choice(
+        "--colormap", ("viridis", "gray"), "Colormap of spectrograms.", SPECTROGRAMS
+    ),
+    _choice(
+        "--spectrogram-norm",
+        ("window", "clip", "fixed"),
+        "Range mapped to the colormap: of each window, of each clip, or fixed.",
+        SPECTROGRAMS,
+    ),
+    _number("--mask-video", 0.9, "Fraction of the faces that is hidden.", MASKS),
+    _number("--mask-audio", 0.8, "Fraction of the spectrograms that is hidden.", MASKS),
+    _choice(
+        "--audio-mask",
+        ("tube", "frequency", "time"),
+        "Shape of the masks of spectrograms: patches, or bands of frequency or time.",
+        MASKS,
+    ),
+    _number(
+        "--hide-modality",
+        0.25,
+        "Fraction of the steps that hide all faces or all spectrograms.",
+        MASKS,
+    ),
+    _choice(
+        "--target",
+        ("pixels", "motion"),
+        "Predicted values: pixels, or for faces their change from frame to frame.",
+        MASKS,
+    ),
+    _choice(
+        "--augment",
+        ("none", "audio", "video", "all"),
+        "Random loudness and pitch (audio); flip, crop and color of faces (video).",
+        MASKS,
+    ),
+    _number("--epochs", 100, "Number of training epochs.", OPTIMIZATION),
+    _number(
+        "--batch-size",
+        16,
+        "Number of clips per optimizer step, over all processes.",
+        OPTIMIZATION,
+    ),
+    _number(
+        "--grad-accum-steps",
+        1,
+        "Number of micro-batches per optimizer step; more need less memory.",
+        OPTIMIZATION,
+    ),
+    _number(
+        "--base-lr",
+        1.5e-4,
+        "Peak learning rate for 256 clips per step; scaled with --batch-size.",
+        OPTIMIZATION,
+    ),
+    _number(
+        "--warmup", 0.05, "Fraction of the steps with linear warm-up.", OPTIMIZATION
+    ),
+    _number("--weight-decay", 0.05, "Weight decay of AdamW.", OPTIMIZATION),
+    _number(
+        "--patch-lr-scale",
+        1.0,
+        "Learning rate of the patch embedding relative to the rest.",
+        OPTIMIZATION,
+    ),
+    _number(
+        "--clip-grad", 0.7, "Maximum gradient norm; 0 disables clipping.", OPTIMIZATION
+    ),
+    click.option(
+        "--seed",
+        type=SeedNumber(),
+        default=0,
+        help="Seed of initial weights, masks, held-out speakers and batch order.",
+        panel=OPTIMIZATION,
+    ),
+    _number(
+        "--val-speakers",
+        0.1,
+        "Fraction of the speakers that are held out to measure the loss.",
+        EVALUATION,
+    ),
+    click.option(
+        "--probe-store",
+        type=click.Path(path_type=Path),
+        help="Labeled store of a linear probe on validation speakers.",
+        panel=EVALUATION,
+    ),
+    click.option(
+        "--probe-labels",
+        default="",
+        help="Label set of the probe.  [default: the first of its store]",
+        panel=EVALUATION,
+    ),
+    _number("--probe-every", 10, "Number of epochs between two probes.", EVALUATION),
+    out_option("Folder for the weights, metrics and checkpoints.", required=True),
+    device_option("Device of the model."),
+    click.option(
+        "--workers",
+        type=click.IntRange(min=0),
+        help="Number of processes that read the stores.  "
+        "[default: 0 on a CPU, up to 8 with a GPU]",
+        panel=OUTPUT,
+    ),
+    click.option(
+        "--save-every",
+        type=click.FloatRange(min=0),
+        default=5.0,
+        metavar="MINUTES",
+        help="Interval between checkpoints.",
+        panel=OUTPUT,
+    ),
+    click.option(
+        "--checkpoint-activations",
+        is_flag=True,
+        help="Recompute activations in the backward pass: less memory, more time.",
+        panel=OUTPUT,
+    ),
+    click.option(
+        "--tensorboard",
+        is_flag=True,
+        help="Write scalars for TensorBoard.",
+        panel=OUTPUT,
+    ),
+    verbose_option,
+)
+
+
+def pretrain_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add every option of a pre-training."""
+    for option in reversed(PRETRAIN_OPTIONS):
+        command = option(command)
+    return command
