@@ -13,6 +13,7 @@ from click.core import ParameterSource
 from mmder_cli.program import Program, print_error
 from mmder_train.cli.baseline import baseline
 from mmder_train.cli.compare import compare
+from mmder_train.cli.export import export
 from mmder_train.cli.options import (
     MODEL,
     OPTIMIZATION,
@@ -140,7 +141,7 @@ def _refuse_misplaced(ctx: click.Context, named: list[str]) -> None:
     raise click.UsageError(msg)
 
 
-for command in (baseline, compare, predict, weights):
+for command in (baseline, compare, export, predict, weights):
     cli.add_command(command)
 
 
