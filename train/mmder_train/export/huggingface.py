@@ -127,7 +127,7 @@ def model_config(
 def preprocessor_config(norm: ImageNorm) -> dict[str, Any]:
     """Return the contents of ``preprocessor_config.json``.
 
-    It describes the normalization alone. The 16 images must be the fused ones, with
+    It describes only the normalization. The 16 images must be the fused ones, with
     values from 0 to 255 and 224 pixels a side.
 
     Args:

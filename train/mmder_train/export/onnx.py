@@ -20,7 +20,7 @@ def export_onnx(model: nn.Module, path: Path) -> float:
 
     Args:
         model: Classifier from clips to logits, on the CPU.
-        path: File to write. Large weights go to files beside it.
+        path: File to write. Large weights go to files next to it.
 
     Returns:
         Largest absolute difference of a logit on two random clips.

@@ -41,7 +41,7 @@ session = onnxruntime.InferenceSession("FOLDER/model.onnx")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Export:
-    """The model of one fold that is exported, and where it comes from."""
+    """The model of one fold that is exported, with the results of its run."""
 
     trained: TrainedRun
     """The model and the settings of its input."""
@@ -137,7 +137,7 @@ def write_huggingface(export: Export, folder: Path) -> str:
 
 
 def write_onnx(export: Export, folder: Path) -> str:
-    """Write ``model.onnx``, with the class names beside it.
+    """Write ``model.onnx``, with the class names next to it.
 
     Returns:
         A sentence on the agreement of its logits.
