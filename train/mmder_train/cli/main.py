@@ -13,6 +13,7 @@ from mmder_cli.program import LocalPath, Program, print_error
 from mmder_train.cli.baseline import baseline
 from mmder_train.cli.compare import compare
 from mmder_train.cli.env import env
+from mmder_train.cli.export import export
 from mmder_train.cli.options import (
     MODEL,
     OPTIMIZATION,
@@ -141,7 +142,7 @@ def _refuse_misplaced(ctx: click.Context, named: list[str]) -> None:
     raise click.UsageError(msg)
 
 
-for command in (baseline, compare, env, predict, pretrain, weights):
+for command in (baseline, compare, env, export, predict, pretrain, weights):
     cli.add_command(command)
 
 

@@ -169,7 +169,7 @@ class Encoder(nn.Module):
             tokens = tokens + self.positions.to(tokens.dtype)
         local = _group_by_region(tokens)
         regions = self.lg_region_tokens.to(tokens.dtype)[None, :, None]
-        tokens = torch.cat((regions.expand(len(clips), -1, -1, -1), local), dim=2)
+        tokens = torch.cat((regions.expand(clips.shape[0], -1, -1, -1), local), dim=2)
         return run_blocks(self.blocks, tokens, recompute=self.checkpoint_activations)
 
     def forward(
@@ -202,5 +202,5 @@ def _group_by_region(
     Regions, and the tokens of a region, are ordered by time, row and column.
     """
     (nt, nh, nw), (t, h, w) = REGIONS, REGION
-    parts = tokens.view(len(tokens), nt, t, nh, h, nw, w, DIM)
+    parts = tokens.view(tokens.shape[0], nt, t, nh, h, nw, w, DIM)
     return parts.permute(0, 1, 3, 5, 2, 4, 6, 7).flatten(4, 6).flatten(1, 3)

@@ -165,7 +165,7 @@ class Encoder(nn.Module):
         kept = self._sample_tokens(clips)
         tokens: Tensor = self.patch_embed(clips, kept)
         if self.positions is not None:
-            table = self.positions.to(tokens.dtype).expand(len(clips), -1, -1)
+            table = self.positions.to(tokens.dtype).expand(clips.shape[0], -1, -1)
             tokens = tokens + (table if kept is None else gather_tokens(table, kept))
         return run_blocks(self.blocks, tokens, recompute=self.checkpoint_activations)
 
