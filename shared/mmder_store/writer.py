@@ -61,10 +61,18 @@ def _create_new(path: Path, spec: StoreSpec) -> None:
     (path / ledger.FOLDER).mkdir(parents=True, exist_ok=True)
     ledger.delete_records_from(path, 0)
     remove_drafts(path, ZARR_DRAFTS)
-    group = zarr.create_group(path, zarr_format=3)
+    group = _create_group(path, spec)
     for array in arrays_of(spec.settings):
         add_array(group, array, spec)
-    group.update_attributes({**spec.to_json(), ATTRIBUTE: None})
+
+
+def _create_group(path: Path, spec: StoreSpec) -> zarr.Group:
+    """Write the metadata of a store that is not sealed, in one step.
+
+    A group without attributes would be that of another program.
+    """
+    attributes = {**spec.to_json(), ATTRIBUTE: None}
+    return zarr.create_group(path, zarr_format=3, attributes=attributes)
 
 
 def _reopen(path: Path, spec: StoreSpec) -> None:
@@ -77,7 +85,7 @@ def _reopen(path: Path, spec: StoreSpec) -> None:
         old_clips = read_spec(path, group).clips
     except StoreError:  # damaged; `check_reusable` has found that it is a store
         (path / "zarr.json").unlink(missing_ok=True)
-        group = zarr.create_group(path, zarr_format=3)
+        group = _create_group(path, spec)
         old_clips = spec.clips
     group.update_attributes({ATTRIBUTE: None})
     for column in (*COLUMNS, CHECKSUMS):

@@ -2,27 +2,15 @@
 
 import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 import xarray
-import zarr
 
+from killed_steps import KilledError, Steps
+from killing import contents
 from mmder_store import Store, errors
 from mmder_store.writer import create, seal
 from shard_writing import make_spec, manifest_rows, write_shards
-
-
-class KilledError(BaseException):
-    """Stands for the end of the process."""
-
-
-def contents(store: Path) -> dict[str, bytes]:
-    return {
-        str(p.relative_to(store)): p.read_bytes()
-        for p in store.rglob("*")
-        if p.is_file()
-    }
 
 
 def sealed_store(path: Path) -> Path:
@@ -37,38 +25,21 @@ def test_a_seal_that_is_killed_at_any_step_is_resumed(
 ) -> None:
     """Every renaming of a file is a step. The resumed bytes are equal."""
     expected = contents(sealed_store(tmp_path / "whole"))
-    left, steps = 10**9, 0
-
-    def step() -> None:
-        nonlocal steps
-        if steps >= left:
-            raise KilledError
-        steps += 1
-
-    def watch(owner: Any, name: str) -> None:
-        original = getattr(owner, name)
-
-        def watched(*arguments: Any, **options: Any) -> Any:
-            step()
-            return original(*arguments, **options)
-
-        monkeypatch.setattr(owner, name, watched)
-
-    watch(Path, "replace")
-    watch(zarr, "consolidate_metadata")
+    steps = Steps(monkeypatch)
     path = tmp_path / "killed"
     create(path, make_spec())
     write_shards(path, make_spec(), [0, 1, 2])
-    steps = 0
+    steps.limit()
     seal(path, manifest_rows(5), {"mmder": "0"})
     assert contents(path) == expected
-    for last in (*range(0, steps, 11), *range(steps - 4, steps)):
-        left = 10**9
+    count = steps.count
+    for last in (*range(0, count, 11), *range(count - 4, count)):
+        steps.limit()
         create(path, make_spec())
-        steps, left = 0, last
+        steps.limit(last)
         with pytest.raises(KilledError):
             seal(path, manifest_rows(5), {"mmder": "0"})
-        left = 10**9
+        steps.limit()
         if json.loads((path / "zarr.json").read_text())["attributes"]["sealed"]:
             assert contents(path) == expected
         else:

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import zarr
 
+from killed_steps import KilledError, Steps
+from killing import contents
 from mmder_store import PrepSettings, Store, errors, ledger
 from mmder_store.writer import create, missing_files, seal, write_shard
 from shard_writing import make_blocks, make_spec, manifest_rows, write_shards
@@ -118,6 +120,23 @@ def test_only_whole_shards_are_written(tmp_path: Path) -> None:
     few = {k: v for k, v in blocks.items() if k != "mfcc_8"}
     with pytest.raises(ValueError, match="expected"):
         write_shard(path, 0, few)
+
+
+def test_a_creation_that_is_killed_at_any_step_is_resumed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed run leaves a store that the same command continues."""
+    spec, steps = make_spec(), Steps(monkeypatch)
+    create(tmp_path / "whole", spec)
+    expected = contents(tmp_path / "whole")
+    for last in range(steps.count):
+        path = tmp_path / f"killed-{last}"
+        steps.limit(last)
+        with pytest.raises(KilledError):
+            create(path, spec)
+        steps.limit()
+        create(path, spec)
+        assert contents(path) == expected, last
 
 
 def test_creating_again_keeps_the_shards_and_removes_the_seal(store: Path) -> None:
