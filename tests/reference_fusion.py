@@ -5,12 +5,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmder_train.fusion.mel import mel
-from mmder_train.fusion.rendering import (
-    ImageNorm,
-    RenderSettings,
-    colormap_table,
-    normalize_db,
-)
+from mmder_train.fusion.rendering import ImageNorm, RenderSettings, colormap_table
+from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
 
 
 def spectrogram_images(
@@ -24,7 +20,8 @@ def spectrogram_images(
         # Clip by clip: a matrix product may round differently for more clips.
         rate_hz = settings.sample_rate_hz
         values = torch.cat([mel(clip[None], sample_rate_hz=rate_hz) for clip in values])
-    values = normalize_db(values, settings=settings).flip(2)
+    normalize = SPECTROGRAM_NORMS[settings.spectrogram_norm]
+    values = normalize(values, settings.spectrogram).flip(2)
     value = functional.interpolate(values, size=(height, 224), mode="bilinear")
     images = colormap_table(settings.colormap)[:, (value * 255).round().long()]
     return images.transpose(0, 1)

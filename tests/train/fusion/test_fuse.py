@@ -15,6 +15,7 @@ from mmder_train.fusion import (
     frame_permutations,
     fuse,
 )
+from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
 from mmder_train.fusion.strategies import STORED_SPECTROGRAM
 
 PERMUTATIONS = frame_permutations(["a", "b"], seed=0)
@@ -48,7 +49,7 @@ def test_the_package_exports_its_public_names() -> None:
 @given(
     spectrogram=st.sampled_from(sorted(STORED_SPECTROGRAM)),
     colormap=st.sampled_from(["viridis", "gray"]),
-    norm=st.sampled_from(["window", "clip", "fixed"]),
+    norm=st.sampled_from(sorted(SPECTROGRAM_NORMS)),
     image_norm=st.sampled_from(sorted(IMAGE_NORMS)),
 )
 def test_inputs_equal_the_equations_bit_for_bit(

@@ -36,30 +36,6 @@ def test_time_runs_from_left_to_right() -> None:
     assert columns[[0, -1]].tolist() == [0, 255]
 
 
-def test_range_per_window_and_per_clip() -> None:
-    stft = torch.zeros(1, 16, 257, 41)
-    stft[:, 0, 0], stft[:, 1, 0] = 20.0, 40.0
-    per_window = rendering.normalize_db(stft, settings=SETTINGS)
-    per_clip = rendering.normalize_db(
-        stft, settings=replace(SETTINGS, spectrogram_norm="clip")
-    )
-    assert per_window[0, 0].max() == per_window[0, 1].max() == 1
-    assert per_clip[0, 0].max() == 0.5
-
-
-@pytest.mark.parametrize("spectrogram", rendering.FIXED_DB)
-def test_equal_audio_has_equal_colors_in_the_fixed_range(spectrogram: str) -> None:
-    settings = replace(SETTINGS, spectrogram=spectrogram, spectrogram_norm="fixed")  # type: ignore[arg-type]
-    first, last = rendering.FIXED_DB[spectrogram]
-    level = torch.linspace(first - 20, last + 20, 41).expand(1, 2, 40, 41)
-    values = rendering.normalize_db(level, settings=settings)
-    assert (values.diff() >= 0).all()
-    assert values[0, 0, 0, [0, 20, -1]].tolist() == pytest.approx([0, 0.5, 1])
-    louder = torch.cat([level, torch.full_like(level, 100.0)], dim=1)
-    with_louder = rendering.normalize_db(louder, settings=settings)
-    assert torch.equal(with_louder[:, :2], values)
-
-
 def test_the_rounding_noise_of_silence_is_not_stretched() -> None:
     stft = -100 + 0.01 * torch.rand(1, 16, 257, 41, generator=GENERATOR)
     assert gray_values(stft, "stft").max() <= 3

@@ -95,8 +95,9 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     ),
     _choice(
         "--spectrogram-norm",
-        ("window", "clip", "fixed"),
-        "Range mapped to the colormap: of each window, of each clip, or fixed.",
+        ("window", "clip", "fixed", "clip-mvn", "global-mvn"),
+        "Normalization before the colormap: range of each window, of each clip, or "
+        "fixed; or mean and variance of each row, in the clip or in speech.",
         SPECTROGRAMS,
     ),
     _choice(

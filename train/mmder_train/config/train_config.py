@@ -91,8 +91,12 @@ class TrainConfig:
     """Kind of spectrogram that represents the audio."""
     colormap: Literal["viridis", "gray"] = "viridis"
     """Colormap of the spectrograms."""
-    spectrogram_norm: Literal["window", "clip", "fixed"] = "window"
-    """Range mapped to the colormap: each window, each clip, or fixed."""
+    spectrogram_norm: Literal["window", "clip", "fixed", "clip-mvn", "global-mvn"] = (
+        "window"
+    )
+    """Normalization of spectrograms, before the colormap: range of each window, range
+    of each clip, fixed range, or mean and variance of each row (of the clip, or of
+    speech)."""
     encoder: str = "tiny"
     """Key of `registry.ENCODERS`. Empty for the encoder that the weights fit."""
     weights: str = "none"

@@ -53,7 +53,9 @@ class FusionDataset(Dataset[dict[str, Any]]):
         fused: bool = True,
         spectrogram: Literal["mfcc", "stft", "mel"] = "mfcc",
         colormap: Literal["viridis", "gray"] = "viridis",
-        spectrogram_norm: Literal["window", "clip", "fixed"] = "window",
+        spectrogram_norm: Literal[
+            "window", "clip", "fixed", "clip-mvn", "global-mvn"
+        ] = "window",
         image_norm: str = "imagenet",
         validation: bool = False,
         seed: int = 0,
@@ -70,7 +72,7 @@ class FusionDataset(Dataset[dict[str, Any]]):
             fused: Return the encoder input, or the stored arrays.
             spectrogram: Spectrogram that represents the audio.
             colormap: Colormap of spectrograms.
-            spectrogram_norm: Range that is mapped to the colormap.
+            spectrogram_norm: Normalization of spectrograms, before the colormap.
             image_norm: A name in `IMAGE_NORMS`.
             validation: Hold out one fifth of the train speakers: they form the side
                 ``val`` and are not on the side ``train``.

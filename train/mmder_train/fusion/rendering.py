@@ -11,17 +11,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from mmder_train.fusion.mel import mel
+from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
 from mmder_train.fusion.types import SIDE_PX, Frames, OutputView, Spectrograms
-
-FLAT_DB = 1.0
-"""Smallest range of values that is stretched to all colors.
-
-Silence stays flat: its rounding noise is not stretched to all colors."""
-FIXED_DB = {"stft": (-65.0, 35.0), "mel": (-65.0, 35.0), "mfcc": (-60.0, 60.0)}
-"""Values of the first and the last color in the fixed range, per spectrogram.
-
-The loudest RAVDESS clip reaches 35 dB. Half of all values are below -65 dB, which is
-silence. 1 % of the cepstral coefficients are above 60."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,8 +45,8 @@ class RenderSettings:
     """Type of spectrogram."""
     colormap: Literal["viridis", "gray"]
     """Colormap of the spectrogram's values."""
-    spectrogram_norm: Literal["window", "clip", "fixed"]
-    """Range of values mapped to the colormap: each window, each clip, or fixed."""
+    spectrogram_norm: Literal["window", "clip", "fixed", "clip-mvn", "global-mvn"]
+    """Normalization of the spectrogram's values, a key of `SPECTROGRAM_NORMS`."""
     image_norm: ImageNorm = IMAGE_NORMS["imagenet"]
     """Normalization of all images."""
     sample_rate_hz: int = 16_000
@@ -70,26 +61,6 @@ def colormap_table(colormap: str) -> UInt8[Tensor, "3 256"]:
     from matplotlib import colormaps
 
     return torch.from_numpy(colormaps[colormap](np.arange(256), bytes=True)[:, :3].T)
-
-
-def normalize_db(
-    spectrograms: Float[Tensor, "clip window frequency time"],
-    *,
-    settings: RenderSettings,
-) -> Float[Tensor, "clip window frequency time"]:
-    """Scale decibels to [0, 1], per window, per clip, or over a fixed range.
-
-    Paper: figure 4 only states "normalised". Scaled from the smallest to the
-    largest value of each window, loud and quiet clips look alike. In the fixed range,
-    equal audio has equal colors, and an STFT shows loudness.
-    """
-    if settings.spectrogram_norm == "fixed":
-        first, last = FIXED_DB[settings.spectrogram]
-        return ((spectrograms - first) / (last - first)).clamp(0, 1)
-    axes = (2, 3) if settings.spectrogram_norm == "window" else (1, 2, 3)
-    low = spectrograms.amin(axes, keepdim=True)
-    span = (spectrograms.amax(axes, keepdim=True) - low).clamp_min(FLAT_DB)
-    return (spectrograms - low) / span
 
 
 def colormap_indices(
@@ -110,7 +81,8 @@ def colormap_indices(
         values = values[:, :, 1:]
     if settings.spectrogram == "mel":
         values = mel(values, sample_rate_hz=settings.sample_rate_hz)
-    values = normalize_db(values, settings=settings).flip(2)
+    normalize = SPECTROGRAM_NORMS[settings.spectrogram_norm]
+    values = normalize(values, settings.spectrogram).flip(2)
     size = (height_px, SIDE_PX)
     # Resized before the colormap is applied: one plane instead of three.
     value = functional.interpolate(values, size=size, mode="bilinear")

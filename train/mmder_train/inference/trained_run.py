@@ -13,8 +13,9 @@ from mmder_store import FORMAT_VERSION, PrepSettings, Store
 from mmder_store.errors import SettingsError, WeightsError
 from mmder_train.evaluation.load_results import load_results
 from mmder_train.evaluation.run_directory import RunDirectory
-from mmder_train.fusion.rendering import FIXED_DB, IMAGE_NORMS, RenderSettings
-from mmder_train.fusion.strategies import STRATEGIES, Strategy
+from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
+from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
+from mmder_train.fusion.strategies import STORED_SPECTROGRAM, STRATEGIES, Strategy
 from mmder_train.inference.ensemble import FoldEnsemble, build_ensembles
 from mmder_train.runtime.device import choose_device, mixed_precision
 from mmder_train.weights import native, readers
@@ -248,9 +249,9 @@ def _prep_settings(
 
 def _render_settings(config: Mapping[str, Any], sample_rate_hz: int) -> RenderSettings:
     choices = {
-        "spectrogram": FIXED_DB,
+        "spectrogram": STORED_SPECTROGRAM,
         "colormap": ("viridis", "gray"),
-        "spectrogram_norm": ("window", "clip", "fixed"),
+        "spectrogram_norm": SPECTROGRAM_NORMS,
     }
     for name, accepted in choices.items():
         if config[name] not in accepted:
