@@ -1,5 +1,7 @@
 """Recipes and the defaults of the training methods."""
 
+import pytest
+
 from mmder_train.config.recipes import METHODS, RECIPES, resolve_settings
 from mmder_train.config.train_config import TrainConfig
 from train_runs import Train, read_results
@@ -16,6 +18,16 @@ def test_the_defaults_are_the_numbers_of_the_paper() -> None:
         lr=0.01,
     )
     assert config.weight_decay == 0.05
+
+
+@pytest.mark.parametrize("recipe", ["paper", "release"])
+def test_recipes_of_the_paper_draw_the_spectrogram_of_its_figures(recipe: str) -> None:
+    settings = resolve_settings({}, recipe)
+    assert (
+        settings["spectrogram"],
+        settings["colormap"],
+        settings["spectrogram_norm"],
+    ) == ("mfcc", "viridis", "window")
 
 
 def test_named_settings_take_precedence_over_a_recipe() -> None:

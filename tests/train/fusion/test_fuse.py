@@ -16,6 +16,7 @@ from mmder_train.fusion import (
     fuse,
 )
 from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
+from mmder_train.fusion.spectrogram_planes import PLANES
 from mmder_train.fusion.strategies import STORED_SPECTROGRAM
 
 PERMUTATIONS = frame_permutations(["a", "b"], seed=0)
@@ -40,6 +41,11 @@ def stored_clips(
     return frames, spectrograms
 
 
+def allowed_colormap(spectrogram: str, colormap: str) -> str:
+    """Return the colormap, or gray if the spectrogram has three planes."""
+    return colormap if len(PLANES[spectrogram]) == 1 else "gray"
+
+
 def test_the_package_exports_its_public_names() -> None:
     assert all(getattr(fusion, name) is not None for name in fusion.__all__)
 
@@ -59,7 +65,7 @@ def test_inputs_equal_the_equations_bit_for_bit(
     frames, spectrograms = stored_clips(strategy, spectrogram=spectrogram)
     render_settings = RenderSettings(
         spectrogram=spectrogram,  # type: ignore[arg-type]
-        colormap=colormap,  # type: ignore[arg-type]
+        colormap=allowed_colormap(spectrogram, colormap),  # type: ignore[arg-type]
         spectrogram_norm=norm,  # type: ignore[arg-type]
         image_norm=IMAGE_NORMS[image_norm],
     )
@@ -109,7 +115,7 @@ def test_every_strategy_fills_the_input_from_stored_arrays(
     frames, spectrograms = stored_clips(strategy, spectrogram=spectrogram)
     render_settings = RenderSettings(
         spectrogram=spectrogram,  # type: ignore[arg-type]
-        colormap="viridis",
+        colormap=allowed_colormap(spectrogram, "viridis"),  # type: ignore[arg-type]
         spectrogram_norm="window",
     )
     x = fuse(

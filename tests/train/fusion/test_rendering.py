@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from mmder_store.errors import SettingsError
 from mmder_train.fusion import rendering
+from mmder_train.fusion.mel import mfcc
 from mmder_train.fusion.rendering import RenderSettings
+from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
 
 SETTINGS = RenderSettings(
     spectrogram="stft", colormap="gray", spectrogram_norm="window"
@@ -18,7 +21,8 @@ GENERATOR = torch.Generator().manual_seed(0)
 def gray_values(spectrograms: torch.Tensor, spectrogram: str) -> torch.Tensor:
     """Return the gray values of each window."""
     settings = replace(SETTINGS, spectrogram=spectrogram)  # type: ignore[arg-type]
-    return rendering.colormap_indices(spectrograms, settings=settings)
+    (plane,) = rendering.pixel_planes(spectrograms, settings=settings)
+    return plane
 
 
 def test_low_frequencies_are_at_the_bottom() -> None:
@@ -46,6 +50,30 @@ def test_the_mfcc_image_leaves_out_loudness() -> None:
     loud = quiet.clone()
     loud[:, :, 0] += 500
     assert torch.equal(gray_values(quiet, "mfcc"), gray_values(loud, "mfcc"))
+
+
+@pytest.mark.parametrize("norm", SPECTROGRAM_NORMS)
+def test_three_spectrograms_are_the_color_planes(norm: str) -> None:
+    stft = torch.randn(2, 16, 257, 41, generator=GENERATOR) * 20 - 40
+    settings = replace(
+        SETTINGS,
+        spectrogram="stft-mel-mfcc",
+        spectrogram_norm=norm,  # type: ignore[arg-type]
+        image_norm=rendering.IMAGE_NORMS["none"],
+    )
+    x = torch.empty(2, 3, 16, 224, 224)
+    rendering.write_spectrograms(x, stft, settings=settings)
+    cepstrum = mfcc(stft, sample_rate_hz=16_000)
+    parts = (("stft", stft), ("mel", stft), ("mfcc", cepstrum))
+    for plane, (spectrogram, stored) in zip(x.unbind(1), parts, strict=True):
+        one = replace(settings, spectrogram=spectrogram)  # type: ignore[arg-type]
+        (expected,) = rendering.pixel_planes(stored, settings=one)
+        torch.testing.assert_close(plane, expected / 255)
+
+
+def test_three_spectrograms_take_no_colormap() -> None:
+    with pytest.raises(SettingsError, match="expected 'gray'"):
+        replace(SETTINGS, spectrogram="stft-mel-mfcc", colormap="viridis")
 
 
 def test_viridis_equals_that_of_matplotlib() -> None:

@@ -1,25 +1,44 @@
 """Normalization of spectrograms: numbers calculated by hand."""
 
+from collections.abc import Mapping
+from dataclasses import fields
+from inspect import signature
 from typing import get_args, get_type_hints
 
 import pytest
 import torch
 
 from mmder_store.errors import SettingsError
+from mmder_train import FusionDataset
 from mmder_train.cli.main import cli
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.fusion.rendering import RenderSettings
 from mmder_train.fusion.spectrogram_norms import FIXED_DB, SPECTROGRAM_NORMS
+from mmder_train.fusion.spectrogram_planes import PLANES
+from mmder_train.fusion.strategies import STORED_SPECTROGRAM
 
 GENERATOR = torch.Generator().manual_seed(0)
 
 
-def test_options_and_settings_name_every_normalization() -> None:
-    names = tuple(SPECTROGRAM_NORMS)
+@pytest.mark.parametrize(
+    ("setting", "table"),
+    [("spectrogram_norm", SPECTROGRAM_NORMS), ("spectrogram", PLANES)],
+)
+def test_options_and_settings_name_every_row(
+    setting: str, table: Mapping[str, object]
+) -> None:
     for settings in (TrainConfig, RenderSettings):
-        assert get_args(get_type_hints(settings)["spectrogram_norm"]) == names
-    (option,) = (p for p in cli.params if p.name == "spectrogram_norm")
-    assert tuple(option.type.choices) == names  # type: ignore[attr-defined]
+        assert get_args(get_type_hints(settings)[setting]) == tuple(table)
+    (option,) = (p for p in cli.params if p.name == setting)
+    assert tuple(option.type.choices) == tuple(table)  # type: ignore[attr-defined]
+    assert set(STORED_SPECTROGRAM) == set(PLANES)
+
+
+@pytest.mark.parametrize("name", ["spectrogram", "colormap", "spectrogram_norm"])
+def test_the_dataset_and_the_figures_have_the_defaults_of_training(name: str) -> None:
+    default = {f.name: f.default for f in fields(TrainConfig)}[name]
+    assert getattr(RenderSettings(), name) == default
+    assert signature(FusionDataset).parameters[name].default == default
 
 
 def test_ranges_of_windows_and_of_clips() -> None:

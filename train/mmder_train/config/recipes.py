@@ -15,6 +15,13 @@ class Recipe:
     """Origin of the values."""
 
 
+PAPER_SPECTROGRAMS = {
+    "spectrogram": "mfcc",
+    "colormap": "viridis",
+    "spectrogram_norm": "window",
+}
+"""Spectrograms as in the paper's figures 2 and 4, as far as they show them."""
+
 METHODS: dict[str, Mapping[str, Any]] = {
     # Paper: IV-B3, "base learning rate of 1e-2". The paper leaves epochs and batch
     # size open; they are the release's. Constant learning rate, as in the release.
@@ -32,6 +39,7 @@ RECIPES = {
         settings={
             "method": "linear-probe",
             **METHODS["linear-probe"],
+            **PAPER_SPECTROGRAMS,
             "weight_decay": 0.05,
         },
     ),
@@ -40,8 +48,8 @@ RECIPES = {
         settings={
             "method": "linear-probe",
             **METHODS["linear-probe"],
+            **PAPER_SPECTROGRAMS,
             "weight_decay": 0.05,
-            "spectrogram": "mfcc",
             "image_norm": "release",
         },
     ),

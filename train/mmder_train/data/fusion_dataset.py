@@ -51,11 +51,11 @@ class FusionDataset(Dataset[dict[str, Any]]):
         labels: str = "",
         protocol: str = "",
         fused: bool = True,
-        spectrogram: Literal["mfcc", "stft", "mel"] = "mfcc",
+        spectrogram: Literal["stft", "mfcc", "mel", "stft-mel-mfcc"] = "stft",
         colormap: Literal["viridis", "gray"] = "viridis",
         spectrogram_norm: Literal[
-            "window", "clip", "fixed", "clip-mvn", "global-mvn"
-        ] = "window",
+            "fixed", "window", "clip", "clip-mvn", "global-mvn"
+        ] = "fixed",
         image_norm: str = "imagenet",
         validation: bool = False,
         seed: int = 0,
@@ -80,7 +80,8 @@ class FusionDataset(Dataset[dict[str, Any]]):
 
         Raises:
             SettingsError: If the store has no such label set, protocol or fold, or the
-                strategy or normalization is unknown.
+                strategy or normalization is unknown, or if three spectrograms have a
+                colormap other than gray.
         """
         if strategy not in STRATEGIES:
             msg = f"strategy {strategy!r}: expected one of {', '.join(STRATEGIES)}"

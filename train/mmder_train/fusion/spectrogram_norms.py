@@ -95,9 +95,9 @@ def global_mvn(values: Values, spectrogram: str) -> Values:
 
 
 SPECTROGRAM_NORMS: Mapping[str, Normalize] = {
+    "fixed": fixed_range,
     "window": window_range,
     "clip": clip_range,
-    "fixed": fixed_range,
     "clip-mvn": clip_mvn,
     "global-mvn": global_mvn,
 }

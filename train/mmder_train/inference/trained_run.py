@@ -15,7 +15,8 @@ from mmder_train.evaluation.load_results import load_results
 from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
-from mmder_train.fusion.strategies import STORED_SPECTROGRAM, STRATEGIES, Strategy
+from mmder_train.fusion.spectrogram_planes import PLANES
+from mmder_train.fusion.strategies import STRATEGIES, Strategy
 from mmder_train.inference.ensemble import FoldEnsemble, build_ensembles
 from mmder_train.runtime.device import choose_device, mixed_precision
 from mmder_train.weights import native, readers
@@ -249,7 +250,7 @@ def _prep_settings(
 
 def _render_settings(config: Mapping[str, Any], sample_rate_hz: int) -> RenderSettings:
     choices = {
-        "spectrogram": STORED_SPECTROGRAM,
+        "spectrogram": PLANES,
         "colormap": ("viridis", "gray"),
         "spectrogram_norm": SPECTROGRAM_NORMS,
     }
