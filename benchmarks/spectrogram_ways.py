@@ -10,7 +10,7 @@ speakers. Predictions are saved in ``--out``, so a run can be interrupted.
 
     python benchmarks/spectrogram_ways.py STORE --out ways/
     python benchmarks/spectrogram_ways.py STORE --out ways/ --method finetune
-    python benchmarks/spectrogram_ways.py STORE --out ways/ --test --ways mel/fixed/gray
+    python benchmarks/spectrogram_ways.py STORE --out ways/ --test
 """
 
 import argparse
@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from mmder_store import Store
 from mmder_store.atomic_files import atomic_write
 from mmder_store.protocols import FoldProtocol
+from mmder_store.settings import digest
 from mmder_train.config.recipes import METHODS
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.folds import Fold, split
@@ -65,7 +66,7 @@ LEVEL_DB = -19.5
 FINETUNE: dict[str, Any] = {
     "encoder": "tiny-56",
     "epochs": 10,
-    "batch_size": 32,
+    "batch_size": 16,
     "lr": 2e-3,
     "patch_lr_scale": 0.015,
     "label_smoothing": 0.1,
@@ -91,7 +92,8 @@ def equalize(stft_db: NDArray[Any]) -> NDArray[Any]:
     power = np.power(10.0, stft_db.astype(np.float64) / 10)
     level = 10 * np.log10(power.mean(axis=(1, 2, 3), keepdims=True))
     amplified = stft_db + (LEVEL_DB - level)
-    return np.maximum(amplified, FLOOR_DB).astype(stft_db.dtype)
+    equal: NDArray[Any] = np.maximum(amplified, FLOOR_DB).astype(stft_db.dtype)
+    return equal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +119,7 @@ class Comparison:
             "colormap": colormap,
         }
         config = TrainConfig(
-            **(METHODS[self.method] | self.settings | drawn),
+            **{**METHODS[self.method], **self.settings, **drawn},
             method=self.method,  # type: ignore[arg-type]
             strategies=("audio",),
             labels="",
@@ -162,8 +164,12 @@ class Comparison:
 
     def predict(self, way: str, seed: int) -> NDArray[np.int64]:
         """Return the confusion matrix of each scored speaker, trained or loaded."""
-        name = f"{'test' if self.test else 'choice'}-{self.method}-{seed}-{way}"
-        path = self.out / f"{name.replace('/', '_')}.npy"
+        settings = digest(
+            *(str(self.store), self.method, self.settings, self.clips),
+            *(self.folds, self.test),
+        )
+        name = f"{self.method}-{settings[:8]}-{seed}-{way.replace('/', '_')}"
+        path = self.out / f"{name}.npy"
         if path.exists():
             loaded: NDArray[np.int64] = np.load(path)
             return loaded
@@ -227,7 +233,7 @@ def count_by_speaker(
 
 
 def resample(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], ...]:
-    """Return WAR and UAR of 2,000 draws of speakers, as `metrics.intervals` does.
+    """Return WAR and UAR of all speakers, then of 2,000 draws as `metrics.intervals`.
 
     The draws are the same for all ways, so their differences are paired.
 

@@ -53,11 +53,11 @@ SPECTROGRAMS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "default": ("STFT, fixed range", {}),
     "mel": ("mel bands, fixed range", {"spectrogram": "mel"}),
     "global-mvn": (
-        "MFCC, mean and variance in speech",
+        "MFCC, statistics of speech",
         {"spectrogram": "mfcc", "spectrogram_norm": "global-mvn"},
     ),
     "three": (
-        "STFT red, mel green, MFCC blue",
+        "STFT, mel, MFCC as RGB",
         {"spectrogram": "stft-mel-mfcc", "colormap": "gray"},
     ),
 }

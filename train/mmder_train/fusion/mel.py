@@ -71,7 +71,8 @@ def _triangles(bins: int, sample_rate_hz: int) -> Float64[np.ndarray, "mel bin"]
     low, mid, last = edge_hz[:-2, None], edge_hz[1:-1, None], edge_hz[2:, None]
     bin_hz = np.linspace(0, sample_rate_hz / 2, bins)
     sides = (bin_hz - low) / (mid - low), (last - bin_hz) / (last - mid)
-    return np.minimum(*sides).clip(min=0)
+    weight: Float64[np.ndarray, "mel bin"] = np.minimum(*sides).clip(min=0)
+    return weight
 
 
 @cache
