@@ -9,6 +9,7 @@ Run it through `make figures` (the documentation) or `make demo` (one figure).
 
 import argparse
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +45,22 @@ TITLES = {
     "ofos": "face and spectrogram in turn",
     "rfas": "random order, fixed per clip",
 }
+SPECTROGRAMS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
+    "paper": (
+        "MFCC, range of each window",
+        {"spectrogram": "mfcc", "spectrogram_norm": "window"},
+    ),
+    "default": ("STFT, fixed range", {}),
+    "mel": ("mel bands, fixed range", {"spectrogram": "mel"}),
+    "global-mvn": (
+        "MFCC, statistics of speech",
+        {"spectrogram": "mfcc", "spectrogram_norm": "global-mvn"},
+    ),
+    "three": (
+        "STFT, mel, MFCC as RGB",
+        {"spectrogram": "stft-mel-mfcc", "colormap": "gray"},
+    ),
+}
 TILE_PX = 48
 INK, MUTED, ACCENT = "#1f2933", "#66727f", "#3f51b5"
 
@@ -67,21 +84,28 @@ def tile(images: Images) -> Images:
     return small.permute(0, 2, 3, 1).round().clamp(0, 255).byte().numpy()
 
 
-def encoder_input(store: Store, row: int, name: str) -> Images:
-    """Return the 16 images that the encoder receives for one clip, 224 px, RGB."""
+def encoder_input(
+    store: Store, row: int, name: str, drawn: Mapping[str, Any] | None = None
+) -> Images:
+    """Return the 16 images that the encoder receives for one clip, 224 px, RGB.
+
+    Args:
+        store: The store.
+        row: Index of the clip.
+        name: Name of the strategy.
+        drawn: Settings of spectrograms, as far as they are not the defaults.
+    """
     strategy = STRATEGIES[name]
     norm = IMAGE_NORMS["imagenet"]
     settings = RenderSettings(
-        spectrogram="stft",
-        colormap="viridis",
-        spectrogram_norm="window",
         image_norm=norm,
         sample_rate_hz=store.spec.settings.sample_rate_hz,
+        **(drawn or {}),
     )
     arrays = load_arrays(
         lambda array: store.read_batch(array, [row]),
         strategy=strategy,
-        spectrogram="stft",
+        spectrogram=settings.spectrogram,
     )
     order = frame_permutations([str(store.columns["clip_id"][row])], seed=0)
     x = fuse(
@@ -143,6 +167,20 @@ def draw_one_strategy(store: Store, row: int, name: str) -> Figure:
     """Draw the encoder input of one strategy."""
     figure = new_figure(8.0, 0.54)
     strip(figure.add_axes((0, 0, 1, 1)), tile(encoder_input(store, row, name)))
+    return figure
+
+
+def draw_spectrograms(store: Store, row: int) -> Figure:
+    """Draw the audio of one clip in several ways, the paper's first."""
+    figure = new_figure(11.0, 0.9 * len(SPECTROGRAMS))
+    height = 1 / len(SPECTROGRAMS)
+    for index, (name, (text, drawn)) in enumerate(SPECTROGRAMS.items()):
+        bottom = 1 - (index + 1) * height
+        axes = figure.add_axes((0.215, bottom, 0.775, 0.94 * height))
+        strip(axes, tile(encoder_input(store, row, "audio", drawn)))
+        title: dict[str, Any] = {"fontsize": 15, "color": INK, "weight": "bold"}
+        figure.text(0.012, bottom + 0.58 * height, name, **title)
+        figure.text(0.012, bottom + 0.28 * height, text, fontsize=10, color=INK)
     return figure
 
 
@@ -236,6 +274,7 @@ def main() -> None:
         return
     write_svg(draw_overview(store, row), ASSETS / "overview.svg")
     write_svg(draw_strategies(store, row), ASSETS / "strategies.svg")
+    write_svg(draw_spectrograms(store, row), ASSETS / "spectrograms.svg")
     for name in STRATEGIES:
         figure = draw_one_strategy(store, row, name)
         write_svg(figure, ASSETS / f"strategy-{name}.svg")

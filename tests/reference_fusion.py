@@ -4,30 +4,46 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mmder_train.fusion.mel import mel
-from mmder_train.fusion.rendering import (
-    ImageNorm,
-    RenderSettings,
-    colormap_table,
-    normalize_db,
-)
+from mmder_train.fusion.mel import mel, mfcc
+from mmder_train.fusion.rendering import ImageNorm, RenderSettings, colormap_table
+from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
 
 
 def spectrogram_images(
     spectrograms: Tensor, settings: RenderSettings, height: int
 ) -> Tensor:
     """Return spectrograms as 8-bit colors."""
-    values = spectrograms.float()
+    stored = spectrograms.float()
+    if settings.spectrogram == "stft-mel-mfcc":
+        planes = [stored, _mel(stored, settings), _mfcc(stored, settings)[:, :, 1:]]
+        names = settings.spectrogram.split("-")
+        values = [
+            _pixels(v, n, settings, height) for v, n in zip(planes, names, strict=True)
+        ]
+        return torch.stack(values, dim=1)
     if settings.spectrogram == "mfcc":
-        values = values[:, :, 1:]
+        stored = stored[:, :, 1:]
     if settings.spectrogram == "mel":
-        # Clip by clip: a matrix product may round differently for more clips.
-        rate_hz = settings.sample_rate_hz
-        values = torch.cat([mel(clip[None], sample_rate_hz=rate_hz) for clip in values])
-    values = normalize_db(values, settings=settings).flip(2)
-    value = functional.interpolate(values, size=(height, 224), mode="bilinear")
-    images = colormap_table(settings.colormap)[:, (value * 255).round().long()]
-    return images.transpose(0, 1)
+        stored = _mel(stored, settings)
+    value = _pixels(stored, settings.spectrogram, settings, height)
+    return colormap_table(settings.colormap)[:, value].transpose(0, 1)
+
+
+def _mel(stored: Tensor, settings: RenderSettings) -> Tensor:
+    # Clip by clip: a matrix product may round differently for more clips.
+    rate_hz = settings.sample_rate_hz
+    return torch.cat([mel(clip[None], sample_rate_hz=rate_hz) for clip in stored])
+
+
+def _mfcc(stored: Tensor, settings: RenderSettings) -> Tensor:
+    rate_hz = settings.sample_rate_hz
+    return torch.cat([mfcc(clip[None], sample_rate_hz=rate_hz) for clip in stored])
+
+
+def _pixels(values: Tensor, name: str, settings: RenderSettings, height: int) -> Tensor:
+    scaled = SPECTROGRAM_NORMS[settings.spectrogram_norm](values, name).flip(2)
+    value = functional.interpolate(scaled, size=(height, 224), mode="bilinear")
+    return (value * 255).round().long()
 
 
 def face_images(frames: Tensor, height: int) -> Tensor:

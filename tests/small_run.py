@@ -74,7 +74,10 @@ def make_small_run(folder: Path) -> SmallRun:
     )
     words = ["--store", folder / "store", "--out", folder / "run"]
     words += ["--strategy", ",".join(STRATEGIES), "--epochs", 5, "--save-weights"]
-    words += ["--spectrogram", "stft", "--device", "cpu", "--image-norm", "half"]
+    # None of the settings of images is the default: prediction must take the run's.
+    words += ["--spectrogram", "stft-mel-mfcc", "--colormap", "gray"]
+    words += ["--spectrogram-norm", "global-mvn", "--image-norm", "half"]
+    words += ["--device", "cpu"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(ENCODERS, "tiny", SMALL_ENCODER)
         completed = CliRunner().invoke(cli, list(map(str, words)))

@@ -23,6 +23,16 @@ def test_the_defaults_are_the_numbers_of_the_paper() -> None:
     assert config.weight_decay == 0.05
 
 
+@pytest.mark.parametrize("recipe", ["paper", "release"])
+def test_recipes_of_the_paper_draw_the_spectrogram_of_its_figures(recipe: str) -> None:
+    settings = resolve_settings({}, recipe)
+    assert (
+        settings["spectrogram"],
+        settings["colormap"],
+        settings["spectrogram_norm"],
+    ) == ("mfcc", "viridis", "window")
+
+
 def test_named_settings_take_precedence_over_a_recipe() -> None:
     assert resolve_settings({}, None) == {
         "method": "linear-probe",

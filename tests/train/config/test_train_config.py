@@ -40,8 +40,12 @@ NO_EFFECT = "has no effect with --method linear-probe"
         ({"label_smoothing": 0.1}, f"--label-smoothing: {NO_EFFECT}"),
         ({"augment": "audio"}, f"--augment: {NO_EFFECT}"),
         (
-            {"augment": "audio", "method": "finetune"},
+            {"augment": "audio", "method": "finetune", "spectrogram": "mfcc"},
             "Use --spectrogram stft or --spectrogram mel",
+        ),
+        (
+            {"spectrogram": "stft-mel-mfcc"},
+            "--colormap viridis: --spectrogram stft-mel-mfcc fills .* --colormap gray",
         ),
         ({"strategies": ("cfas", "cfas")}, "expected each strategy once"),
         ({"rfas_resample": True}, "Use --method finetune"),

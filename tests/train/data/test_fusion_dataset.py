@@ -30,13 +30,13 @@ def test_items_are_the_encoder_input(store: Store, name: str) -> None:
     windows = strategy.windows or 16
     expected = fuse(
         torch.from_numpy(frames.copy()) if strategy.frames else None,
-        torch.from_numpy(store.read_batch(f"mfcc_{windows}", [row]))
+        torch.from_numpy(store.read_batch(f"stft_{windows}", [row]))
         if strategy.windows
         else None,
         frame_permutations([item["clip_id"]], seed=3),
         strategy=strategy,
         settings=RenderSettings(
-            spectrogram="mfcc", colormap="viridis", spectrogram_norm="window"
+            spectrogram="stft", colormap="viridis", spectrogram_norm="fixed"
         ),
     )[0]
     assert torch.equal(item["x"], expected)

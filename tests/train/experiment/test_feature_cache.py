@@ -48,9 +48,11 @@ def file_name(store: Store, strategy: str = "cfas", **change: object) -> str:
     ("strategy", "change"),
     [
         ("sfas", {}),
-        ("cfas", {"spectrogram": "stft"}),
+        ("cfas", {"spectrogram": "mfcc"}),
+        ("cfas", {"spectrogram": "stft-mel-mfcc", "colormap": "gray"}),
         ("cfas", {"colormap": "gray"}),
         ("cfas", {"spectrogram_norm": "clip"}),
+        ("cfas", {"spectrogram_norm": "global-mvn"}),
         ("cfas", {"image_norm": "half"}),
         ("cfas", {"encoder": "small"}),
         ("cfas", {"norm_eps": 1e-5}),
@@ -86,7 +88,7 @@ def test_settings_of_the_head_do_not_change_the_file(
 
 
 def test_audio_settings_do_not_change_features_of_video(faces_store: Store) -> None:
-    change = {"spectrogram": "stft", "spectrogram_norm": "clip"}
+    change = {"spectrogram": "mfcc", "spectrogram_norm": "clip"}
     assert file_name(faces_store, "video", **change) == file_name(faces_store, "video")
 
 

@@ -6,8 +6,11 @@ import numpy as np
 import pytest
 import torch
 
+from mmder_store.errors import SettingsError
 from mmder_train.fusion import rendering
+from mmder_train.fusion.mel import mfcc
 from mmder_train.fusion.rendering import RenderSettings
+from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
 
 SETTINGS = RenderSettings(
     spectrogram="stft", colormap="gray", spectrogram_norm="window"
@@ -18,7 +21,8 @@ GENERATOR = torch.Generator().manual_seed(0)
 def gray_values(spectrograms: torch.Tensor, spectrogram: str) -> torch.Tensor:
     """Return the gray values of each window."""
     settings = replace(SETTINGS, spectrogram=spectrogram)  # type: ignore[arg-type]
-    return rendering.colormap_indices(spectrograms, settings=settings)
+    (plane,) = rendering.pixel_planes(spectrograms, settings=settings)
+    return plane
 
 
 def test_low_frequencies_are_at_the_bottom() -> None:
@@ -36,30 +40,6 @@ def test_time_runs_from_left_to_right() -> None:
     assert columns[[0, -1]].tolist() == [0, 255]
 
 
-def test_range_per_window_and_per_clip() -> None:
-    stft = torch.zeros(1, 16, 257, 41)
-    stft[:, 0, 0], stft[:, 1, 0] = 20.0, 40.0
-    per_window = rendering.normalize_db(stft, settings=SETTINGS)
-    per_clip = rendering.normalize_db(
-        stft, settings=replace(SETTINGS, spectrogram_norm="clip")
-    )
-    assert per_window[0, 0].max() == per_window[0, 1].max() == 1
-    assert per_clip[0, 0].max() == 0.5
-
-
-@pytest.mark.parametrize("spectrogram", rendering.FIXED_DB)
-def test_equal_audio_has_equal_colors_in_the_fixed_range(spectrogram: str) -> None:
-    settings = replace(SETTINGS, spectrogram=spectrogram, spectrogram_norm="fixed")  # type: ignore[arg-type]
-    first, last = rendering.FIXED_DB[spectrogram]
-    level = torch.linspace(first - 20, last + 20, 41).expand(1, 2, 40, 41)
-    values = rendering.normalize_db(level, settings=settings)
-    assert (values.diff() >= 0).all()
-    assert values[0, 0, 0, [0, 20, -1]].tolist() == pytest.approx([0, 0.5, 1])
-    louder = torch.cat([level, torch.full_like(level, 100.0)], dim=1)
-    with_louder = rendering.normalize_db(louder, settings=settings)
-    assert torch.equal(with_louder[:, :2], values)
-
-
 def test_the_rounding_noise_of_silence_is_not_stretched() -> None:
     stft = -100 + 0.01 * torch.rand(1, 16, 257, 41, generator=GENERATOR)
     assert gray_values(stft, "stft").max() <= 3
@@ -70,6 +50,30 @@ def test_the_mfcc_image_leaves_out_loudness() -> None:
     loud = quiet.clone()
     loud[:, :, 0] += 500
     assert torch.equal(gray_values(quiet, "mfcc"), gray_values(loud, "mfcc"))
+
+
+@pytest.mark.parametrize("norm", SPECTROGRAM_NORMS)
+def test_three_spectrograms_are_the_color_planes(norm: str) -> None:
+    stft = torch.randn(2, 16, 257, 41, generator=GENERATOR) * 20 - 40
+    settings = replace(
+        SETTINGS,
+        spectrogram="stft-mel-mfcc",
+        spectrogram_norm=norm,  # type: ignore[arg-type]
+        image_norm=rendering.IMAGE_NORMS["none"],
+    )
+    x = torch.empty(2, 3, 16, 224, 224)
+    rendering.write_spectrograms(x, stft, settings=settings)
+    cepstrum = mfcc(stft, sample_rate_hz=16_000)
+    parts = (("stft", stft), ("mel", stft), ("mfcc", cepstrum))
+    for plane, (spectrogram, stored) in zip(x.unbind(1), parts, strict=True):
+        one = replace(settings, spectrogram=spectrogram)  # type: ignore[arg-type]
+        (expected,) = rendering.pixel_planes(stored, settings=one)
+        torch.testing.assert_close(plane, expected / 255)
+
+
+def test_three_spectrograms_take_no_colormap() -> None:
+    with pytest.raises(SettingsError, match="expected 'gray'"):
+        replace(SETTINGS, spectrogram="stft-mel-mfcc", colormap="viridis")
 
 
 def test_viridis_equals_that_of_matplotlib() -> None:

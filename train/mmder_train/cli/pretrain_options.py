@@ -98,8 +98,8 @@ PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
     ),
     _choice(
         "--spectrogram",
-        ("mfcc", "stft", "mel"),
-        "Spectrogram that represents the audio.",
+        ("stft", "mfcc", "mel", "stft-mel-mfcc"),
+        "Spectrogram that represents the audio; three are drawn as red, green, blue.",
         SPECTROGRAMS,
     ),
     _choice(
@@ -107,8 +107,9 @@ PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
     ),
     _choice(
         "--spectrogram-norm",
-        ("window", "clip", "fixed"),
-        "Range mapped to the colormap: of each window, of each clip, or fixed.",
+        ("fixed", "window", "clip", "clip-mvn", "global-mvn"),
+        "Normalization before the colormap: fixed range, range of each window or clip; "
+        "or mean and variance of each row, in the clip or in speech.",
         SPECTROGRAMS,
     ),
     _number("--mask-video", 0.9, "Fraction of the faces that is hidden.", MASKS),

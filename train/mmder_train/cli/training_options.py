@@ -86,8 +86,8 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     ),
     _choice(
         "--spectrogram",
-        ("mfcc", "stft", "mel"),
-        "Spectrogram that represents the audio.",
+        ("stft", "mfcc", "mel", "stft-mel-mfcc"),
+        "Spectrogram that represents the audio; three are drawn as red, green, blue.",
         SPECTROGRAMS,
     ),
     _choice(
@@ -95,8 +95,9 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     ),
     _choice(
         "--spectrogram-norm",
-        ("window", "clip", "fixed"),
-        "Range mapped to the colormap: of each window, of each clip, or fixed.",
+        ("fixed", "window", "clip", "clip-mvn", "global-mvn"),
+        "Normalization before the colormap: fixed range, range of each window or clip; "
+        "or mean and variance of each row, in the clip or in speech.",
         SPECTROGRAMS,
     ),
     _choice(

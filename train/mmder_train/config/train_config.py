@@ -96,12 +96,17 @@ class TrainConfig:
     """Preset of the settings that the user does not name; see `recipes.RECIPES`."""
     strategies: tuple[str, ...]
     """Fusion strategies. Each is cross-validated on its own."""
-    spectrogram: Literal["mfcc", "stft", "mel"] = "mfcc"
-    """Kind of spectrogram that represents the audio."""
+    spectrogram: Literal["stft", "mfcc", "mel", "stft-mel-mfcc"] = "stft"
+    """Type of spectrogram that represents the audio. Three are drawn as red, green and
+    blue."""
     colormap: Literal["viridis", "gray"] = "viridis"
     """Colormap of the spectrograms."""
-    spectrogram_norm: Literal["window", "clip", "fixed"] = "window"
-    """Range mapped to the colormap: each window, each clip, or fixed."""
+    spectrogram_norm: Literal["fixed", "window", "clip", "clip-mvn", "global-mvn"] = (
+        "fixed"
+    )
+    """Normalization of spectrograms, before the colormap: fixed range, range of each
+    window, range of each clip, or mean and variance of each row (of the clip, or of
+    speech)."""
     encoder: str = "tiny"
     """Key of `registry.ENCODERS`. Empty for the encoder that the weights fit."""
     weights: str = "none"
@@ -209,6 +214,12 @@ class TrainConfig:
         if self.method == "linear-probe":
             self._check_finetune_only()
         self._check_augmentation()
+        if self.spectrogram == "stft-mel-mfcc" and self.colormap != "gray":
+            msg = (
+                f"--colormap {self.colormap}: --spectrogram {self.spectrogram} fills "
+                "the red, green and blue plane. Use --colormap gray."
+            )
+            raise SettingsError(msg)
         if not self.strategies or len(set(self.strategies)) < len(self.strategies):
             msg = f"--strategy {','.join(self.strategies)}: expected each strategy once"
             raise SettingsError(msg)

@@ -51,9 +51,11 @@ class FusionDataset(Dataset[dict[str, Any]]):
         labels: str = "",
         protocol: str = "",
         fused: bool = True,
-        spectrogram: Literal["mfcc", "stft", "mel"] = "mfcc",
+        spectrogram: Literal["stft", "mfcc", "mel", "stft-mel-mfcc"] = "stft",
         colormap: Literal["viridis", "gray"] = "viridis",
-        spectrogram_norm: Literal["window", "clip", "fixed"] = "window",
+        spectrogram_norm: Literal[
+            "fixed", "window", "clip", "clip-mvn", "global-mvn"
+        ] = "fixed",
         image_norm: str = "imagenet",
         validation: bool = False,
         seed: int = 0,
@@ -70,7 +72,7 @@ class FusionDataset(Dataset[dict[str, Any]]):
             fused: Return the encoder input, or the stored arrays.
             spectrogram: Spectrogram that represents the audio.
             colormap: Colormap of spectrograms.
-            spectrogram_norm: Range that is mapped to the colormap.
+            spectrogram_norm: Normalization of spectrograms, before the colormap.
             image_norm: A name in `IMAGE_NORMS`.
             validation: Hold out one fifth of the train speakers: they form the side
                 ``val`` and are not on the side ``train``.
@@ -78,7 +80,8 @@ class FusionDataset(Dataset[dict[str, Any]]):
 
         Raises:
             SettingsError: If the store has no such label set, protocol or fold, or the
-                strategy or normalization is unknown.
+                strategy or normalization is unknown, or if three spectrograms have a
+                colormap other than gray.
         """
         if strategy not in STRATEGIES:
             msg = f"strategy {strategy!r}: expected one of {', '.join(STRATEGIES)}"

@@ -10,18 +10,10 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 from torch.nn import functional
 
-from mmder_train.fusion.mel import mel
+from mmder_store.errors import SettingsError
+from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
+from mmder_train.fusion.spectrogram_planes import PLANES
 from mmder_train.fusion.types import SIDE_PX, Frames, OutputView, Spectrograms
-
-FLAT_DB = 1.0
-"""Smallest range of values that is stretched to all colors.
-
-Silence stays flat: its rounding noise is not stretched to all colors."""
-FIXED_DB = {"stft": (-65.0, 35.0), "mel": (-65.0, 35.0), "mfcc": (-60.0, 60.0)}
-"""Values of the first and the last color in the fixed range, per spectrogram.
-
-The loudest RAVDESS clip reaches 35 dB. Half of all values are below -65 dB, which is
-silence. 1 % of the cepstral coefficients are above 60."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,16 +42,31 @@ IMAGE_NORMS = {
 class RenderSettings:
     """Settings that turn stored frames and spectrograms into the encoder's images."""
 
-    spectrogram: Literal["mfcc", "stft", "mel"]
-    """Type of spectrogram."""
-    colormap: Literal["viridis", "gray"]
-    """Colormap of the spectrogram's values."""
-    spectrogram_norm: Literal["window", "clip", "fixed"]
-    """Range of values mapped to the colormap: each window, each clip, or fixed."""
+    spectrogram: Literal["stft", "mfcc", "mel", "stft-mel-mfcc"] = "stft"
+    """Type of spectrogram, a key of `PLANES`."""
+    colormap: Literal["viridis", "gray"] = "viridis"
+    """Colormap of the spectrogram's values. ``gray`` if there are three planes."""
+    spectrogram_norm: Literal["fixed", "window", "clip", "clip-mvn", "global-mvn"] = (
+        "fixed"
+    )
+    """Normalization of the spectrogram's values, a key of `SPECTROGRAM_NORMS`."""
     image_norm: ImageNorm = IMAGE_NORMS["imagenet"]
     """Normalization of all images."""
     sample_rate_hz: int = 16_000
     """Sample rate of the audio, which the mel scale depends on."""
+
+    def __post_init__(self) -> None:
+        """Reject a colormap for an image that has three color planes.
+
+        Raises:
+            SettingsError: If there are three planes and a colormap.
+        """
+        if self.colormap != "gray" and len(PLANES[self.spectrogram]) > 1:
+            msg = (
+                f"colormap {self.colormap!r}: spectrogram {self.spectrogram!r} fills "
+                "the red, green and blue plane; expected 'gray'"
+            )
+            raise SettingsError(msg)
 
 
 @cache
@@ -72,61 +79,44 @@ def colormap_table(colormap: str) -> UInt8[Tensor, "3 256"]:
     return torch.from_numpy(colormaps[colormap](np.arange(256), bytes=True)[:, :3].T)
 
 
-def normalize_db(
-    spectrograms: Float[Tensor, "clip window frequency time"],
-    *,
-    settings: RenderSettings,
-) -> Float[Tensor, "clip window frequency time"]:
-    """Scale decibels to [0, 1], per window, per clip, or over a fixed range.
-
-    Paper: figure 4 only states "normalised". Scaled from the smallest to the
-    largest value of each window, loud and quiet clips look alike. In the fixed range,
-    equal audio has equal colors, and an STFT shows loudness.
-    """
-    if settings.spectrogram_norm == "fixed":
-        first, last = FIXED_DB[settings.spectrogram]
-        return ((spectrograms - first) / (last - first)).clamp(0, 1)
-    axes = (2, 3) if settings.spectrogram_norm == "window" else (1, 2, 3)
-    low = spectrograms.amin(axes, keepdim=True)
-    span = (spectrograms.amax(axes, keepdim=True) - low).clamp_min(FLAT_DB)
-    return (spectrograms - low) / span
-
-
-def colormap_indices(
+def pixel_planes(
     spectrograms: Float[Tensor, "clip window frequency time"],
     *,
     settings: RenderSettings,
     height_px: int = SIDE_PX,
-) -> Float[Tensor, "clip window height width"]:
-    """Compute the colormap index of each pixel, a whole number from 0 to 255.
+) -> list[Float[Tensor, "clip window height width"]]:
+    """Compute the pixels of each spectrogram, whole numbers from 0 to 255.
 
     Low frequencies are at the bottom. Paper: figures 2 and 4 show viridis images, but
-    neither their range nor their coefficients are specified. The 0th coefficient
-    (loudness) spans ten times the range of the others, which would leave the others
-    with nearly one color. It is left out, as in the authors' release.
+    neither their range nor their coefficients are specified.
+
+    Returns:
+        One plane of colormap indices, or three color planes.
     """
-    values = spectrograms.float()
-    if settings.spectrogram == "mfcc":
-        values = values[:, :, 1:]
-    if settings.spectrogram == "mel":
-        values = mel(values, sample_rate_hz=settings.sample_rate_hz)
-    values = normalize_db(values, settings=settings).flip(2)
-    size = (height_px, SIDE_PX)
-    # Resized before the colormap is applied: one plane instead of three.
-    value = functional.interpolate(values, size=size, mode="bilinear")
-    return value.mul_(255).round_()
+    stored, planes = spectrograms.float(), []
+    for name, convert in PLANES[settings.spectrogram].items():
+        values = convert(stored, settings.sample_rate_hz)
+        values = SPECTROGRAM_NORMS[settings.spectrogram_norm](values, name).flip(2)
+        # Resized before the colormap is applied: one plane instead of three.
+        plane = functional.interpolate(
+            values, size=(height_px, SIDE_PX), mode="bilinear"
+        )
+        planes.append(plane.mul_(255).round_())
+    return planes
 
 
 def write_spectrograms(
     out: OutputView, spectrograms: Spectrograms, *, settings: RenderSettings
 ) -> None:
     """Write each spectrogram as a normalized image to its part of the input."""
-    value = colormap_indices(spectrograms, settings=settings, height_px=out.shape[3])
+    planes = pixel_planes(spectrograms, settings=settings, height_px=out.shape[3])
     image_norm = settings.image_norm
     if settings.colormap == "gray":
+        # One plane is written to all three colors.
         factor, shift = _factor_and_shift(image_norm, out.device)
-        torch.mul(value[:, None], factor, out=out).sub_(shift)
+        torch.mul(torch.stack(planes, 1), factor, out=out).sub_(shift)
         return
+    (value,) = planes
     table = _normalized_table(settings.colormap, image_norm, out.device)
     index = value.int().flatten()
     for colors, plane in zip(table, out.unbind(1), strict=True):

@@ -8,7 +8,12 @@ from torch import Tensor
 
 from mmder_train.fusion.types import SIDE_PX, Input
 
-STORED_SPECTROGRAM = {"stft": "stft", "mel": "stft", "mfcc": "mfcc"}
+STORED_SPECTROGRAM = {
+    "stft": "stft",
+    "mfcc": "mfcc",
+    "mel": "stft",
+    "stft-mel-mfcc": "stft",
+}
 """Stored array from which each type of spectrogram is rendered."""
 Layout = Callable[[Tensor], tuple[Tensor | None, Tensor | None]]
 """Function from an input to its parts for V and A, as views of the input."""

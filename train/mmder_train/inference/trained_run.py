@@ -15,7 +15,9 @@ from mmder_store.local_path import check_local
 from mmder_train.evaluation.load_results import load_results
 from mmder_train.evaluation.model_quality import ModelQuality, model_quality
 from mmder_train.evaluation.run_directory import RunDirectory
-from mmder_train.fusion.rendering import FIXED_DB, IMAGE_NORMS, RenderSettings
+from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
+from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
+from mmder_train.fusion.spectrogram_planes import PLANES
 from mmder_train.fusion.strategies import STRATEGIES, Strategy
 from mmder_train.inference.ensemble import FoldEnsemble, build_ensembles
 from mmder_train.runtime.device import choose_device, model_precision
@@ -265,9 +267,9 @@ def _prep_settings(
 
 def _render_settings(config: Mapping[str, Any], sample_rate_hz: int) -> RenderSettings:
     choices = {
-        "spectrogram": FIXED_DB,
+        "spectrogram": PLANES,
         "colormap": ("viridis", "gray"),
-        "spectrogram_norm": ("window", "clip", "fixed"),
+        "spectrogram_norm": SPECTROGRAM_NORMS,
     }
     for name, accepted in choices.items():
         if config[name] not in accepted:

@@ -34,12 +34,15 @@ class PretrainConfig:
 
     strategy: str = "fslf"
     """Fusion strategy of the input."""
-    spectrogram: Literal["mfcc", "stft", "mel"] = "mfcc"
-    """Kind of spectrogram that represents the audio."""
+    spectrogram: Literal["stft", "mfcc", "mel", "stft-mel-mfcc"] = "stft"
+    """Type of spectrogram that represents the audio. Three are drawn as red, green and
+    blue."""
     colormap: Literal["viridis", "gray"] = "viridis"
     """Colormap of the spectrograms."""
-    spectrogram_norm: Literal["window", "clip", "fixed"] = "window"
-    """Range mapped to the colormap: each window, each clip, or fixed."""
+    spectrogram_norm: Literal["fixed", "window", "clip", "clip-mvn", "global-mvn"] = (
+        "fixed"
+    )
+    """Normalization of spectrograms, before the colormap."""
     image_norm: str | None = None
     """Normalization of the images. None for the one that the weights expect."""
     encoder: str = ""
@@ -131,6 +134,11 @@ class PretrainConfig:
             msg = (
                 f"--augment {self.augment}: needs an STFT. Use --spectrogram stft or "
                 "--spectrogram mel."
+            )
+        elif self.spectrogram == "stft-mel-mfcc" and self.colormap != "gray":
+            msg = (
+                f"--colormap {self.colormap}: --spectrogram {self.spectrogram} fills "
+                "the red, green and blue plane. Use --colormap gray."
             )
         elif self.augment == "audio" and self.strategy == "video":
             msg = "--augment audio: --strategy video has no audio"
