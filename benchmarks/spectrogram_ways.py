@@ -53,7 +53,8 @@ WAYS = (
     ),
     "stft/fixed/gray",
     "mel/fixed/gray",
-    "mfcc/global-mvn/gray",
+    "stft-mel-mfcc/fixed/gray",
+    "stft-mel-mfcc/global-mvn/gray",
     "stft/fixed/viridis/equal-level",
     "mel/fixed/viridis/equal-level",
 )
