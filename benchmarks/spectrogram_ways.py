@@ -34,7 +34,7 @@ from mmder_train.data.folds import Fold, split
 from mmder_train.evaluation import metrics
 from mmder_train.experiment.cross_validation import TUNING_METHODS
 from mmder_train.experiment.feature_extraction import load_or_extract_features
-from mmder_train.experiment.linear_probe import train_head
+from mmder_train.experiment.linear_probe import train_fold_heads
 from mmder_train.experiment.setup import Experiment, StrategyRun, setup_experiment
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.runtime.progress import silent
@@ -193,25 +193,20 @@ def probe(
 ) -> Iterator[tuple[Fold, torch.Tensor]]:
     """Yield each fold and the logits of its test side, with a frozen encoder."""
     features = load_or_extract_features(experiment, run, context)
-    for fold in run.folds:
-        head, _ = train_head(
-            features,
-            torch.from_numpy(run.clips.label),
-            fold=fold,
-            classes=len(experiment.labels.classes),
-            config=experiment.config,
-            clip_ids=run.clips.clip_id,
-            progress=context.progress,
-        )
-        with torch.inference_mode():
-            yield fold, head(features[torch.from_numpy(fold.test)])
+    for output in train_fold_heads(
+        [(run, features)],
+        config=experiment.config,
+        classes=len(experiment.labels.classes),
+        context=context,
+    ):
+        yield output.fold, output.logits
 
 
 def finetune(
     experiment: Experiment, run: StrategyRun, context: RuntimeContext
 ) -> Iterator[tuple[Fold, torch.Tensor]]:
     """Yield each fold and the logits of its test side, with a tuned encoder."""
-    for output in TUNING_METHODS["finetune"](experiment, run, run.folds, context):
+    for output in TUNING_METHODS["finetune"](experiment, [(run, run.folds)], context):
         yield output.fold, output.logits
 
 

@@ -25,7 +25,7 @@ def test_the_defaults_are_the_numbers_of_the_paper() -> None:
 
 @pytest.mark.parametrize("recipe", ["paper", "release"])
 def test_recipes_of_the_paper_draw_the_spectrogram_of_its_figures(recipe: str) -> None:
-    settings = resolve_settings({}, recipe)
+    settings = resolve_settings({}, recipe, pretrained=True)
     assert (
         settings["spectrogram"],
         settings["colormap"],

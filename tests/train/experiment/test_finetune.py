@@ -92,7 +92,7 @@ def test_two_views_are_the_mean_of_a_clip_and_its_mirror_image(
     for row in tested[:3]:
         index = row_of[row["clip_id"]]
         frames = torch.from_numpy(store.read_batch("frames", [index]))
-        audio = torch.from_numpy(store.read_batch("mfcc_16", [index]))
+        audio = torch.from_numpy(store.read_batch("stft_16", [index]))
         views = [
             trained_run.predict_probabilities(
                 fuse(
@@ -109,7 +109,7 @@ def test_two_views_are_the_mean_of_a_clip_and_its_mirror_image(
         expected = ((views[0] + views[1]) / 2).tolist()
         written = [float(row[f"p_{c}"]) for c in trained_run.classes]
         assert written == pytest.approx(expected, abs=2e-6)
-        arrays = {"frames": frames[0].numpy(), "mfcc_16": audio[0].numpy()}
+        arrays = {"frames": frames[0].numpy(), "stft_16": audio[0].numpy()}
         clip = PreparedClip(
             clip_id=row["clip_id"], status="ok", reason="", arrays=arrays
         )

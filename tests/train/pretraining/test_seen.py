@@ -95,7 +95,7 @@ def test_clips_of_a_seen_speaker_in_another_store_are_refused(
     assert "or their speakers were (24)" in refused.stderr
     other = classify("sound.zarr", "--out", "b", "--fold", "3")
     assert other.exit_code == 0, other.output
-    warning = "were pre-trained with --spectrogram mel; this run uses mfcc"
+    warning = "were pre-trained with --spectrogram mel; this run uses stft"
     assert warning in other.stderr
 
 

@@ -78,7 +78,7 @@ and `augment` are ours: its RandAugment distorts faces."""
 
 RECIPES = {
     "paper": Recipe(
-        source="MultiMAE-DER, III-A (encoder), figures 2 and 4 (spectrograms) and IV-B3 "
+        source="MultiMAE-DER, III-A (encoder), figures 2 and 4 (spectrograms), IV-B3 "
         "(AdamW, learning rate, weight decay); epochs and batch size of the authors' "
         "release",
         pretrained=True,

@@ -156,9 +156,13 @@ def train_heads(
 
 
 def _normalize(
-    features: Sequence[Float[Tensor, "clip dim"]],
+    features: Sequence[Tensor],
 ) -> tuple[Float[Tensor, "row dim"], Int64[np.ndarray, " head"]]:
     """Apply the part of the heads' LayerNorm that has no parameters.
+
+    Args:
+        features: Features of each head's clips, of shape (clip, dim). The numbers of
+            clips can differ.
 
     Returns:
         All features, once even if heads share them, and the first row of each head's.
