@@ -16,7 +16,7 @@ import dask
 from distributed import Client, Future, LocalCluster, get_worker
 from distributed.scheduler import KilledWorker
 
-from mmder_prep.pipeline import worker_template
+from mmder_prep.pipeline import temp_folder, worker_signals, worker_template
 from mmder_prep.pipeline.worker_check import UnfitWorkerError
 from mmder_store.errors import SettingsError, StoreIncompleteError
 
@@ -31,9 +31,6 @@ needs one less to find the clip that crashes and skip it."""
 NO_WORKER_TIMEOUT_S = 120.0
 """Time without any worker after which a run ends. A crashed worker is replaced within
 seconds, or within a minute on a busy machine."""
-
-IGNORE_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
-"""Code run in each worker. The program handles Ctrl-C and then stops its workers."""
 
 
 class WorkerDeclinedError(Exception):
@@ -282,6 +279,7 @@ def open_cluster(*, workers: int, scheduler: str | None) -> Iterator[Cluster]:
         # lost, and the run with the last one.
         "distributed.deploy.lost-worker-timeout": "365d",
         "distributed.logging.distributed": "error",
+        **_scratch_folder(),
     }
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
@@ -294,7 +292,7 @@ def open_cluster(*, workers: int, scheduler: str | None) -> Iterator[Cluster]:
                     host="127.0.0.1",
                     dashboard_address="127.0.0.1:0",
                     silence_logs=50,
-                    preload=[IGNORE_SIGINT],
+                    preload=[worker_signals.__name__],
                 )
             )
             client = stack.enter_context(Client(local))
@@ -311,6 +309,12 @@ def open_cluster(*, workers: int, scheduler: str | None) -> Iterator[Cluster]:
             scheduler=scheduler or "of this program",
         )
         yield cluster
+
+
+def _scratch_folder() -> dict[str, str]:
+    """Return the setting for Dask's files: the folder that a kill does not leave."""
+    folder = temp_folder.path()
+    return {} if folder is None else {"temporary-directory": str(folder)}
 
 
 def _connect(scheduler: str) -> Client:

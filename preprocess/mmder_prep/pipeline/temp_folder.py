@@ -1,4 +1,4 @@
-"""Folder for the sockets of worker processes, removed also after a killed run.
+"""Folder for the sockets and files of workers, removed also after a killed run.
 
 Python removes such a folder when the program ends, but not if it is killed. Each
 program therefore locks a file in its folder, and the next one removes the folders that
@@ -43,6 +43,11 @@ def create() -> None:
     # Read by `multiprocessing.util.get_temp_dir`, here and in all worker processes.
     multiprocessing.process.current_process()._config["tempdir"] = str(folder)  # type: ignore[attr-defined]
     atexit.register(remove)
+
+
+def path() -> Path | None:
+    """Return the folder of this program, or None if it has none."""
+    return _mine[0][0] if _mine else None
 
 
 def remove() -> None:
