@@ -4,6 +4,7 @@ A finished fold is never written again.
 """
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -162,6 +163,8 @@ def _finish_run(experiment: Experiment, directory: RunDirectory) -> dict[str, An
         s.strategy.name: _read_folds(s, directory) for s in experiment.strategies
     }
     results = _build_results(experiment, fold_results, merges)
+    # All folds are finished. A kill may have left a part of a fold's checkpoint.
+    shutil.rmtree(directory.checkpoints, ignore_errors=True)
     write_results(directory, results, fold_results, merges=merges)
     return results
 
