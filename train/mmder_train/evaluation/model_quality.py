@@ -51,14 +51,12 @@ class ModelQuality:
         if not self.defects():
             return None
         consequence = (
-            "the emotions that it names mean nothing"
+            "the emotions of this model mean nothing"
             if self.is_chance
-            else "its emotions are for trying out, not for results"
+            else "the emotions of this model are for trying out, not for results"
         )
-        return (
-            f"warning: {' and '.join(self.defects())}: {consequence}. "
-            f"{self.scores_text()}"
-        )
+        reasons = ", ".join(self.defects())
+        return f"warning: {consequence} ({reasons}). {self.scores_text()}"
 
 
 def model_quality(

@@ -13,6 +13,7 @@ import numpy as np
 
 from mmder_train.evaluation import metrics
 from mmder_train.evaluation.load_results import StrategyResults
+from mmder_train.evaluation.model_quality import model_quality
 from mmder_train.fusion.strategies import Strategy
 from mmder_train.inference.trained_run import TrainedRun
 
@@ -204,7 +205,6 @@ def _warnings(warnings: Sequence[str]) -> tuple[str, ...]:
 
 
 def _limits(facts: CardFacts, scores: Mapping[str, Any]) -> str:
-    config = facts.results["config"]
     lines = [
         "For research on emotion recognition. Not for decisions about people: a class "
         "names an expression that resembles the training data, not what a person "
@@ -212,9 +212,11 @@ def _limits(facts: CardFacts, scores: Mapping[str, Any]) -> str:
         "Measured on the corpus above alone. Other speakers, languages, cameras or "
         "spontaneous speech can give far lower scores.",
     ]
-    if scores["pooled"]["uar"] <= scores["chance"]["uar"] * 1.25:
-        lines.append("The scores are close to chance. The predictions mean nothing.")
-    if config["weights"] == "none" and config["method"] == "linear-probe":
+    folds = [int(fold["fold"]) for fold in scores["folds"]]
+    quality = model_quality(facts.results, facts.trained.strategy.name, folds)
+    if quality.is_chance:
+        lines.append("The scores are those of chance. The predictions mean nothing.")
+    if quality.has_random_encoder:
         lines.append(
             "The encoder has random weights: the model is a test of the pipeline."
         )
