@@ -5,11 +5,11 @@ tables and with `PretrainConfig`.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import rich_click as click
 
+from mmder_cli.program import LocalPath
 from mmder_train.cli.option_types import STRATEGIES, PartNames, SeedNumber
 from mmder_train.cli.options import (
     DATA,
@@ -46,7 +46,7 @@ PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
         "stores",
         required=True,
         multiple=True,
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         help="Sealed store written by mmder-prep; can be repeated.",
         panel=DATA,
     ),
@@ -185,7 +185,7 @@ PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
     ),
     click.option(
         "--probe-store",
-        type=click.Path(path_type=Path),
+        type=LocalPath(),
         help="Labeled store of a linear probe on validation speakers.",
         panel=EVALUATION,
     ),
