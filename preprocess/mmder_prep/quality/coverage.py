@@ -1,8 +1,4 @@
-"""Time of the clips that their 16 frames do not cover.
-
-A step of 6 frames at 30 per second covers 3.2 s. Whatever a clip has after that time is
-in no array of the store.
-"""
+"""Report of the clips that are longer than the time that their 16 frames cover."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,12 +8,8 @@ import numpy as np
 from jaxtyping import Float64
 from numpy.typing import NDArray
 
+from mmder_store.coverage import unused_seconds
 from mmder_store.settings import FRAMES_16, PrepSettings
-
-MIN_UNUSED_S = 1 / 30
-"""Unused time that is ignored: one frame at 30 per second."""
-MIN_UNUSED_FRACTION = 0.01
-"""Fraction of a clip that is ignored: an automatic step is rounded down."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,12 +60,8 @@ def unused_s(columns: Mapping[str, NDArray[Any]]) -> Float64[np.ndarray, " clip"
     Times that are too short to matter are 0. The result is NaN for failed clips and for
     clips of unknown duration.
     """
-    duration_s = columns["stop_s"] - columns["start_s"]
-    rest_s = duration_s - FRAMES_16 * columns["step_s"]
-    ignored_s = np.maximum(MIN_UNUSED_S, MIN_UNUSED_FRACTION * duration_s)
-    unused = np.where(rest_s > ignored_s, rest_s, 0.0)
-    unknown = np.isnan(rest_s) | (columns["status"] == "failed")
-    return np.where(unknown, np.nan, unused)
+    unused = unused_seconds(columns["start_s"], columns["stop_s"], columns["step_s"])
+    return np.where(columns["status"] == "failed", np.nan, unused)
 
 
 def coverage(columns: Mapping[str, NDArray[Any]], settings: PrepSettings) -> Coverage:

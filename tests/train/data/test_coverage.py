@@ -17,7 +17,8 @@ def test_sixteen_frames_cover_sixteen_steps_or_the_clip() -> None:
     assert covered_stop_s(1.0, 12.4, 0.2) == pytest.approx(4.2)
     assert covered_stop_s(0.0, 2.5, 0.2) == 2.5
     assert covered_stop_s(0.0, np.nan, 0.2) == pytest.approx(3.2)
-    assert not is_truncated(0.0, 3.39, 0.2)
+    assert not is_truncated(0.0, 3.23, 0.2)
+    assert is_truncated(0.0, 3.3, 0.2)
     assert is_truncated(0.0, 3.5, 0.2)
     assert is_truncated(0.0, np.nan, 0.2)
 

@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from mmder_store import Store
+from mmder_store.coverage import unused_seconds
 from mmder_store.settings import FRAMES_16
 
 
@@ -30,11 +31,8 @@ def covered_stop_s(start_s: float, stop_s: float, step_s: float) -> float:
 
 
 def is_truncated(start_s: float, stop_s: float, step_s: float) -> bool:
-    """Return whether a step or more of a clip is not covered, or its end is unknown.
-
-    A rest that is shorter than a step would not add a frame.
-    """
-    return not stop_s - covered_stop_s(start_s, stop_s, step_s) < step_s
+    """Return whether a part of a clip is not covered, or its end is unknown."""
+    return float(unused_seconds(start_s, stop_s, step_s)) != 0.0
 
 
 def coverage_warning(store: Store, rows: Int64[np.ndarray, " clip"]) -> str | None:
@@ -45,15 +43,15 @@ def coverage_warning(store: Store, rows: Int64[np.ndarray, " clip"]) -> str | No
         rows: Rows of the clips in use.
 
     Returns:
-        The number of clips of which a step or more is unused, and the median of the
-        unused seconds. None if there is no such clip.
+        The number of clips with an unused end, and the median of the unused seconds.
+        None if there is no such clip.
     """
     start_s, stop_s, step_s = (
         np.asarray(store.columns[name], dtype=np.float64)[rows]
         for name in ("start_s", "stop_s", "step_s")
     )
-    unused_s = stop_s - start_s - FRAMES_16 * step_s
-    longer = unused_s >= step_s
+    unused_s = unused_seconds(start_s, stop_s, step_s)
+    longer = unused_s > 0
     unknown = int((np.isnan(stop_s) & np.isfinite(start_s)).sum())
     if not longer.any() and not unknown:
         return None
