@@ -105,7 +105,8 @@ def train_fold_heads(
     )
     trained = train_heads(tasks, plan, progress=context.progress)
     seconds = time.monotonic() - start
-    context.progress.log(f"{names}: {len(tasks)} heads trained in {seconds:.1f} s")
+    heads = "1 head" if len(tasks) == 1 else f"{len(tasks)} heads"
+    context.progress.log(f"{names}: {heads} trained in {seconds:.1f} s")
     for (run, fold, features), head in zip(folds, trained, strict=True):
         yield FoldOutput(
             strategy_run=run,

@@ -70,9 +70,8 @@ def model_card(facts: CardFacts) -> str:
         _evaluation(facts, fold, scores),
         "## Training data",
         f"Corpus `{corpus}`. License of the corpus: "
-        f"{CORPUS_LICENSES.get(corpus, 'not known to mmder; ask its publisher')}. "
-        "A license of the weights that the encoder started from applies too: "
-        f"`{config['weights']}`.",
+        f"{CORPUS_LICENSES.get(corpus, 'not known to mmder; ask its publisher')}."
+        f"{_weights_license(config)}",
         f"Trained on {fold['train_clips']} clips. Not trained on the speakers "
         f"{', '.join(fold['speakers'])}"
         f"{_validation_text(fold)}.",
@@ -138,6 +137,12 @@ def _method(config: Mapping[str, Any]) -> str:
         else "encoder and head fine-tuned"
     )
     return f"{verb}, encoder `{config['encoder']}` from {start}"
+
+
+def _weights_license(config: Mapping[str, Any]) -> str:
+    if config["weights"] == "none":
+        return ""
+    return f" The license of the initial weights, `{config['weights']}`, applies too."
 
 
 def _evaluation(
