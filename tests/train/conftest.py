@@ -1,11 +1,15 @@
 """Stores and runs that several rooms of the tests share."""
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 from click.testing import Result
 
 from fake_store import make_store
+from mmder_train.models import videomae
+from mmder_train.models.registry import ENCODERS, EncoderEntry
+from mmder_train.models.videomae import PoolingConfig, Size
 from train_runs import Train, invoke
 
 
@@ -28,3 +32,12 @@ def train_audio(
         return invoke("--store", str(audio_store), *arguments)
 
     return call
+
+
+@pytest.fixture
+def small_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Replace `tiny` by an encoder that takes milliseconds, in an empty folder."""
+    make = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1, patch_px=56))
+    entry = EncoderEntry(make=make, readout=PoolingConfig())
+    monkeypatch.setitem(ENCODERS, "tiny", entry)
+    monkeypatch.chdir(tmp_path)

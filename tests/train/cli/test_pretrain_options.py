@@ -5,9 +5,7 @@ from typing import get_args, get_type_hints
 
 import rich_click as click
 
-from mmder_train.cli import pretrain_options
 from mmder_train.cli.pretrain import pretrain
-from mmder_train.models.registry import ENCODERS
 from mmder_train.pretraining.config import PretrainConfig
 
 RESOLVED = {"weights_sha256", "norm_eps", "pool", "pos_embed", "world_size"}
@@ -37,4 +35,3 @@ def test_options_are_the_settings_with_their_defaults() -> None:
             and str in map(type, choices)
         ):
             assert tuple(option.type.choices) == choices, name
-    assert tuple(ENCODERS) == pretrain_options.ENCODERS

@@ -1,6 +1,5 @@
 """Small stores and a small encoder, so that a run takes seconds."""
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -8,9 +7,6 @@ from click.testing import Result
 
 from fake_store import make_store
 from mmder_store import Store
-from mmder_train.models import videomae
-from mmder_train.models.registry import ENCODERS, EncoderEntry
-from mmder_train.models.videomae import PoolingConfig, Size
 from train_runs import Train, invoke
 
 
@@ -24,15 +20,6 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     make_store(folder / "alone.zarr", clips=8, speakers=1, modality="audio")
     return folder
-
-
-@pytest.fixture
-def small_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Replace `tiny` by an encoder that takes milliseconds, in an empty folder."""
-    make = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1, patch_px=56))
-    entry = EncoderEntry(make=make, readout=PoolingConfig())
-    monkeypatch.setitem(ENCODERS, "tiny", entry)
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +9,6 @@ import pytest
 from click.testing import Result
 
 from fake_store import make_store
-from mmder_train.models import videomae
-from mmder_train.models.registry import ENCODERS, EncoderEntry
-from mmder_train.models.videomae import PoolingConfig, Size
 from train_runs import invoke
 
 Pretrain = Callable[..., Result]
@@ -33,15 +29,6 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
         seed=1,
     )
     return folder
-
-
-@pytest.fixture
-def small_encoder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Replace `tiny` by an encoder that takes milliseconds, in an empty folder."""
-    make = partial(videomae.Encoder, Size(dim=48, depth=1, heads=1, patch_px=56))
-    entry = EncoderEntry(make=make, readout=PoolingConfig())
-    monkeypatch.setitem(ENCODERS, "tiny", entry)
-    monkeypatch.chdir(tmp_path)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 
 from mmder_train import weights
 from mmder_train.cli.main import cli
-from mmder_train.cli.training_options import IMAGE_NORMS
+from mmder_train.cli.options import IMAGE_NORMS
 from mmder_train.fusion.rendering import IMAGE_NORMS as ROWS
 from mmder_train.models.registry import build_encoder
 from mmder_train.models.videomae import Head

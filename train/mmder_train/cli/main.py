@@ -15,14 +15,15 @@ from mmder_train.cli.compare import compare
 from mmder_train.cli.env import env
 from mmder_train.cli.export import export
 from mmder_train.cli.options import (
-    MODEL,
     OPTIMIZATION,
     OUTPUT,
     RECIPES,
     device_option,
     out_option,
     store_option,
+    tensorboard_option,
     verbose_option,
+    weights_option,
 )
 from mmder_train.cli.predict import predict
 from mmder_train.cli.pretrain import pretrain
@@ -52,13 +53,7 @@ class TrainProgram(Program):
     context_settings={"show_default": True, "help_option_names": ["-h", "--help"]},
 )
 @store_option(required=False, text="Sealed store written by mmder-prep; required.")
-@click.option(
-    "--weights",
-    default="none",
-    metavar="none|FILE|FOLDER|hf:OWNER/MODEL[/FILE]|timm:NAME[@FILE]",
-    help="Initial weights of the encoder; none initializes at random.",
-    panel=MODEL,
-)
+@weights_option
 @training_options
 @click.option(
     "--recipe",
@@ -103,9 +98,7 @@ class TrainProgram(Program):
     help="Interval between checkpoints of --method finetune.",
     panel=OUTPUT,
 )
-@click.option(
-    "--tensorboard", is_flag=True, help="Write scalars for TensorBoard.", panel=OUTPUT
-)
+@tensorboard_option
 @verbose_option
 @click.version_option(package_name="mmder", prog_name="mmder-train")
 @click.pass_context

@@ -14,6 +14,7 @@ from mmder_cli.program import verbose_option as _verbose_option
 from mmder_train.cli.option_types import FoldNumber, PartNames
 
 ENCODERS = ("tiny", "tiny-56", "small", "base", "large", "huge", "giant", "mae-dfer")
+IMAGE_NORMS = ("imagenet", "half", "none", "release")
 RECIPES = ("paper", "release", "videomae", "videomae-ucf101", "scratch")
 DEVICES = ("auto", "cpu", "cuda")
 
@@ -85,3 +86,55 @@ allow_missing_option = click.option(
     "initialized at random.",
     panel=MODEL,
 )
+image_norm_option = click.option(
+    "--image-norm",
+    type=click.Choice(IMAGE_NORMS),
+    help="Mean and standard deviation of images.  [default: from the weights]",
+    panel=MODEL,
+)
+weights_option = click.option(
+    "--weights",
+    default="none",
+    metavar="none|FILE|FOLDER|hf:OWNER/MODEL[/FILE]|timm:NAME[@FILE]",
+    help="Initial weights of the encoder; none initializes at random.",
+    panel=MODEL,
+)
+tensorboard_option = click.option(
+    "--tensorboard", is_flag=True, help="Write scalars for TensorBoard.", panel=OUTPUT
+)
+
+
+def number_option(name: str, default: float, text: str, panel: str) -> Decorator:
+    """Return an option whose value is an integer or a float, as its default is."""
+    kind = int if isinstance(default, int) else float
+    return click.option(name, type=kind, default=default, help=text, panel=panel)
+
+
+def choice_option(
+    name: str, choices: tuple[str, ...], text: str, panel: str
+) -> Decorator:
+    """Return an option with some choices, the default first."""
+    return click.option(
+        name, type=click.Choice(choices), default=choices[0], help=text, panel=panel
+    )
+
+
+SPECTROGRAM_OPTIONS: tuple[Decorator, ...] = (
+    choice_option(
+        "--spectrogram",
+        ("stft", "mfcc", "mel", "stft-mel-mfcc"),
+        "Spectrogram that represents the audio; three are drawn as red, green, blue.",
+        SPECTROGRAMS,
+    ),
+    choice_option(
+        "--colormap", ("viridis", "gray"), "Colormap of spectrograms.", SPECTROGRAMS
+    ),
+    choice_option(
+        "--spectrogram-norm",
+        ("fixed", "window", "clip", "clip-mvn", "global-mvn"),
+        "Normalization before the colormap: fixed range, range of each window or clip; "
+        "or mean and variance of each row, in the clip or in speech.",
+        SPECTROGRAMS,
+    ),
+)
+"""Options of the spectrograms of an input."""

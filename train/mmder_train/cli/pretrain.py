@@ -1,6 +1,5 @@
 """`mmder-train pretrain`: masked pre-training of an encoder, without labels."""
 
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +27,20 @@ def pretrain(
     It contains hashes of the clips that were seen, and 'mmder-train' refuses to test on
     them. Rerun an interrupted command to resume it.
     """
-    from rich.console import Console
-
     from mmder_store import Store
+    from mmder_train.cli.open_run import open_run
     from mmder_train.evaluation.run_directory import RunDirectory
-    from mmder_train.experiment.cross_validation import MAX_WORKERS
-    from mmder_train.experiment.types import RuntimeContext
+    from mmder_train.experiment.cross_validation import default_workers
     from mmder_train.pretraining.config import PretrainConfig
     from mmder_train.pretraining.run import PretrainFiles
     from mmder_train.pretraining.run import pretrain as run
     from mmder_train.pretraining.setup import setup_pretraining
     from mmder_train.runtime import distributed
     from mmder_train.runtime.device import choose_device
-    from mmder_train.runtime.progress import Progress, silent
 
     chosen = choose_device(device)
     settings["encoder"] = settings["encoder"] or ""
-    if workers is None:
-        workers = MAX_WORKERS if chosen == "cuda" else 0
-    with ExitStack() as lock, distributed.distributed_context(chosen) as world:
+    with distributed.distributed_context(chosen) as world:
         config = PretrainConfig(**settings, device=chosen)
         pretraining = setup_pretraining(
             [Store(path) for path in stores],
@@ -55,25 +49,14 @@ def pretrain(
             probe_store=None if probe_store is None else Store(probe_store),
         )
         directory = RunDirectory(path=out)
-        if world.is_primary:
-            lock.enter_context(directory.lock())
-            directory.open(pretraining.identity())
-        world.all_gather(None)
-        progress = silent()
-        if world.is_primary:
-            progress = Progress(
-                console=Console(stderr=True),
-                log_file=directory.log,
-                tensorboard_dir=directory.path / "tensorboard" if tensorboard else None,
-            )
-        with progress:
-            context = RuntimeContext(
-                progress=progress,
-                checkpoints=directory.checkpoints,
-                save_every_s=60 * save_every,
-                workers=workers,
-                world=world,
-            )
+        with open_run(
+            directory,
+            pretraining.identity(),
+            world=world,
+            workers=default_workers(chosen) if workers is None else workers,
+            save_every_min=save_every,
+            tensorboard=tensorboard,
+        ) as context:
             run(pretraining, directory, context)
         if world.is_primary:
             files = PretrainFiles(folder=out)

@@ -13,31 +13,24 @@ from mmder_cli.program import LocalPath
 from mmder_train.cli.option_types import STRATEGIES, PartNames, SeedNumber
 from mmder_train.cli.options import (
     DATA,
+    ENCODERS,
     EVALUATION,
     MODEL,
     OPTIMIZATION,
     OUTPUT,
-    SPECTROGRAMS,
+    SPECTROGRAM_OPTIONS,
     Decorator,
+    choice_option,
     device_option,
+    image_norm_option,
+    number_option,
     out_option,
+    tensorboard_option,
     verbose_option,
+    weights_option,
 )
-from mmder_train.cli.training_options import IMAGE_NORMS
 
-ENCODERS = ("tiny", "tiny-56", "small", "base", "large", "huge", "giant", "mae-dfer")
 MASKS = "Masks and targets"
-
-
-def _number(name: str, default: float, text: str, panel: str) -> Decorator:
-    kind = int if isinstance(default, int) else float
-    return click.option(name, type=kind, default=default, help=text, panel=panel)
-
-
-def _choice(name: str, choices: tuple[str, ...], text: str, panel: str) -> Decorator:
-    return click.option(
-        name, type=click.Choice(choices), default=choices[0], help=text, panel=panel
-    )
 
 
 PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
@@ -83,91 +76,67 @@ PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
         help="Size of VideoMAE.  [default: the one that the weights fit, else tiny]",
         panel=MODEL,
     ),
-    click.option(
-        "--weights",
-        default="none",
-        metavar="none|FILE|FOLDER|hf:OWNER/MODEL[/FILE]|timm:NAME[@FILE]",
-        help="Initial weights of the encoder; none initializes at random.",
-        panel=MODEL,
+    weights_option,
+    image_norm_option,
+    *SPECTROGRAM_OPTIONS,
+    number_option("--mask-video", 0.9, "Fraction of the faces that is hidden.", MASKS),
+    number_option(
+        "--mask-audio", 0.8, "Fraction of the spectrograms that is hidden.", MASKS
     ),
-    click.option(
-        "--image-norm",
-        type=click.Choice(IMAGE_NORMS),
-        help="Mean and standard deviation of images.  [default: from the weights]",
-        panel=MODEL,
-    ),
-    _choice(
-        "--spectrogram",
-        ("stft", "mfcc", "mel", "stft-mel-mfcc"),
-        "Spectrogram that represents the audio; three are drawn as red, green, blue.",
-        SPECTROGRAMS,
-    ),
-    _choice(
-        "--colormap", ("viridis", "gray"), "Colormap of spectrograms.", SPECTROGRAMS
-    ),
-    _choice(
-        "--spectrogram-norm",
-        ("fixed", "window", "clip", "clip-mvn", "global-mvn"),
-        "Normalization before the colormap: fixed range, range of each window or clip; "
-        "or mean and variance of each row, in the clip or in speech.",
-        SPECTROGRAMS,
-    ),
-    _number("--mask-video", 0.9, "Fraction of the faces that is hidden.", MASKS),
-    _number("--mask-audio", 0.8, "Fraction of the spectrograms that is hidden.", MASKS),
-    _choice(
+    choice_option(
         "--audio-mask",
         ("tube", "frequency", "time"),
         "Shape of the masks of spectrograms: patches, or bands of frequency or time.",
         MASKS,
     ),
-    _number(
+    number_option(
         "--hide-modality",
         0.25,
         "Fraction of the steps that hide all faces or all spectrograms.",
         MASKS,
     ),
-    _choice(
+    choice_option(
         "--target",
         ("pixels", "motion"),
         "Predicted values: pixels, or for faces their change from frame to frame.",
         MASKS,
     ),
-    _choice(
+    choice_option(
         "--augment",
         ("none", "audio", "video", "all"),
         "Random loudness and pitch (audio); flip, crop and color of faces (video).",
         MASKS,
     ),
-    _number("--epochs", 100, "Number of training epochs.", OPTIMIZATION),
-    _number(
+    number_option("--epochs", 100, "Number of training epochs.", OPTIMIZATION),
+    number_option(
         "--batch-size",
         16,
         "Number of clips per optimizer step, over all processes.",
         OPTIMIZATION,
     ),
-    _number(
+    number_option(
         "--grad-accum-steps",
         1,
         "Number of micro-batches per optimizer step; more need less memory.",
         OPTIMIZATION,
     ),
-    _number(
+    number_option(
         "--base-lr",
         1.5e-4,
         "Peak learning rate for 256 clips per step; scaled with --batch-size.",
         OPTIMIZATION,
     ),
-    _number(
+    number_option(
         "--warmup", 0.05, "Fraction of the steps with linear warm-up.", OPTIMIZATION
     ),
-    _number("--weight-decay", 0.05, "Weight decay of AdamW.", OPTIMIZATION),
-    _number(
+    number_option("--weight-decay", 0.05, "Weight decay of AdamW.", OPTIMIZATION),
+    number_option(
         "--patch-lr-scale",
         1.0,
         "Learning rate of the patch embedding relative to the rest.",
         OPTIMIZATION,
     ),
-    _number(
+    number_option(
         "--clip-grad", 0.7, "Maximum gradient norm; 0 disables clipping.", OPTIMIZATION
     ),
     click.option(
@@ -177,7 +146,7 @@ PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
         help="Seed of initial weights, masks, held-out speakers and batch order.",
         panel=OPTIMIZATION,
     ),
-    _number(
+    number_option(
         "--val-speakers",
         0.1,
         "Fraction of the speakers that are held out to measure the loss.",
@@ -195,7 +164,9 @@ PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
         help="Label set of the probe.  [default: the first of its store]",
         panel=EVALUATION,
     ),
-    _number("--probe-every", 10, "Number of epochs between two probes.", EVALUATION),
+    number_option(
+        "--probe-every", 10, "Number of epochs between two probes.", EVALUATION
+    ),
     out_option("Folder for the weights, metrics and checkpoints.", required=True),
     device_option("Device of the model."),
     click.option(
@@ -219,12 +190,7 @@ PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
         help="Recompute activations in the backward pass: less memory, more time.",
         panel=OUTPUT,
     ),
-    click.option(
-        "--tensorboard",
-        is_flag=True,
-        help="Write scalars for TensorBoard.",
-        panel=OUTPUT,
-    ),
+    tensorboard_option,
     verbose_option,
 )
 

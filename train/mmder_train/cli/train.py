@@ -1,7 +1,6 @@
 """Training: from parsed options to a finished run and its tables."""
 
 import shlex
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -49,6 +48,7 @@ def train(
     from mmder_cli.output_folder import check_output_folder
     from mmder_store import Store
     from mmder_store.errors import SettingsError
+    from mmder_train.cli.open_run import open_run
     from mmder_train.config.recipes import resolve_settings
     from mmder_train.config.train_config import TrainConfig
     from mmder_train.evaluation import tables
@@ -56,10 +56,8 @@ def train(
     from mmder_train.experiment import setup
     from mmder_train.experiment.cross_validation import cross_validate, default_workers
     from mmder_train.experiment.feature_cache import cache_dir
-    from mmder_train.experiment.types import RuntimeContext
     from mmder_train.runtime import distributed
     from mmder_train.runtime.device import choose_device
-    from mmder_train.runtime.progress import Progress, silent
 
     chosen = choose_device(device)
     if resume is None:
@@ -81,29 +79,18 @@ def train(
         config = replace(config, device=chosen, weights=weights)
     if out is not None:
         check_output_folder(out)
-    with ExitStack() as lock, distributed.distributed_context(chosen) as world:
+    with distributed.distributed_context(chosen) as world:
         features = cache_dir(store, feature_cache, method=config.method)
         experiment = setup.setup_experiment(Store(store), config, features)
         directory = RunDirectory(path=out or experiment.default_run_dir())
-        if world.is_primary:
-            lock.enter_context(directory.lock())
-            directory.open(experiment.identity())
-        world.all_gather(None)
-        progress = silent()
-        if world.is_primary:
-            progress = Progress(
-                console=Console(stderr=True),
-                log_file=directory.log,
-                tensorboard_dir=directory.path / "tensorboard" if tensorboard else None,
-            )
-        with progress:
-            context = RuntimeContext(
-                progress=progress,
-                workers=default_workers(config) if workers is None else workers,
-                world=world,
-                checkpoints=directory.checkpoints,
-                save_every_s=60 * save_every,
-            )
+        with open_run(
+            directory,
+            experiment.identity(),
+            world=world,
+            workers=default_workers(config.device) if workers is None else workers,
+            save_every_min=save_every,
+            tensorboard=tensorboard,
+        ) as context:
             results = cross_validate(
                 experiment, directory, save_weights=save_weights, context=context
             )

@@ -17,27 +17,16 @@ from mmder_train.cli.options import (
     OPTIMIZATION,
     OUTPUT,
     REGULARIZATION,
-    SPECTROGRAMS,
+    SPECTROGRAM_OPTIONS,
     Decorator,
     allow_missing_option,
+    choice_option,
     fold_option,
+    image_norm_option,
     labels_option,
+    number_option,
     protocol_option,
 )
-
-IMAGE_NORMS = ("imagenet", "half", "none", "release")
-
-
-def _number(name: str, default: float, text: str, panel: str) -> Decorator:
-    kind = int if isinstance(default, int) else float
-    return click.option(name, type=kind, default=default, help=text, panel=panel)
-
-
-def _choice(name: str, choices: tuple[str, ...], text: str, panel: str) -> Decorator:
-    return click.option(
-        name, type=click.Choice(choices), default=choices[0], help=text, panel=panel
-    )
-
 
 TRAINING_OPTIONS: tuple[Decorator, ...] = (
     labels_option,
@@ -78,29 +67,9 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         help="Add fixed sine-cosine position embeddings.  [default: from the weights]",
         panel=MODEL,
     ),
-    click.option(
-        "--image-norm",
-        type=click.Choice(IMAGE_NORMS),
-        help="Mean and standard deviation of images.  [default: from the weights]",
-        panel=MODEL,
-    ),
-    _choice(
-        "--spectrogram",
-        ("stft", "mfcc", "mel", "stft-mel-mfcc"),
-        "Spectrogram that represents the audio; three are drawn as red, green, blue.",
-        SPECTROGRAMS,
-    ),
-    _choice(
-        "--colormap", ("viridis", "gray"), "Colormap of spectrograms.", SPECTROGRAMS
-    ),
-    _choice(
-        "--spectrogram-norm",
-        ("fixed", "window", "clip", "clip-mvn", "global-mvn"),
-        "Normalization before the colormap: fixed range, range of each window or clip; "
-        "or mean and variance of each row, in the clip or in speech.",
-        SPECTROGRAMS,
-    ),
-    _choice(
+    image_norm_option,
+    *SPECTROGRAM_OPTIONS,
+    choice_option(
         "--method",
         ("linear-probe", "finetune"),
         "Train a linear head on the frozen encoder (the paper), or train everything.",
@@ -119,7 +88,7 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         "[default: linear-probe 16, finetune 8]",
         panel=OPTIMIZATION,
     ),
-    _number(
+    number_option(
         "--grad-accum-steps",
         1,
         "Number of micro-batches per optimizer step; more need less memory.",
@@ -134,27 +103,27 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         "--weights]",
         panel=OPTIMIZATION,
     ),
-    _number("--weight-decay", 0.05, "Weight decay of AdamW.", OPTIMIZATION),
-    _number(
+    number_option("--weight-decay", 0.05, "Weight decay of AdamW.", OPTIMIZATION),
+    number_option(
         "--warmup", 0.1, "Fraction of the steps with linear warm-up.", OPTIMIZATION
     ),
-    _number(
+    number_option(
         "--layer-decay",
         1.0,
         "Learning rate of each layer relative to the layer above; 0.75 for finetune "
         "with --weights.",
         OPTIMIZATION,
     ),
-    _number(
+    number_option(
         "--patch-lr-scale",
         1.0,
         "Learning rate of the patch embedding relative to the rest.",
         OPTIMIZATION,
     ),
-    _number(
+    number_option(
         "--clip-grad", 0.0, "Maximum gradient norm; 0 disables clipping.", OPTIMIZATION
     ),
-    _number(
+    number_option(
         "--ema-decay",
         0.0,
         "EMA decay; the EMA weights are evaluated. 0 disables it.",
@@ -167,51 +136,51 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         help="Seed of initial weights, batch order, augmentation and the RFAS order.",
         panel=OPTIMIZATION,
     ),
-    _choice(
+    choice_option(
         "--augment",
         ("none", "audio", "video", "all"),
         "Random loudness and pitch (audio); flip, crop and color of faces (video).",
         REGULARIZATION,
     ),
-    _number(
+    number_option(
         "--mask",
         0.0,
         "Fraction of a spectrogram that is masked, in frequency and in time.",
         REGULARIZATION,
     ),
-    _number("--mixup", 0.0, "Alpha of Mixup; VideoMAE uses 0.8.", REGULARIZATION),
-    _number("--cutmix", 0.0, "Alpha of CutMix; VideoMAE uses 1.", REGULARIZATION),
-    _number(
+    number_option("--mixup", 0.0, "Alpha of Mixup; VideoMAE uses 0.8.", REGULARIZATION),
+    number_option("--cutmix", 0.0, "Alpha of CutMix; VideoMAE uses 1.", REGULARIZATION),
+    number_option(
         "--erase",
         0.0,
         "Probability that a box of a clip's faces is erased; VideoMAE uses 0.25.",
         REGULARIZATION,
     ),
-    _number(
+    number_option(
         "--label-smoothing",
         0.0,
         "Label smoothing; 0.1 for finetune with --weights.",
         REGULARIZATION,
     ),
-    _number(
+    number_option(
         "--head-dropout",
         0.0,
         "Dropout before the head; VideoMAE uses 0.5 for small data.",
         REGULARIZATION,
     ),
-    _number(
+    number_option(
         "--head-init-scale",
         1.0,
         "Factor on the initial weights of the head; 0.001 for finetune with --weights.",
         OPTIMIZATION,
     ),
-    _number(
+    number_option(
         "--drop-path",
         0.0,
         "Stochastic-depth rate of the last block.",
         REGULARIZATION,
     ),
-    _number(
+    number_option(
         "--drop-tokens",
         0.0,
         "Fraction of the tokens that each training step drops.",
@@ -223,20 +192,20 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         help="Draw the RFAS frame order again in each epoch.",
         panel=REGULARIZATION,
     ),
-    _choice(
+    choice_option(
         "--val",
         ("none", "speakers"),
         "Epoch that is tested: the last one, or the best one on held-out speakers.",
         EVALUATION,
     ),
-    _number(
+    number_option(
         "--patience",
         0,
         "Number of epochs without gain in --val after which a fold stops; 0 disables "
         "early stopping.",
         EVALUATION,
     ),
-    _number(
+    number_option(
         "--views",
         1,
         "Views of each clip averaged by --method finetune: 2 adds the mirrored faces.",

@@ -15,7 +15,6 @@ import torch
 from mmder_store import FORMAT_VERSION
 from mmder_store.atomic_files import atomic_write
 from mmder_train import weights
-from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.coverage import coverage_warning
 from mmder_train.evaluation import metrics
 from mmder_train.evaluation.build_results import (
@@ -86,10 +85,9 @@ def cross_validate(
     return dict(context.world.broadcast(lambda: _finish_run(experiment, directory)))
 
 
-def default_workers(config: TrainConfig) -> int:
+def default_workers(device: str) -> int:
     """Return the default number of reader processes: none on a CPU, which is busy."""
-    gpu = config.device == "cuda"
-    return min(MAX_WORKERS, os.cpu_count() or 1) if gpu else 0
+    return min(MAX_WORKERS, os.cpu_count() or 1) if device == "cuda" else 0
 
 
 def _finished_folds(

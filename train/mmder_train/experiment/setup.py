@@ -30,7 +30,7 @@ from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES, Strategy
 from mmder_train.models.registry import ENCODERS, Encoder, build_encoder
 from mmder_train.models.skip_init import SkipRandomInit
-from mmder_train.models.videomae import PoolingConfig
+from mmder_train.models.videomae import Pool, PoolingConfig
 from mmder_train.runtime.compile_support import check_compiler
 from mmder_train.runtime.device import FROZEN_DTYPE
 
@@ -220,12 +220,24 @@ def _with_validation(
     )
 
 
+def expected_encoder(
+    chosen: str, loaded: weights.Weights | None
+) -> tuple[str, PoolingConfig]:
+    """Return the name of an encoder, and the pooling that its weights expect.
+
+    Args:
+        chosen: Name of the encoder. Empty for the one that the weights fit, else tiny.
+        loaded: Initial weights. None for random weights.
+    """
+    name = chosen or (loaded.encoder if loaded else "") or "tiny"
+    if loaded is not None and loaded.encoder == name:
+        return name, loaded.readout
+    return name, ENCODERS[name].readout if name in ENCODERS else PoolingConfig()
+
+
 def _resolve_config(config: TrainConfig, loaded: weights.Weights | None) -> TrainConfig:
     """Fill in the settings that the user leaves to the weights or to the encoder."""
-    name = config.encoder or (loaded.encoder if loaded else "") or "tiny"
-    expected = ENCODERS[name].readout if name in ENCODERS else PoolingConfig()
-    if loaded is not None and loaded.encoder == name:
-        expected = loaded.readout
+    name, expected = expected_encoder(config.encoder, loaded)
     return replace(
         config,
         encoder=name,
@@ -239,10 +251,19 @@ def _resolve_config(config: TrainConfig, loaded: weights.Weights | None) -> Trai
     )
 
 
-def _pooling(config: TrainConfig) -> PoolingConfig:
+def pooling_config(
+    *, norm_eps: float | None, pool: Pool | None, pos_embed: bool | None
+) -> PoolingConfig:
+    """Return the pooling of an encoder. None is the value of VideoMAE."""
     default = PoolingConfig()
     return PoolingConfig(
-        norm_eps=config.norm_eps or default.norm_eps,
-        pool=config.pool or default.pool,
-        pos_embed=config.pos_embed is not False,
+        norm_eps=norm_eps or default.norm_eps,
+        pool=pool or default.pool,
+        pos_embed=pos_embed is not False,
+    )
+
+
+def _pooling(config: TrainConfig) -> PoolingConfig:
+    return pooling_config(
+        norm_eps=config.norm_eps, pool=config.pool, pos_embed=config.pos_embed
     )

@@ -25,13 +25,17 @@ TOKENS = (FRAMES // 2) * (SIDE_PX // 16) ** 2
 EPSILON = 1e-6
 
 
+Pool = Literal["mean", "region"]
+"""Types of tokens that can be averaged."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PoolingConfig:
     """Differences between published encoders of one architecture."""
 
     norm_eps: float = EPSILON
     """Epsilon of every LayerNorm in the blocks."""
-    pool: Literal["mean", "region"] = "mean"
+    pool: Pool = "mean"
     """Tokens that are averaged: those of the clip, or the region tokens."""
     pos_embed: bool = True
     """True if the fixed sine-cosine positions are added."""

@@ -8,9 +8,10 @@ import torch
 
 from mmder_store import Store
 from mmder_train import weights
+from mmder_train.experiment.setup import expected_encoder, pooling_config
 from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES, Strategy
-from mmder_train.models.registry import ENCODERS, build_encoder
+from mmder_train.models.registry import build_encoder
 from mmder_train.models.videomae import PoolingConfig
 from mmder_train.pretraining.clip_pool import (
     ClipPool,
@@ -158,10 +159,7 @@ def _resolve_config(
     config: PretrainConfig, loaded: weights.Weights | None
 ) -> PretrainConfig:
     """Fill in the settings that the user leaves to the weights or to the encoder."""
-    name = config.encoder or (loaded.encoder if loaded else "") or "tiny"
-    expected = ENCODERS[name].readout if name in ENCODERS else PoolingConfig()
-    if loaded is not None and loaded.encoder == name:
-        expected = loaded.readout
+    name, expected = expected_encoder(config.encoder, loaded)
     return replace(
         config,
         encoder=name,
@@ -175,11 +173,8 @@ def _resolve_config(
 
 
 def _pooling(config: PretrainConfig) -> PoolingConfig:
-    default = PoolingConfig()
-    return PoolingConfig(
-        norm_eps=config.norm_eps or default.norm_eps,
-        pool=config.pool or default.pool,
-        pos_embed=config.pos_embed is not False,
+    return pooling_config(
+        norm_eps=config.norm_eps, pool=config.pool, pos_embed=config.pos_embed
     )
 
 
