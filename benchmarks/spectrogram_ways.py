@@ -194,7 +194,7 @@ def probe(
     """Yield each fold and the logits of its test side, with a frozen encoder."""
     features = load_or_extract_features(experiment, run, context)
     for output in train_fold_heads(
-        [(run, features)],
+        [(run, {None: features})],
         config=experiment.config,
         classes=len(experiment.labels.classes),
         context=context,

@@ -31,6 +31,7 @@ from train_runs import invoke
             "the command once with each of --seed 0, --seed 1, --seed 2.",
         ),
         (["--seed", "1.5"], "'1.5': expected one integer.\n"),
+        (["--drop-modality", "sound"], "'sound' is not one of audio, video, none."),
         (["--encoder", "titan"], "'titan' is not one of 'tiny'"),
         (["--store", "x", "guess"], "No such command 'guess'"),
     ],

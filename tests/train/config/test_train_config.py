@@ -73,6 +73,9 @@ def test_invalid_settings_are_rejected(change: dict[str, object], text: str) -> 
         ((*FINETUNE, "--views", "3"), "--views 3: expected 1 to 2"),
         (("--head-dropout", "0.5"), f"--head-dropout: {NO_EFFECT}"),
         ((*FINETUNE, "--augment", "video"), "--strategy audio has no video frames"),
+        (("--drop-modality", "video"), "--drop-modality: --strategy audio has one"),
+        (("--modality-dropout", "0.1"), "--modality-dropout: --strategy audio has one"),
+        (("--modality-dropout", "2"), "--modality-dropout 2: expected 0 to 1"),
     ],
 )
 def test_invalid_options_are_one_line(

@@ -1,5 +1,6 @@
-"""Linear probes: noise, and validation."""
+"""Linear probes: noise, validation, and clips without a modality."""
 
+import csv
 from pathlib import Path
 
 from fake_store import make_store
@@ -21,3 +22,36 @@ def test_linear_probes_are_validated(train_audio: Train) -> None:
         assert len(fold["validated"]) == 1
         assert "val_uar" in fold["history"][0]
         assert len(fold["history"]) <= 5
+
+
+def test_only_the_modality_that_shows_the_emotion_is_missed(
+    train: Train, stores: Path
+) -> None:
+    """The emotion is planted in the faces. Without them, the UAR falls to chance."""
+    make_store(stores / "faces.zarr", clips=48, speakers=3, planted="picture")
+    words = ["faces.zarr", "--strategy", "ofos", "--feature-cache", "cache"]
+    done = train(*words, "--drop-modality", "audio,video", "--out", "a")
+    assert done.exit_code == 0, done.output
+    assert "ofos, modalities at test, percent" in done.output
+    scores = read_results("a")["strategies"]["ofos"]
+    uar = {name: s["pooled"]["uar"] for name, s in scores["dropped"].items()}
+    assert list(uar) == ["video", "audio"]
+    assert scores["pooled"]["uar"] > 0.9
+    assert uar["audio"] > 0.5
+    assert uar["video"] < 0.3
+    with Path("a/predictions-ofos-no-video.csv").open() as file:
+        without = [row["clip_id"] for row in csv.DictReader(file)]
+    with Path("a/predictions-ofos.csv").open() as file:
+        assert without == [row["clip_id"] for row in csv.DictReader(file)]
+    files = sorted(p.name.rsplit("-", 1)[0] for p in Path("cache").iterdir())
+    assert files == ["ofos-no-audio-tiny", "ofos-no-video-tiny", "ofos-tiny"]
+    # A run with modality dropout finds the features of all three in the cache.
+    done = train(*words, "--modality-dropout", "0.5", "--out", "b")
+    assert done.exit_code == 0, done.output
+    log = Path("b/log.txt").read_text()
+    assert log.count("features of 48 clips read from") == 3
+    assert "dropped" not in read_results("b")["strategies"]["ofos"]
+    # The folder of a run with other settings is not reused.
+    done = train(*words, "--out", "b")
+    assert done.exit_code == 1
+    assert "modality_dropout 0.5 -> 0.0" in done.output

@@ -21,6 +21,7 @@ from mmder_train.evaluation.run_directory import (
     PREDICTION_COLUMNS,
     RESULTS_VERSION,
     RunDirectory,
+    table_without,
 )
 
 
@@ -42,6 +43,8 @@ class StrategyResults:
     """Class names. The index is the label."""
     warnings: tuple[str, ...]
     """Warnings about missing clips, speakers, folds or classes."""
+    dropped: str
+    """Modality that the tested clips lacked, empty if they had both."""
     seen: bool
     """True if test clips, or their speakers, were seen in pre-training."""
     clip_id: tuple[str, ...]
@@ -57,9 +60,9 @@ class StrategyResults:
 
     def identity(self) -> str:
         """Return a hash of everything that determines the results except the seed."""
-        ignored = ("seed", "strategies")
+        ignored = ("seed", "strategies", "drop_modality")
         config = {k: v for k, v in self.config.items() if k not in ignored}
-        return digest(self.strategy, config, self.store.get("sha256"))
+        return digest(self.strategy, config, self.store.get("sha256"), self.dropped)
 
     def confusion_by(
         self, group: Sequence[object]
@@ -147,26 +150,54 @@ def load_run(path: Path, name: str) -> list[StrategyResults]:
 def _load_strategy(
     folder: RunDirectory, name: str, results: Mapping[str, Any], strategy: str
 ) -> list[StrategyResults]:
-    """Load the predictions of a strategy, and those over merged classes."""
+    """Load the predictions of a strategy, and those over merged classes.
+
+    Predictions without a modality follow those with both.
+    """
     scores, config = results["strategies"][strategy], dict(results["config"])
-    loaded = [
-        _load_predictions(
-            folder, name, results, strategy, strategy, scores, results["classes"]
-        )
-    ]
+    loaded = _load_conditions(
+        folder, name, results, strategy, strategy, scores, results["classes"]
+    )
     for merged in scores.get("merged", []):
         # A separate label set keeps it out of the ranking of other heads.
         relabeled = {**results, "config": {**config, "labels": str(merged["title"])}}
         table = f"{strategy}-{merged['labels']}"
+        loaded += _load_conditions(
+            folder,
+            name,
+            relabeled,
+            strategy,
+            table,
+            {**scores, **merged},
+            merged["classes"],
+        )
+    return loaded
+
+
+def _load_conditions(
+    folder: RunDirectory,
+    name: str,
+    results: Mapping[str, Any],
+    strategy: str,
+    table: str,
+    scores: Mapping[str, Any],
+    classes: Sequence[str],
+) -> list[StrategyResults]:
+    """Load the predictions with both modalities, and those without each."""
+    loaded = [
+        _load_predictions(folder, name, results, strategy, table, scores, classes)
+    ]
+    for modality, dropped in scores.get("dropped", {}).items():
         loaded.append(
             _load_predictions(
                 folder,
                 name,
-                relabeled,
+                results,
                 strategy,
-                table,
-                {**scores, **merged},
-                merged["classes"],
+                table_without(table, modality),
+                {**scores, **dropped},
+                classes,
+                dropped=modality,
             )
         )
     return loaded
@@ -180,6 +211,8 @@ def _load_predictions(
     table: str,
     scores: Mapping[str, Any],
     class_names: Sequence[str],
+    *,
+    dropped: str = "",
 ) -> StrategyResults:
     """Load one predictions file and compare it with the stored scores."""
     if not re.fullmatch(r"[a-z0-9-]+", table):
@@ -196,6 +229,7 @@ def _load_predictions(
         store=dict(results["store"]),
         classes=classes,
         warnings=tuple(map(str, scores["warnings"])),
+        dropped=dropped,
         seen=bool(scores.get("seen_in_pretraining")),
         clip_id=tuple(r["clip_id"] for r in rows),
         speaker=tuple(r["speaker"] for r in rows),

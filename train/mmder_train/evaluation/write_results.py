@@ -6,7 +6,11 @@ from typing import Any, Literal
 from mmder_store.atomic_files import atomic_write
 from mmder_train.evaluation.class_merging import ClassMerge
 from mmder_train.evaluation.confusion_plot import draw_confusion
-from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
+from mmder_train.evaluation.run_directory import (
+    FoldResult,
+    RunDirectory,
+    table_without,
+)
 
 IMAGE_FORMATS: tuple[Literal["png"], Literal["svg"]] = ("png", "svg")
 """Formats of the confusion matrices: one to look at, and one for papers."""
@@ -29,7 +33,7 @@ def write_results(
     """
     classes, merges = results["classes"], tuple(merges)
     for strategy, scores in results["strategies"].items():
-        directory.write_predictions(strategy, fold_results[strategy], classes)
+        _write_predictions(directory, strategy, fold_results[strategy], classes)
         for image_format in IMAGE_FORMATS:
             with atomic_write(directory.confusion(strategy, image_format)) as draft:
                 draw_confusion(
@@ -41,9 +45,24 @@ def write_results(
                     image_format=image_format,
                 )
         for merge in merges:
-            directory.write_predictions(
+            _write_predictions(
+                directory,
                 f"{strategy}-{merge.labels.name}",
                 [merge.merge(r) for r in fold_results[strategy]],
                 merge.labels.classes,
             )
     directory.finish(results)
+
+
+def _write_predictions(
+    directory: RunDirectory,
+    table: str,
+    fold_results: Sequence[FoldResult],
+    classes: Sequence[str],
+) -> None:
+    """Write the predictions of a table, and those without each dropped modality."""
+    directory.write_predictions(table, fold_results, classes)
+    for name in fold_results[0].dropped if fold_results else ():
+        directory.write_predictions(
+            table_without(table, name), [r.without(name) for r in fold_results], classes
+        )

@@ -1,7 +1,7 @@
 """Encoder-ready batches: clips are read, moved to the device and fused."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -15,11 +15,16 @@ from mmder_train.data.dataset import ClipDataset
 from mmder_train.data.image_transforms import mirror
 from mmder_train.data.loader import BatchLoader
 from mmder_train.data.mixup import Mixup, pair_permutations
+from mmder_train.data.modality_dropout import (
+    can_lack,
+    draw_dropped,
+    drop_alike_in_pairs,
+)
 from mmder_train.data.sampler import BatchSampler
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.fusion.fuse import frame_permutations, fuse
-from mmder_train.fusion.types import NUM_FRAMES, Permutation
+from mmder_train.fusion.types import NUM_FRAMES, Modality, Permutation
 from mmder_train.runtime.progress import Progress
 from mmder_train.training.train_state import MicroBatch
 from mmder_train.training.trainer import StepBatch
@@ -71,6 +76,7 @@ class FusedBatches:
         *,
         batch_size: int,
         mirrored: bool = False,
+        dropped: Modality | None = None,
         progress: Progress | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this process's part of the clips, in their order and not augmented.
@@ -81,6 +87,7 @@ class FusedBatches:
             index: Positions of the clips.
             batch_size: Number of clips per batch, in all processes.
             mirrored: True to mirror the faces left to right.
+            dropped: Modality that all clips lack, or None.
             progress: Counts the clips.
 
         Yields:
@@ -99,7 +106,8 @@ class FusedBatches:
             if mirrored and frames is not None:
                 frames = mirror(frames)
             order = self._frame_orders(arrays["clip"], epoch=0)
-            yield batch["clip"], self._fuse(frames, arrays.get("audio"), order)
+            names = [dropped] * len(order)
+            yield batch["clip"], self._fuse(frames, arrays.get("audio"), order, names)
 
     def for_training(self, index: Int64[np.ndarray, " side"]) -> "EpochBatches":
         """Return the steps of a fold: shuffled in each epoch, augmented and mixed.
@@ -140,8 +148,26 @@ class FusedBatches:
             self._permutations = kept | {epoch: orders.to(clips.device)}
         return self._permutations[epoch][clips]
 
+    def _draw_dropped(
+        self, clips: Int64[Tensor, " clip"], epoch: int
+    ) -> list[Modality | None]:
+        """Draw the modality that each training clip lacks, None for most."""
+        config = self.experiment.config
+        if not config.modality_dropout or not can_lack(self.strategy_run.strategy):
+            return [None] * len(clips)
+        return draw_dropped(
+            [self.strategy_run.clips.clip_id[i] for i in clips.tolist()],
+            probability=config.modality_dropout,
+            seed=config.seed,
+            epoch=epoch,
+        )
+
     def _fuse(
-        self, frames: Tensor | None, audio: Tensor | None, permutations: Permutation
+        self,
+        frames: Tensor | None,
+        audio: Tensor | None,
+        permutations: Permutation,
+        dropped: Sequence[Modality | None],
     ) -> Tensor:
         return fuse(
             frames,
@@ -149,6 +175,7 @@ class FusedBatches:
             permutations,
             strategy=self.strategy_run.strategy,
             settings=self.experiment.render_settings,
+            dropped=dropped,
         )
 
     def step_batches(
@@ -161,12 +188,12 @@ class FusedBatches:
             sampler: Order of the clips, set to the epoch.
             epoch: Number of the epoch, from 0.
         """
-        resample = self.experiment.config.rfas_resample
         for batch, clips in zip(stored, sampler.sizes(), strict=True):
             split = partial(
                 self._micro_batches,
                 self._to_device(batch),
-                epoch=epoch if resample else 0,
+                clips=batch["clip"],
+                epoch=epoch,
                 counts=self.world.has_own_clip(clips),
             )
             yield StepBatch(index=batch["clip"], clips=clips, split=split)
@@ -176,10 +203,19 @@ class FusedBatches:
         batch: StoredBatch,
         number: int,
         *,
+        clips: Int64[Tensor, " clip"],
         epoch: int,
         counts: bool,
     ) -> Iterator[MicroBatch]:
-        """Split a batch; each micro-batch is augmented, fused and mixed on demand."""
+        """Split a batch; each micro-batch is augmented, fused and mixed on demand.
+
+        Args:
+            batch: Stored clips on the device.
+            number: Number of micro-batches.
+            clips: Positions of the clips, on the CPU.
+            epoch: Number of the epoch, from 0.
+            counts: False for clips that only keep this process in step.
+        """
         config = self.experiment.config
         augmentation = replace(
             AUGMENTATIONS[config.augment], mask=config.mask, erase=config.erase
@@ -189,7 +225,10 @@ class FusedBatches:
         for start in range(0, len(batch["clip"]), size):
             arrays = {name: t[start : start + size] for name, t in batch.items()}
             target = self._labels[arrays["clip"]]
-            order = self._frame_orders(arrays["clip"], epoch)
+            order = self._frame_orders(
+                arrays["clip"], epoch if config.rfas_resample else 0
+            )
+            dropped = self._draw_dropped(clips[start : start + size], epoch)
             frames, audio = augmentation.apply(
                 arrays.get("frames"),
                 arrays.get("audio"),
@@ -197,7 +236,8 @@ class FusedBatches:
             )
             if mixup.enabled:
                 order = pair_permutations(order)
-            x = self._fuse(frames, audio, order)
+                dropped = drop_alike_in_pairs(dropped)
+            x = self._fuse(frames, audio, order, dropped)
             if mixup.enabled:
                 x, target = mixup.apply(
                     x,

@@ -15,6 +15,7 @@ from mmder_train.experiment.batches import FusedBatches
 from mmder_train.experiment.feature_parts import FeatureParts
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import RuntimeContext
+from mmder_train.fusion.types import Modality
 from mmder_train.models.registry import Encoder
 from mmder_train.runtime.device import ENCODE_BATCH_SIZE
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
@@ -27,7 +28,11 @@ Batch = tuple[Tensor, Tensor]
 
 
 def load_or_extract_features(
-    experiment: Experiment, strategy_run: StrategyRun, context: RuntimeContext
+    experiment: Experiment,
+    strategy_run: StrategyRun,
+    context: RuntimeContext,
+    *,
+    dropped: Modality | None = None,
 ) -> Float[Tensor, "clip dim"]:
     """Return the features of all clips, from the cache if they are there.
 
@@ -38,19 +43,22 @@ def load_or_extract_features(
         experiment: Settings, store and weights.
         strategy_run: A strategy and the clips to encode.
         context: Runtime resources.
+        dropped: Modality that all clips lack, or None.
 
     Raises:
         MmderError: If the encoder's outputs are not finite.
         FeaturesError: If the cached features are damaged.
     """
-    name, clip_ids = strategy_run.strategy.name, strategy_run.clips.clip_id
+    name, clip_ids = _title(strategy_run, dropped), strategy_run.clips.clip_id
     start, log = time.monotonic(), context.progress.log
     folder = experiment.feature_cache_dir
     if folder is None:
-        features, encoded = _extract_all(experiment, strategy_run, None, context)
+        features, encoded = _extract_all(
+            experiment, strategy_run, None, context, dropped
+        )
         log(f"{_pace(name, encoded, start)}; features are not cached")
         return features
-    key = feature_cache.cache_key(experiment, strategy_run.strategy)
+    key = feature_cache.cache_key(experiment, strategy_run.strategy, dropped)
     path, dim = folder / feature_cache.file_name(key), experiment.feature_dim
     cached = feature_cache.read(path, clip_ids=clip_ids, dim=dim, key=key)
     # Another run may be writing the file: either all processes encode, or none.
@@ -59,7 +67,7 @@ def load_or_extract_features(
         log(f"{name}: features of {len(clip_ids)} clips read from {path}")
         return cached
     parts = FeatureParts(path=path, clip_ids=clip_ids, key=key, dim=dim)
-    features, encoded = _extract_all(experiment, strategy_run, parts, context)
+    features, encoded = _extract_all(experiment, strategy_run, parts, context, dropped)
     line = _pace(name, encoded, start)
     current = feature_cache.is_current(experiment)
     try:
@@ -99,13 +107,14 @@ def _extract_all(
     strategy_run: StrategyRun,
     parts: FeatureParts | None,
     context: RuntimeContext,
+    dropped: Modality | None,
 ) -> tuple[Float[Tensor, "clip dim"], int]:
     """Encode the clips that no part holds, and write a part every `PART_S` seconds.
 
     Returns:
         The features of all clips, and the number of clips that were encoded.
     """
-    name, clip_ids = strategy_run.strategy.name, strategy_run.clips.clip_id
+    name, clip_ids = _title(strategy_run, dropped), strategy_run.clips.clip_id
     device, world = experiment.device, context.world
     found = torch.empty(0, experiment.feature_dim) if parts is None else parts.read()
     first = done = min(world.all_gather(len(found)))
@@ -116,6 +125,7 @@ def _extract_all(
     batches = FusedBatches(experiment, strategy_run, context).in_order(
         np.arange(first, len(clip_ids)),
         batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
+        dropped=dropped,
         progress=context.progress,
     )
     for batch in batches:
@@ -131,6 +141,11 @@ def _extract_all(
         if parts is not None and world.is_primary and done < len(clip_ids):
             parts = _write_part(experiment, parts, part, done - len(part))
     return torch.cat(features), done - first
+
+
+def _title(strategy_run: StrategyRun, dropped: Modality | None) -> str:
+    """Return the name of a strategy, and of the modality that its clips lack."""
+    return strategy_run.strategy.name + (f" without {dropped}" if dropped else "")
 
 
 def _until_due(batches: Iterator[Batch], world: WorldInfo) -> Iterator[Batch]:

@@ -13,10 +13,12 @@ from torch import Tensor, nn
 from mmder_train.config.recipes import BASE_CLIPS
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.folds import Fold
+from mmder_train.data.modality_dropout import can_lack
 from mmder_train.evaluation.validation import validate
 from mmder_train.experiment.batches import FusedBatches
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
+from mmder_train.fusion.types import Modality
 from mmder_train.models.classifier import Classifier
 from mmder_train.models.registry import Encoder
 from mmder_train.models.videomae import Head
@@ -61,13 +63,18 @@ def _finetune_strategy(
     labels = torch.from_numpy(strategy_run.clips.label)
     context.progress.log(describe_learning_rate(config, world))
 
-    def logits(model: nn.Module, index: Int64[np.ndarray, " side"]) -> Tensor:
+    def logits(
+        model: nn.Module,
+        index: Int64[np.ndarray, " side"],
+        dropped: Modality | None = None,
+    ) -> Tensor:
         views = []
         for mirrored in (False, True)[: config.views]:
             batches = fused.in_order(
                 index,
                 batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
                 mirrored=mirrored,
+                dropped=dropped,
             )
             views.append(
                 evaluate.collect_outputs(model, batches, device=device, world=world)[1]
@@ -124,6 +131,10 @@ def _finetune_strategy(
             strategy_run=strategy_run,
             fold=fold,
             logits=logits(eval_model, fold.test),
+            dropped_logits={
+                m: logits(eval_model, fold.test, m)
+                for m in can_lack(strategy_run.strategy, config.drop_modality)
+            },
             history=state.history,
             encoder=cast("Encoder", eval_model.encoder),
             head=eval_model.head,

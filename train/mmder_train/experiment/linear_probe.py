@@ -5,9 +5,9 @@ strategies are trained together.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -16,16 +16,21 @@ from torch import Tensor, nn
 
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.folds import Fold
+from mmder_train.data.modality_dropout import can_lack, draw_dropped
 from mmder_train.data.selection import select_encodable
 from mmder_train.evaluation.validation import validate
 from mmder_train.experiment.feature_extraction import load_or_extract_features
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
+from mmder_train.fusion.strategies import Strategy
+from mmder_train.fusion.types import MODALITIES, Modality
 from mmder_train.training import evaluate
 from mmder_train.training.batched_heads import HeadPlan, HeadTask, train_heads
 
 GROUP_BYTES = 1 << 30
 """Maximum size of the features whose heads are trained together."""
+Features = Mapping[Modality | None, Float[Tensor, "clip dim"]]
+"""Features of a strategy's clips: with both modalities (None), and without one."""
 
 
 def linear_probe(
@@ -59,7 +64,7 @@ def linear_probe(
 
 
 def train_fold_heads(
-    runs: Sequence[tuple[StrategyRun, Float[Tensor, "clip dim"]]],
+    runs: Sequence[tuple[StrategyRun, Features]],
     *,
     config: TrainConfig,
     classes: int,
@@ -79,15 +84,7 @@ def train_fold_heads(
     start = time.monotonic()
     folds = [(run, fold, x) for run, x in runs for fold in run.folds]
     tasks = [
-        HeadTask(
-            title=f"{run.strategy.name} fold {fold.number}",
-            features=features,
-            labels=run.clips.label,
-            train=fold.train,
-            clip_ids=run.clips.clip_id,
-            validate=partial(_score_epoch, config, fold, run.clips.label, features),
-        )
-        for run, fold, features in folds
+        task for run, features in runs for task in _head_tasks(run, features, config)
     ]
     names = ", ".join(run.strategy.name for run, _ in runs)
     context.progress.begin(
@@ -111,12 +108,70 @@ def train_fold_heads(
         yield FoldOutput(
             strategy_run=run,
             fold=fold,
-            logits=_logits(head.head, features, fold.test),
+            logits=_logits(head.head, features[None], fold.test),
+            dropped_logits={
+                m: _logits(head.head, features[m], fold.test)
+                for m in can_lack(run.strategy, config.drop_modality)
+            },
             history=head.history,
             encoder=None,
             head=head.head,
             seconds=seconds / len(tasks),
         )
+
+
+def _head_tasks(
+    run: StrategyRun, features: Features, config: TrainConfig
+) -> list[HeadTask]:
+    """Return one task per fold of a strategy. They share the features."""
+    rows, draw_rows = features[None], None
+    if config.modality_dropout and can_lack(run.strategy):
+        rows = torch.cat([features[m] for m in (None, *MODALITIES)])
+        draw_rows = _row_drawer(run.clips.clip_id, config)
+    return [
+        HeadTask(
+            title=f"{run.strategy.name} fold {fold.number}",
+            features=rows,
+            labels=run.clips.label,
+            train=fold.train,
+            clip_ids=run.clips.clip_id,
+            draw_rows=draw_rows,
+            validate=partial(
+                _score_epoch, config, fold, run.clips.label, features[None]
+            ),
+        )
+        for fold in run.folds
+    ]
+
+
+def _row_drawer(
+    clip_ids: Sequence[str], config: TrainConfig
+) -> Callable[[int], Int64[np.ndarray, " clip"]]:
+    """Return the function that draws the features of each clip for an epoch.
+
+    Rows of the features are those of all clips with both modalities, then those of all
+    clips without each of `MODALITIES`.
+    """
+    block = {name: number for number, name in enumerate((None, *MODALITIES))}
+
+    @lru_cache(maxsize=4)
+    def draw(epoch: int) -> Int64[np.ndarray, " clip"]:
+        dropped = draw_dropped(
+            clip_ids,
+            probability=config.modality_dropout,
+            seed=config.seed,
+            epoch=epoch,
+        )
+        blocks = np.array([block[name] for name in dropped], dtype=np.int64)
+        return np.arange(len(clip_ids)) + len(clip_ids) * blocks
+
+    return draw
+
+
+def conditions(strategy: Strategy, config: TrainConfig) -> tuple[Modality | None, ...]:
+    """Return the modalities without which clips are encoded, None for no one."""
+    needed = MODALITIES if config.modality_dropout else config.drop_modality
+    return (None, *can_lack(strategy, needed))
 
 
 def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
@@ -128,6 +183,7 @@ def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
     held = GROUP_BYTES
     for run in experiment.strategies:
         size = len(run.clips.row) * experiment.feature_dim * torch.float32.itemsize
+        size *= len(conditions(run.strategy, experiment.config))
         if held + size > GROUP_BYTES:
             groups.append([])
             held = 0
@@ -142,12 +198,15 @@ def _probe_group(
     runs = []
     for run in group:
         encodable = select_encodable(experiment.store, strategy=run.strategy)
-        features = load_or_extract_features(
-            experiment, replace(run, clips=encodable), context
-        )
-        # Keep the features of this label set's clips, some of the encodable ones.
-        own = features[np.searchsorted(encodable.row, run.clips.row)]
-        runs.append((run, own.to(experiment.device)))
+        features = {}
+        for dropped in conditions(run.strategy, experiment.config):
+            encoded = load_or_extract_features(
+                experiment, replace(run, clips=encodable), context, dropped=dropped
+            )
+            # Keep the features of this label set's clips, some of the encodable ones.
+            own = encoded[np.searchsorted(encodable.row, run.clips.row)]
+            features[dropped] = own.to(experiment.device)
+        runs.append((run, features))
     yield from train_fold_heads(
         runs,
         config=experiment.config,

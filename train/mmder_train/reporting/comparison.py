@@ -24,7 +24,7 @@ NAMED = ("encoder", "weights")
 """Settings that the name of every row contains."""
 MAIN = ("method", "spectrogram", "recipe")
 """Settings that are preferred in the name of a row if they differ."""
-IGNORED = ("seed", "strategies", "labels", "weights_sha256")
+IGNORED = ("seed", "strategies", "labels", "weights_sha256", "drop_modality")
 """Settings that do not distinguish rows, or that other settings imply."""
 RANDOM_WEIGHTS = "random weights"
 """Part of the name of a row whose encoder is frozen and was never trained."""
@@ -64,9 +64,11 @@ class ResultRow:
 
     @property
     def modality(self) -> str:
-        """Input of the strategy: ``V``, ``A`` or ``A+V``."""
-        name = self.first.strategy
+        """Input of the strategy at test: ``V``, ``A`` or ``A+V``."""
         single = {"video": "V", "audio": "A"}
+        if self.first.dropped:
+            return single["audio" if self.first.dropped == "video" else "video"]
+        name = self.first.strategy
         return "A" if name.startswith("baseline-") else single.get(name, "A+V")
 
     @property
@@ -86,6 +88,7 @@ class ResultRow:
         config = self.first.config
         weights = config.get("weights", "none")
         parts = [self.first.strategy, str(config.get("encoder") or "")]
+        parts += [f"no {self.first.dropped}"] if self.first.dropped else []
         if self.has_random_encoder:
             parts.append(RANDOM_WEIGHTS)
         elif weights != "none":
