@@ -215,7 +215,7 @@ class WindowPass:
         check_frame_size(frame.width, frame.height)
         now_s = stamp_s - self.zero_s
         shown = DecodedFrame(frame, self.video.sample_aspect_ratio)
-        self._reach("video", now_s)
+        self._reach("video", now_s, until_s=now_s)
         for window in self.windows:
             if not window.video_done:
                 window.video_done = window.state.add_frame(now_s, shown)
@@ -227,7 +227,8 @@ class WindowPass:
         if stamp_s is not None:
             now_s = stamp_s - self.zero_s
             now_s += self.newest.audio.shifted(0.0) if self.newest else 0.0
-        self._reach("audio", now_s + frame.samples / max(1, frame.sample_rate))
+        length_s = frame.samples / max(1, frame.sample_rate)
+        self._reach("audio", now_s, until_s=now_s + length_s)
         for window in self.windows:
             if window.done or window.audio_done:
                 continue
@@ -236,8 +237,13 @@ class WindowPass:
             except MediaError as error:
                 window.problem = str(error)
 
-    def _reach(self, kind: str, now_s: float) -> None:
+    def _reach(self, kind: str, now_s: float, *, until_s: float) -> None:
         """Open the windows up to a position, and end a track that is far behind.
+
+        Args:
+            kind: ``video`` or ``audio``.
+            now_s: Start of the frame or of the block of audio.
+            until_s: End of it. Every window that it is part of is opened.
 
         Raises:
             MediaError: If the position is far ahead of the last one.
@@ -251,13 +257,13 @@ class WindowPass:
             behind_s = now_s - self.reached_s.get(other, 0.0)
             if stream is not None and behind_s > MAX_APART_S:
                 self.ended.add(other)
-        while self._must_open(now_s):
+        while self._must_open(until_s):
             self._open_next()
         for window in self.windows:
             window.video_done |= "video" in self.ended
             window.audio_done |= "audio" in self.ended
 
-    def _must_open(self, now_s: float) -> bool:
+    def _must_open(self, until_s: float) -> bool:
         """Return whether the next window begins.
 
         The next one also begins if none receives audio, so that no audio passes unseen:
@@ -267,7 +273,7 @@ class WindowPass:
             return False
         listens = self.audio is not None and "audio" not in self.ended
         unseen = listens and all(w.audio_done for w in self.windows)
-        return unseen or now_s >= self.plan.start_s(self.opened) - LEAD_S
+        return unseen or until_s >= self.plan.start_s(self.opened) - LEAD_S
 
     def _open_next(self) -> None:
         start_s = self.plan.start_s(self.opened)

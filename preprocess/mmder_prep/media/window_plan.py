@@ -47,7 +47,8 @@ class WindowPlan:
             end_s: End of the recording.
         """
         end_s = min(end_s, self.stop_s) - TOLERANCE_S
-        return index == 0 or self.start_s(index - 1) + self.length_s < end_s
+        last_s = self.start_s(index - 1) + self.length_s
+        return index == 0 or (last_s < end_s and self.start_s(index) < end_s)
 
 
 def plan_windows(

@@ -21,7 +21,7 @@ from synth import Synth, number_in, write
 SETTINGS = PrepSettings(face_crop=False)
 SLOW = Synth(
     suffix="mkv",
-    audio="pcm_s16le",
+    audio="flac",
     fps=Fraction(5),
     rate_hz=8000,
     layout="mono",
@@ -99,7 +99,7 @@ def test_a_part_of_a_recording_ends_where_it_is_told(tmp_path: Path) -> None:
 
 
 def test_a_recording_of_audio_has_no_frames(tmp_path: Path) -> None:
-    spec = replace(SLOW, suffix="wav", video=None, duration_s=6)
+    spec = replace(SLOW, suffix="wav", audio="pcm_s16le", video=None, duration_s=6)
     windows = windows_of(write(tmp_path / "talk", spec))
     assert [w.start_s for w in windows] == [0.0, 1.0, 2.0, 3.0]
     assert all(w.decoded is not None and not w.decoded.frames for w in windows)

@@ -49,7 +49,7 @@ def test_modality_dropout_does_not_depend_on_the_steps(
     steps = fused.for_training(np.arange(12))
 
     def inputs(epoch: int, first_step: int, parts: int) -> dict[int, torch.Tensor]:
-        found = {}
+        found: dict[int, torch.Tensor] = {}
         for step in steps(epoch, first_step):
             x = torch.cat([batch.x for batch in step.split(parts)])
             found |= dict(zip(step.index.tolist(), x, strict=True))

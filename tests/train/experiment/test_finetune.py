@@ -136,32 +136,3 @@ def test_evaluations_share_one_loader_and_the_log_has_the_learning_rate(
     assert len(made) == 2
     line = "learning rate 0.001 (not scaled), 4 clips per step, number of processes 1"
     assert line in Path("a/log.txt").read_text()
-
-
-def test_a_dropped_modality_is_zero_in_the_input_of_the_saved_model(
-    train: Train, stores: Path
-) -> None:
-    """The written probabilities are those of inputs whose other half is cleared."""
-    words = ["av.zarr", "--strategy", "ofos", "--method", "finetune", "--fold", "1"]
-    words += ["--epochs", "1", "--modality-dropout", "0.5", "--save-weights"]
-    done = train(*words, "--drop-modality", "audio,video", "--out", "a")
-    assert done.exit_code == 0, done.output
-    trained_run = load_trained_run("a", device="cpu")
-    assert trained_run.modality_dropout == 0.5
-    store = Store(stores / "av.zarr")
-    row_of = {name: i for i, name in enumerate(store.columns["clip_id"])}
-    for dropped, half in (("video", slice(0, None, 2)), ("audio", slice(1, None, 2))):
-        with Path(f"a/predictions-ofos-no-{dropped}.csv").open() as file:
-            row = next(csv.DictReader(file))
-        index = row_of[row["clip_id"]]
-        x = fuse(
-            torch.from_numpy(store.read_batch("frames", [index])[:, ::2].copy()),
-            torch.from_numpy(store.read_batch("stft_8", [index])),
-            frame_permutations([row["clip_id"]], seed=0),
-            strategy=trained_run.strategy,
-            settings=trained_run.render_settings,
-        )
-        x[:, :, half] = 0
-        expected = trained_run.predict_probabilities(x)[0].tolist()
-        written = [float(row[f"p_{c}"]) for c in trained_run.classes]
-        assert written == pytest.approx(expected, abs=2e-6)

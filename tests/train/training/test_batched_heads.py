@@ -206,7 +206,7 @@ def test_rows_of_the_features_can_be_drawn_for_each_epoch() -> None:
             index = torch.from_numpy(order[start : start + plan.batch_size])
             loss = functional.cross_entropy(head(features[index]), labels[index])
             optimizer.zero_grad()
-            loss.backward()
+            torch.autograd.backward(loss)
             optimizer.step()
     for name, tensor in head.state_dict().items():
         torch.testing.assert_close(

@@ -80,4 +80,5 @@ class Timeline:
 def _thumb(frame: UInt8[np.ndarray, "224 224 3"]) -> UInt8[np.ndarray, "56 56 3"]:
     side = THUMB_PX
     blocks = frame.reshape(side, -1, side, frame.shape[1] // side, 3)
-    return blocks.mean(axis=(1, 3)).round().astype(np.uint8)
+    small: UInt8[np.ndarray, "56 56 3"] = blocks.mean(axis=(1, 3)).astype(np.uint8)
+    return small

@@ -8,7 +8,7 @@ any kind of color blindness can tell apart; lines also differ in their dashes.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -34,7 +34,7 @@ DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1.2, 1, 1.2)))
 """Dashes of lines; the next one after all colors but two."""
 GRAY = "#6e6e6e"
 """Color of chance, of grids and of remarks."""
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": FONT_PT,
     "axes.titlesize": FONT_PT,
@@ -112,7 +112,7 @@ def plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def line_style(index: int) -> dict[str, object]:
+def line_style(index: int) -> dict[str, Any]:
     """Return the color and the dashes of the line of a class or of a strategy."""
     return {
         "color": COLORS[index % len(COLORS)],
