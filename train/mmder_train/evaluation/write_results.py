@@ -1,7 +1,7 @@
 """Write predictions, confusion images and merged tables of a finished run."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from mmder_store.atomic_files import atomic_write
 from mmder_train.evaluation.class_merging import ClassMerge
@@ -11,9 +11,7 @@ from mmder_train.evaluation.run_directory import (
     RunDirectory,
     table_without,
 )
-
-IMAGE_FORMATS: tuple[Literal["png"], Literal["svg"]] = ("png", "svg")
-"""Formats of the confusion matrices: one to look at, and one for papers."""
+from mmder_train.runtime.figure_style import IMAGE_FORMATS
 
 
 def write_results(
