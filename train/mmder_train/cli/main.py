@@ -14,6 +14,7 @@ from mmder_train.cli.baseline import baseline
 from mmder_train.cli.compare import compare
 from mmder_train.cli.env import env
 from mmder_train.cli.export import export
+from mmder_train.cli.figures import figures
 from mmder_train.cli.options import (
     OPTIMIZATION,
     OUTPUT,
@@ -135,7 +136,7 @@ def _refuse_misplaced(ctx: click.Context, named: list[str]) -> None:
     raise click.UsageError(msg)
 
 
-for command in (baseline, compare, env, export, predict, pretrain, weights):
+for command in (baseline, compare, env, export, figures, predict, pretrain, weights):
     cli.add_command(command)
 
 

@@ -30,12 +30,12 @@ ROW_IN = 0.3
 
 
 def scores(ranking: Ranking) -> bytes:
-    """Draw the WAR of every row of a ranking as SVG; see `scores_figure`."""
+    """Draw the WAR of every row of a ranking as SVG; see `_scores_figure`."""
     with figure_style.paper_style():
-        return _svg(scores_figure(ranking))
+        return _svg(_scores_figure(ranking))
 
 
-def scores_figure(ranking: Ranking) -> "Figure":
+def _scores_figure(ranking: Ranking) -> "Figure":
     """Draw the WAR of every row of a ranking, and the intervals of the runs.
 
     The name and the WAR of a row are above its mark. A run whose encoder is frozen with

@@ -37,6 +37,7 @@ GRAY = "#6e6e6e"
 _STYLE: dict[Any, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": FONT_PT,
+    "figure.titlesize": FONT_PT,
     "axes.titlesize": FONT_PT,
     "axes.labelsize": FONT_PT,
     "xtick.labelsize": FONT_PT,
