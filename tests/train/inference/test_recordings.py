@@ -36,7 +36,7 @@ def test_windows_have_the_probabilities_of_clips(
     assert [float(w["start_s"]) for w in windows] == starts_s
     assert {w["clip"] for w in windows} == {"talk"}
     assert float(windows[-1]["stop_s"]) == pytest.approx(4.5, abs=0.05)
-    assert "the recording ends after 1.5" in windows[-1]["reason"]
+    assert "of the window's 1.60 s; the last frame is repeated" in windows[-1]["reason"]
 
     lines = [f"c{k},talk.mp4,{s},{s + LENGTH_S}" for k, s in enumerate(starts_s)]
     parts = tmp_path / "parts.csv"

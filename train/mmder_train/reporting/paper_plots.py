@@ -69,7 +69,8 @@ def recall_figure(ranking: Ranking) -> "Figure":
     rows = ranking.rows[:MAX_ROWS]
     names = row_names([row.title for row in rows])
     columns = 1 if max(map(len, names)) > LINE_CHARS else 2
-    lines = -(-(len(rows) + 1) // columns)
+    names = ["\n".join(textwrap.wrap(name, 2 * LINE_CHARS)) for name in names]
+    lines = -(-(1 + sum(1 + name.count("\n") for name in names)) // columns)
     figure = figure_style.new_figure(
         COLUMN_IN, 0.55 + 0.26 * len(ranking.classes) + LINE_IN * lines
     )

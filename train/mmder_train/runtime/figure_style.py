@@ -26,10 +26,10 @@ FONT_PT = 7.0
 PNG_DPI = 300
 COLORS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
-    *("#000000", "#8c8c00"),
+    *("#000000", "#5c5c5c"),
 )
-"""Okabe and Ito's colors, blue first. The last, yellow, is darkened to olive for
-white paper."""
+"""Okabe and Ito's colors, blue first. Dark gray replaces yellow, which is hard to see
+on white paper."""
 DASHES = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1.2, 1, 1.2)))
 """Dashes of lines; the next one after all colors but two."""
 GRAY = "#6e6e6e"
