@@ -1,15 +1,15 @@
-"""Whether frozen features show that audio and video belong together.
+"""Accuracy with which frozen features show whether audio and video belong together.
 
-A linear head tells true clips from clips with other audio, on the frozen features of
-each fusion strategy. No labels are needed, so any footage of talking faces serves.
+A linear head separates true clips from clips with other audio, on the frozen features
+of each fusion strategy. No labels are needed, so any footage of talking faces serves.
 There are two tasks:
 
 - ``shifted``: of each file, two parts of two seconds are taken that begin 0.3 to 1 s
   apart, each once with its own audio and once with the audio of the other part.
 - ``swapped``: files are paired, and each gets its own audio and that of its partner.
 
-Each video part and each audio part occurs once in both classes. One modality alone
-therefore cannot tell the classes apart, and chance is 50 %. All rows of a file, or of a
+Each video part and each audio part occurs once in both classes. One modality by itself
+therefore cannot separate the classes, and chance is 50 %. All rows of a file, or of a
 pair, are in the same fold. The programs `mmder-prep` and `mmder-train` do all the work.
 The accuracy is printed with the middle 95 % over resampled files or pairs.
 
