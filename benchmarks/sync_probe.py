@@ -129,7 +129,7 @@ ROWS = {"shifted": shifted_rows, "swapped": swapped_rows}
 
 def call(program: str, *words: object) -> None:
     """Run `mmder-prep` or `mmder-train`."""
-    command = [Path(sys.executable).with_name(program), *map(str, words)]
+    command = [str(Path(sys.executable).with_name(program)), *map(str, words)]
     if subprocess.run(command, check=False).returncode:
         sys.exit(f"{program} failed")
 
