@@ -73,7 +73,7 @@ class TrainProgram(Program):
 @click.option(
     "--workers",
     type=click.IntRange(min=0),
-    help="Number of processes that read the store.  "
+    help="Number of threads that read the store.  "
     "[default: 0 on a CPU, up to 8 with a GPU]",
     panel=OUTPUT,
 )

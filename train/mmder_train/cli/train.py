@@ -34,7 +34,7 @@ def train(
         resume: Folder of a run to resume with its own settings.
         out: Folder for the results.
         device: ``auto``, ``cpu`` or ``cuda``.
-        workers: Number of processes that read the store.
+        workers: Number of threads that read the store.
         feature_cache: Folder of cached features, or ``none``.
         save_every: Minutes between checkpoints.
         save_weights: Save the weights of each fold.
@@ -51,10 +51,11 @@ def train(
     from mmder_train.cli.open_run import open_run
     from mmder_train.config.recipes import resolve_settings
     from mmder_train.config.train_config import TrainConfig
+    from mmder_train.data.reader_threads import default_readers
     from mmder_train.evaluation import tables
     from mmder_train.evaluation.run_directory import RunDirectory
     from mmder_train.experiment import setup
-    from mmder_train.experiment.cross_validation import cross_validate, default_workers
+    from mmder_train.experiment.cross_validation import cross_validate
     from mmder_train.experiment.feature_cache import cache_dir
     from mmder_train.runtime import distributed
     from mmder_train.runtime.device import choose_device
@@ -87,7 +88,7 @@ def train(
             directory,
             experiment.identity(),
             world=world,
-            workers=default_workers(config.device) if workers is None else workers,
+            workers=default_readers(config.device) if workers is None else workers,
             save_every_min=save_every,
             tensorboard=tensorboard,
         ) as context:

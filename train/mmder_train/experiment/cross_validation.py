@@ -3,7 +3,6 @@
 A finished fold is never written again.
 """
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -33,8 +32,6 @@ from mmder_train.runtime.device import use_deterministic_algorithms
 from mmder_train.runtime.memory import explain_out_of_memory, keep_freed_memory
 from mmder_train.weights import seen_clips
 
-MAX_WORKERS = 8
-"""Maximum number of processes that read for a GPU."""
 PACKAGES = ("mmder", "numpy", "torch", "timm", "zarr")
 """Packages whose versions are saved with the results."""
 TUNING_METHODS: dict[str, TuningMethod] = {
@@ -83,11 +80,6 @@ def cross_validate(
     for output in _explain_errors(method(experiment, unfinished, context)):
         _finish_fold(experiment, output, directory, save_weights, context)
     return dict(context.world.broadcast(lambda: _finish_run(experiment, directory)))
-
-
-def default_workers(device: str) -> int:
-    """Return the default number of reader processes: none on a CPU, which is busy."""
-    return min(MAX_WORKERS, os.cpu_count() or 1) if device == "cuda" else 0
 
 
 def _finished_folds(

@@ -14,8 +14,8 @@ from mmder_train.config.recipes import BASE_CLIPS
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.folds import Fold
 from mmder_train.evaluation.validation import validate
-from mmder_train.experiment.batches import FusedBatches
-from mmder_train.experiment.setup import Experiment, StrategyRun
+from mmder_train.experiment.batches import FusedBatches, create_feed
+from mmder_train.experiment.setup import Experiment
 from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
 from mmder_train.models.classifier import Classifier
 from mmder_train.models.registry import Encoder
@@ -45,19 +45,24 @@ def finetune(
     Yields:
         The trained models of a fold, and the predictions on its test side.
     """
+    runs = [strategy_run for strategy_run, folds in unfinished if folds]
+    if not runs:
+        return
+    feed = create_feed(experiment, runs, context, rereads=True)
     for strategy_run, folds in unfinished:
         if folds:
-            yield from _finetune_strategy(experiment, strategy_run, folds, context)
+            fused = FusedBatches(experiment, strategy_run, feed, world=context.world)
+            yield from _finetune_strategy(experiment, fused, folds, context)
 
 
 def _finetune_strategy(
     experiment: Experiment,
-    strategy_run: StrategyRun,
+    fused: FusedBatches,
     folds: Sequence[Fold],
     context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
     config, device, world = experiment.config, experiment.device, context.world
-    fused = FusedBatches(experiment, strategy_run, context, preload=True)
+    strategy_run = fused.strategy_run
     labels = torch.from_numpy(strategy_run.clips.label)
     context.progress.log(describe_learning_rate(config, world))
 
