@@ -16,9 +16,13 @@ def running() -> list[str]:
 
 def test_threads_start_with_the_first_read_and_end_with_the_context() -> None:
     both = threading.Barrier(3, timeout=20)
+
+    def read() -> None:
+        both.wait()
+
     with ReaderThreads(2) as readers:
         assert not running()
-        reads = [readers.submit(lambda: both.wait() and None) for _ in range(2)]
+        reads = [readers.submit(read) for _ in range(2)]
         # Passes only if two threads wait at the same time.
         both.wait()
         assert len(running()) == 2

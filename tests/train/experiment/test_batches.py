@@ -64,7 +64,7 @@ def test_threads_do_not_change_a_run_and_end_with_it(
         signal.raise_signal(signal.SIGTERM)
 
     seen: list[str] = []
-    words = [*TUNE, "--fold", "1", *RANDOMIZED]
+    words = [*TUNE, "--fold", "1", "--batch-size", "3", *RANDOMIZED]
     monkeypatch.setattr("mmder_train.data.held_clips.HELD_BYTES", 0)
     monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", never)
     assert train(*words, "--workers", "0", "--out", "a").exit_code == 0

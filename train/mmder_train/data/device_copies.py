@@ -47,7 +47,7 @@ class StreamCopies:
     def __init__(self, device: torch.device) -> None:
         """Create the stream."""
         self._device = device
-        self._stream = torch.cuda.Stream(device)
+        self._stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def host_memory(self, spec: RowSpec, clips: int) -> Tensor:
         """Return page-locked memory, from which the GPU copies by itself."""
@@ -71,7 +71,7 @@ class StreamCopies:
         with torch.cuda.stream(self._stream):
             for target, source in pairs:
                 target.copy_(source, non_blocking=True)
-        copied = self._stream.record_event()
+        copied: Copied = self._stream.record_event()
         torch.cuda.current_stream(self._device).wait_event(copied)
         return copied
 

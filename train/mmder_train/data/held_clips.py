@@ -60,7 +60,10 @@ class HeldClips:
         self, name: str, rows: Int64[np.ndarray, " clip"]
     ) -> Int64[np.ndarray, " missing"]:
         """Return the rows of the clips of which an array is not held yet."""
-        return rows[~self._held[name][self.slots(rows)]]
+        missing: Int64[np.ndarray, " missing"] = rows[
+            ~self._held[name][self.slots(rows)]
+        ]
+        return missing
 
     def array(self, name: str) -> Tensor:
         """Return an array with all slots. Those of missing clips are undefined."""
