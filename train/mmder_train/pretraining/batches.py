@@ -101,6 +101,28 @@ class ClipSource:
         for batch in self._in_order(index, batch_size):
             yield batch["clip"], self.validation_batch(batch)
 
+    def audio_from_faces(
+        self,
+        index: Int64[np.ndarray, " clip"],
+        faces: Int64[np.ndarray, " clip"],
+        *,
+        batch_size: int,
+    ) -> Iterator[tuple[Tensor, MaskedBatch]]:
+        """Yield this process's clips with all audio hidden, and faces of other clips.
+
+        Args:
+            index: Positions of the clips whose audio is predicted.
+            faces: Position of the clip whose faces each of them gets.
+            batch_size: Number of clips per batch, in all processes.
+        """
+        others = self.load(BatchSampler(faces, batch_size=batch_size, world=self.world))
+        for batch, other in zip(self._in_order(index, batch_size), others, strict=True):
+            arrays = self.to_device({**batch, "frames": other["frames"]})
+            (masked,) = self.mask(
+                arrays, 1, epoch=VALIDATION_EPOCH, hidden_kind="audio"
+            )
+            yield batch["clip"], masked
+
     def validation_batch(self, batch: StoredBatch) -> MaskedBatch:
         """Fuse stored clips, and mask them as after each epoch."""
         (masked,) = self.mask(self.to_device(batch), 1, epoch=VALIDATION_EPOCH)
