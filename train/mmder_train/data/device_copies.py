@@ -71,8 +71,9 @@ class StreamCopies:
         with torch.cuda.stream(self._stream):
             for target, source in pairs:
                 target.copy_(source, non_blocking=True)
-        copied: Copied = self._stream.record_event()
-        torch.cuda.current_stream(self._device).wait_event(copied)
+        event = self._stream.record_event()
+        torch.cuda.current_stream(self._device).wait_event(event)
+        copied: Copied = event
         return copied
 
 
