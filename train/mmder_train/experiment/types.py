@@ -29,6 +29,8 @@ class RuntimeContext:
     """Number of processes that read the store. 0 reads in the training process."""
     world: WorldInfo = field(default_factory=WorldInfo)
     """Processes that train together."""
+    shard_weights: bool = False
+    """True to divide weights, gradients and moments among the processes."""
 
 
 UnfinishedFolds = Sequence[tuple[StrategyRun, Sequence[Fold]]]
