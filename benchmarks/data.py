@@ -105,11 +105,11 @@ def repeat_store(path: Path, out: Path, clips: int, *, speakers: int = 0) -> Pat
             for array in arrays_of(spec.settings)
         }
         checksums = write_shard(out, shard, blocks)
-        clips = tuple(
+        records = tuple(
             ledger.ClipRecord(clip_id=f"{n:06d}", key=str(n), status="ok")
             for n in numbers
         )
-        record = ledger.ShardRecord(shard=shard, clips=clips, checksums=checksums)
+        record = ledger.ShardRecord(shard=shard, clips=records, checksums=checksums)
         ledger.write(out, record)
     seal(
         out,
