@@ -1,10 +1,10 @@
 """Speed of encoding and fine-tuning on a GPU, as a fraction of what the card can do.
 
 First the card's own rate of matrix products is measured, in the number format of the
-encoder. Then each part is timed and its rate is given as a fraction of that one: the
-frozen encoder, a training step with the batch that is fastest, and the paper's table
-of eight inputs and six folds on generated clips. Last, torch.profiler divides the time
-of encoder and step by the kind of operation.
+encoder. Then each part is timed and compared with that rate: the frozen encoder, a
+training step with the batch that is fastest, and the paper's table of eight inputs and
+six folds on generated clips. torch.profiler divides the time of encoder and step by the
+kind of operation.
 
 `--device cpu --encoder tiny-56 --clips 48` runs all of it on a CPU, in 32-bit floats.
 """

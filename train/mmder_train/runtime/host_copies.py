@@ -1,4 +1,4 @@
-"""Copies of tensors in host memory, which a thread can write while training goes on."""
+"""Copies of tensors in host memory, which a thread can write during training."""
 
 from collections.abc import Iterable
 
