@@ -25,6 +25,7 @@ def open_run(
     workers: int,
     save_every_min: float,
     tensorboard: bool,
+    shard_weights: bool = False,
 ) -> Iterator[RuntimeContext]:
     """Lock and open the folder of a run, and yield the resources of its training.
 
@@ -37,6 +38,7 @@ def open_run(
         workers: Number of threads that read the store.
         save_every_min: Minutes between checkpoints.
         tensorboard: True to write scalars for TensorBoard.
+        shard_weights: True to divide the weights among the processes.
 
     Raises:
         MmderError: If the folder is in use, or holds another run.
@@ -58,6 +60,7 @@ def open_run(
             progress=progress,
             readers=stack.enter_context(ReaderThreads(workers)),
             world=world,
+            shard_weights=shard_weights,
             checkpoints=directory.checkpoints,
             save_every_s=60 * save_every_min,
         )

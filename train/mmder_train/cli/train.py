@@ -21,6 +21,7 @@ def train(
     feature_cache: str | None,
     save_every: float,
     save_weights: bool,
+    shard_weights: bool,
     tensorboard: bool,
 ) -> None:
     """Train and test every fold, and print the tables.
@@ -38,6 +39,7 @@ def train(
         feature_cache: Folder of cached features, or ``none``.
         save_every: Minutes between checkpoints.
         save_weights: Save the weights of each fold.
+        shard_weights: Divide weights, gradients and moments among the processes.
         tensorboard: Write scalars for TensorBoard.
 
     Raises:
@@ -59,6 +61,7 @@ def train(
     from mmder_train.experiment.feature_cache import cache_dir
     from mmder_train.runtime import distributed
     from mmder_train.runtime.device import choose_device
+    from mmder_train.runtime.sharding import check_shardable
 
     chosen = choose_device(device)
     if resume is None:
@@ -81,6 +84,12 @@ def train(
     if out is not None:
         check_output_folder(out)
     with distributed.distributed_context(chosen) as world:
+        if shard_weights:
+            check_shardable(
+                method=config.method,
+                world_size=world.world_size,
+                compiled=config.compile,
+            )
         features = cache_dir(store, feature_cache, method=config.method)
         experiment = setup.setup_experiment(Store(store), config, features)
         directory = RunDirectory(path=out or experiment.default_run_dir())
@@ -91,6 +100,7 @@ def train(
             workers=default_readers(config.device) if workers is None else workers,
             save_every_min=save_every,
             tensorboard=tensorboard,
+            shard_weights=shard_weights,
         ) as context:
             results = cross_validate(
                 experiment, directory, save_weights=save_weights, context=context

@@ -30,6 +30,8 @@ class RuntimeContext:
     """Threads that read the store."""
     world: WorldInfo = field(default_factory=WorldInfo)
     """Processes that train together."""
+    shard_weights: bool = False
+    """True to divide weights, gradients and moments among the processes."""
 
 
 UnfinishedFolds = Sequence[tuple[StrategyRun, Sequence[Fold]]]
