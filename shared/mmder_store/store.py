@@ -140,7 +140,7 @@ class Store:
         """Yield every clip with all of its arrays; see `clips`."""
         return self.clips()
 
-    @property
+    @cached_property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays. An audio-only store has no `frames`, for example."""
         return tuple(a.name for a in arrays_of(self.spec.settings))
@@ -269,6 +269,14 @@ class Store:
             StoreError: If the store has no such array.
         """
         return self._reader(name).row_shape
+
+    def row_dtype(self, name: str) -> np.dtype[Any]:
+        """Return the type of the values of an array.
+
+        Raises:
+            StoreError: If the store has no such array.
+        """
+        return self._reader(name).dtype
 
     def _reader(self, name: str) -> Reader:
         if name not in self._readers:

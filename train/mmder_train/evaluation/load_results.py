@@ -47,6 +47,8 @@ class StrategyResults:
     """Modality that the tested clips lacked, empty if they had both."""
     seen: bool
     """True if test clips, or their speakers, were seen in pre-training."""
+    speakers_unknown: bool
+    """True if the same person can be in training and test."""
     clip_id: tuple[str, ...]
     """Ids of the tested clips."""
     speaker: tuple[str, ...]
@@ -231,6 +233,7 @@ def _load_predictions(
         warnings=tuple(map(str, scores["warnings"])),
         dropped=dropped,
         seen=bool(scores.get("seen_in_pretraining")),
+        speakers_unknown=scores.get("test_speakers") == "unknown",
         clip_id=tuple(r["clip_id"] for r in rows),
         speaker=tuple(r["speaker"] for r in rows),
         fold=np.array([int(r["fold"]) for r in rows], dtype=np.int64),

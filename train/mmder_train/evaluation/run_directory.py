@@ -142,6 +142,11 @@ class RunDirectory:
         """Return the path of the weights of a fold."""
         return self.path / "weights" / f"{strategy}-{fold}.safetensors"
 
+    @property
+    def encoder(self) -> Path:
+        """Path of the frozen encoder that all heads of a linear probe use."""
+        return self.path / "weights" / "encoder.safetensors"
+
     def fold(self, strategy: str, fold: int) -> FoldResult | None:
         """Read the result of a fold, or return None if it is not finished."""
         content = self._read(self._fold(strategy, fold))

@@ -15,10 +15,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from mmder_train.config.train_config import TrainConfig
+from mmder_train.data.clip_feed import ClipFeed
 from mmder_train.data.folds import Fold
 from mmder_train.data.modality_dropout import can_lack, draw_dropped
 from mmder_train.data.selection import select_encodable
 from mmder_train.evaluation.validation import validate
+from mmder_train.experiment.batches import create_feed
 from mmder_train.experiment.feature_extraction import load_or_extract_features
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
@@ -54,13 +56,31 @@ def linear_probe(
     missing = {
         (run.strategy.name, fold.number) for run, folds in unfinished for fold in folds
     }
-    for group in _groups(experiment):
-        names = {run.strategy.name for run in group}
-        if any(name in names for name, _ in missing):
-            for output in _probe_group(experiment, group, context):
-                name = output.strategy_run.strategy.name
-                if (name, output.fold.number) in missing:
-                    yield output
+    names = {name for name, _ in missing}
+    groups = [
+        group
+        for group in _groups(experiment)
+        if any(run.strategy.name in names for run in group)
+    ]
+    # Clips of all label sets are encoded, so that runs with others find them cached.
+    encoded = {
+        run.strategy.name: replace(
+            run, clips=select_encodable(experiment.store, strategy=run.strategy)
+        )
+        for group in groups
+        for run in group
+    }
+    if not encoded:
+        return
+    several = any(
+        len(conditions(run.strategy, experiment.config)) > 1 for run in encoded.values()
+    )
+    feed = create_feed(experiment, list(encoded.values()), context, rereads=several)
+    for group in groups:
+        for output in _probe_group(experiment, group, encoded, feed, context):
+            name = output.strategy_run.strategy.name
+            if (name, output.fold.number) in missing:
+                yield output
 
 
 def train_fold_heads(
@@ -193,18 +213,22 @@ def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
 
 
 def _probe_group(
-    experiment: Experiment, group: Sequence[StrategyRun], context: RuntimeContext
+    experiment: Experiment,
+    group: Sequence[StrategyRun],
+    encoded: Mapping[str, StrategyRun],
+    feed: ClipFeed,
+    context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
     runs = []
     for run in group:
-        encodable = select_encodable(experiment.store, strategy=run.strategy)
+        whole = encoded[run.strategy.name]
         features = {}
         for dropped in conditions(run.strategy, experiment.config):
-            encoded = load_or_extract_features(
-                experiment, replace(run, clips=encodable), context, dropped=dropped
+            extracted = load_or_extract_features(
+                experiment, whole, feed, context, dropped=dropped
             )
-            # Keep the features of this label set's clips, some of the encodable ones.
-            own = encoded[np.searchsorted(encodable.row, run.clips.row)]
+            # Keep the features of this label set's clips, some of the encoded ones.
+            own = extracted[np.searchsorted(whole.clips.row, run.clips.row)]
             features[dropped] = own.to(experiment.device)
         runs.append((run, features))
     yield from train_fold_heads(
