@@ -41,7 +41,7 @@ LEAD_S = 1.0
 """Time before its start from which a window receives frames and audio."""
 MAX_APART_S = 30.0
 """Maximum time between the current positions of video and audio. A track that is
-further behind counts as ended until it goes on."""
+further behind counts as ended until it resumes."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -181,7 +181,7 @@ class WindowPass:
                 self._on_audio(frame)
 
     def _resume(self, kind: str, packet: "Packet[Any]") -> None:
-        """Let a track go on that counted as ended.
+        """Resume a track that counted as ended.
 
         Raises:
             MediaError: If a finished window would have needed the packet.

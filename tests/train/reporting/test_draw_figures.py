@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
@@ -55,9 +54,7 @@ def figures(runs: list[Path]) -> Iterator[dict[str, Figure]]:
 def test_text_is_readable_and_inside_the_column(figures: dict[str, Figure]) -> None:
     for name, figure in figures.items():
         assert figure.get_figwidth() == 3.3
-        canvas = figure.canvas
-        assert isinstance(canvas, FigureCanvasAgg)
-        canvas.draw()
+        figure.draw_without_rendering()
         shown = [
             text
             for text in figure.findobj(Text)
@@ -65,7 +62,7 @@ def test_text_is_readable_and_inside_the_column(figures: dict[str, Figure]) -> N
         ]
         assert len(shown) > 5
         assert {text.get_fontsize() for text in shown} == {7}, name
-        drawn = figure.get_tightbbox(canvas.get_renderer())
+        drawn = figure.get_tightbbox()
         assert drawn.x0 >= -0.01, name
         assert drawn.y0 >= -0.01, name
         assert drawn.x1 <= figure.get_figwidth() + 0.01, name

@@ -18,7 +18,7 @@ def figures(runs: tuple[Path, ...], out: Path) -> None:
     RUN is a folder written by mmder-train. Each figure is one column (3.3 inches) wide
     and is written as SVG, PDF and PNG: WAR and UAR with intervals, recall of each
     class, a confusion matrix per row, and learning curves per run and strategy. The
-    colors can be told apart with any kind of color blindness.
+    colors differ for readers with any kind of color blindness.
     """
     from mmder_cli.output_folder import check_output_folder
     from mmder_store.errors import SettingsError

@@ -129,7 +129,7 @@ def _finetune_strategy(
             )
             trainer.fit(state, plan, progress=context.progress, checkpoint=checkpoint)
         tested = logits(state.eval_model, fold.test)
-        dropped_logits = {
+        dropped_logits: dict[str, Tensor] = {
             m: logits(state.eval_model, fold.test, m)
             for m in can_lack(strategy_run.strategy, config.drop_modality)
         }

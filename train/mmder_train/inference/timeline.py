@@ -1,4 +1,4 @@
-"""What a picture of a recording shows: probabilities, thumbnails and a spectrogram.
+"""Content of the picture of a recording: probabilities, thumbnails, a spectrogram.
 
 Only a few kilobytes per window are kept.
 """
@@ -27,7 +27,7 @@ class Timeline:
     probabilities: list[list[float]] = field(default_factory=list)
     """Probability of each class in each window, NaN if it was not predicted."""
     notes: list[str] = field(default_factory=list)
-    """What a window lacks, empty if nothing."""
+    """Missing modality or status of each window, empty if nothing is missing."""
     thumbs: list[tuple[float, UInt8[np.ndarray, "56 56 3"]]] = field(
         default_factory=list
     )

@@ -1,8 +1,8 @@
 """One style for all figures: sizes, fonts, colors and file formats of a paper.
 
 Figures of one column are 3.3 inches wide, the column of most conference formats, with
-text of 7 points. Colors of classes are those of Okabe and Ito (2008), which people with
-any kind of color blindness can tell apart; lines also differ in their dashes.
+text of 7 points. The colors are those of Okabe and Ito (2008), which differ for readers
+with any kind of color blindness. Lines also differ in their dashes.
 """
 
 from collections.abc import Iterator
