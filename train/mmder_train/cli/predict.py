@@ -69,7 +69,7 @@ DETAILS = ("coarse", "fine")
     "every_s",
     type=float,
     metavar="SECONDS",
-    help="Predict windows of long recordings, one every so many seconds.",
+    help="Predict windows of long recordings; distance between their starts.",
     panel=DATA,
 )
 @click.option(
