@@ -113,6 +113,8 @@ def test_site_builds_strictly(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     home = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "assets/overview.svg" in home
+    own_model = (tmp_path / "how-to" / "own-model.html").read_text(encoding="utf-8")
+    assert "LazyLinear" in own_model, "the examples are not included"
     fetched = re.findall(r'(?:src|<link[^>]*href)="https?://[^"]+"', home)
     assert not [f for f in fetched if "canonical" not in f]
 

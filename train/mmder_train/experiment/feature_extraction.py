@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -10,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmder_store.errors import MmderError
+from mmder_train.data.selection import select_encodable
 from mmder_train.experiment import feature_cache
 from mmder_train.experiment.batches import FusedBatches
 from mmder_train.experiment.feature_parts import FeatureParts
@@ -26,13 +28,30 @@ Batch = tuple[Tensor, Tensor]
 """Positions of some clips, and the encoder's input."""
 
 
+def clip_features(
+    experiment: Experiment, strategy_run: StrategyRun, context: RuntimeContext
+) -> Float[Tensor, "clip dim"]:
+    """Return the features of a strategy's clips, from the cache if they are there.
+
+    All encodable clips of the store are encoded, so that a run with other labels finds
+    them in the cache.
+
+    Args:
+        experiment: Settings, store and weights.
+        strategy_run: A strategy and its clips.
+        context: Runtime resources.
+    """
+    encodable = select_encodable(experiment.store, strategy=strategy_run.strategy)
+    features = load_or_extract_features(
+        experiment, replace(strategy_run, clips=encodable), context
+    )
+    return features[np.searchsorted(encodable.row, strategy_run.clips.row)]
+
+
 def load_or_extract_features(
     experiment: Experiment, strategy_run: StrategyRun, context: RuntimeContext
 ) -> Float[Tensor, "clip dim"]:
     """Return the features of all clips, from the cache if they are there.
-
-    The clips are those of all label sets, so that a run with other labels finds them
-    in the cache.
 
     Args:
         experiment: Settings, store and weights.

@@ -25,6 +25,9 @@ class Setting:
     it."""
     note: str
     """Differences that matter for a comparison."""
+    protocol: str | None = None
+    """Name of the fold protocol with the same tested speakers, None if there is none or
+    it is not confirmed. The row is ranked only with runs of this protocol."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,8 +39,8 @@ class Published:
     method: str
     modality: Literal["A", "V", "A+V"]
     """Audio, video or both."""
-    war: float
-    """Weighted average recall in percent."""
+    war: float | None
+    """Weighted average recall in percent, None if it was not printed."""
     uar: float | None
     """Unweighted average recall in percent, None if it was not printed."""
     source: str
@@ -76,12 +79,14 @@ MSAF = Setting(
     classes=8,
     speaker_independent="yes",
     note="6 folds of consecutive actors; best epoch on the test fold",
+    protocol="ravdess-contiguous-6",
 )
 AVT = Setting(
     labels="ravdess-8",
     classes=8,
     speaker_independent="yes",
     note="one split: tests actors 5, 10, 16, 19, validates on four others",
+    protocol="ravdess-avt-1",
 )
 CFN_SR = Setting(
     labels=None,
@@ -89,6 +94,7 @@ CFN_SR = Setting(
     speaker_independent="yes",
     note="5 folds over actors 1 to 20; 21 to 24 are never tested (default of the "
     "published code); printed as SFN-SR",
+    protocol="ravdess-cfn-sr-5",
 )
 VQ_RAVDESS = Setting(
     labels="ravdess-8",
@@ -107,6 +113,7 @@ AV_SUPERB = Setting(
     classes=4,
     speaker_independent="yes",
     note="leave one session out, frozen encoder, frames not cropped",
+    protocol="iemocap-sessions-5",
 )
 PEER_RAVDESS = Setting(
     labels="ravdess-8",
@@ -114,6 +121,7 @@ PEER_RAVDESS = Setting(
     speaker_independent="yes",
     note="6 folds of consecutive actors; no validation speakers; the text does not "
     "state whether the last or the best test epoch is printed",
+    protocol="ravdess-contiguous-6",
 )
 PEER_CREMAD = Setting(
     labels="cremad-6",
@@ -121,21 +129,61 @@ PEER_CREMAD = Setting(
     speaker_independent="yes",
     note="5 folds of consecutive actors; no validation speakers; the text does not "
     "state whether the last or the best test epoch is printed",
+    protocol="cremad-contiguous-5",
 )
 PEER_IEMOCAP = Setting(
     labels="iemocap-4",
     classes=4,
     speaker_independent="yes",
     note="leave one session out; the list of validation clips was not published",
+    protocol="iemocap-sessions-5",
+)
+
+PEER_CREMAD_4 = Setting(
+    labels="cremad-4",
+    classes=4,
+    speaker_independent="not checked",
+    note="four of the six emotions; the table does not state the folds",
+)
+TABLE_IEMOCAP = Setting(
+    labels="iemocap-4",
+    classes=4,
+    speaker_independent="not checked",
+    note="quoted in the table of a later work, which does not state the folds",
+)
+LUNA_JIMENEZ = Setting(
+    labels="ravdess-8",
+    classes=8,
+    speaker_independent="yes",
+    note="5 folds of actors, and separate validation actors; trained from scratch, "
+    "46,772 parameters; mean of 10 runs, standard deviation 1.2; WAR is not printed",
+    protocol="ravdess-luna-jimenez-5",
+)
+LUNA_JIMENEZ_QUOTED = Setting(
+    labels="ravdess-8",
+    classes=8,
+    speaker_independent="claimed",
+    note="5 folds of actors; fine-tuned; quoted by the authors of ResLSTM-SA next to "
+    "their UAR, and not confirmed in the original work, which may print accuracy",
+    protocol="ravdess-luna-jimenez-5",
+)
+ZERO_SHOT = Setting(
+    labels=None,
+    classes=None,
+    speaker_independent="yes",
+    note="zero-shot language model of 0.5 B parameters: trained on films (MAFW, DFEW) "
+    "and not on RAVDESS; the number of tested clips and classes is not stated",
 )
 
 OWN = "MultiMAE-DER"
 HICMAE = "Sun et al., HiCMAE, 2024"
 AVF = "Wu et al., AVF-MAE++, CVPR 2025, main table"
+RESLSTM = "Krasnoproshin and Vashkevich, DSPA 2026"
+R1_OMNI = "Zhao et al., R1-Omni, 2025"
 VQ_OWN = "Sadok et al., VQ-MAE-AV, best head"
 
 # Columns in the paper's order: method, modality, UAR, WAR, setting.
-_Row = tuple[str, Literal["A", "V", "A+V"], float | None, float, Setting]
+_Row = tuple[str, Literal["A", "V", "A+V"], float | None, float | None, Setting]
 TABLE_1: tuple[_Row, ...] = (
     ("AV-LSTM", "A+V", None, 65.80, UNKNOWN),
     ("AV-Gating", "A+V", None, 67.70, UNKNOWN),
@@ -191,6 +239,15 @@ TABLE_3: tuple[_Row, ...] = (
 )
 PEERS: tuple[tuple[str, str, _Row], ...] = (
     ("ravdess", AVF, ("MAE-DFER", "V", 75.91, 75.56, PEER_RAVDESS)),
+    ("ravdess", AVF, ("HuBERT-B", "A", 74.15, 74.37, PEER_RAVDESS)),
+    ("ravdess", AVF, ("SVFAP", "V", 75.15, 75.01, PEER_RAVDESS)),
+    ("ravdess", AVF, ("WavLM+", "A", 75.28, 75.36, PEER_RAVDESS)),
+    ("ravdess", RESLSTM, ("ResLSTM-SA-h64", "A", 62.3, None, LUNA_JIMENEZ)),
+    ("ravdess", RESLSTM, ("CNN14", "A", 76.6, None, LUNA_JIMENEZ_QUOTED)),
+    ("ravdess", RESLSTM, ("xlsr-wav2vec2", "A", 81.8, None, LUNA_JIMENEZ_QUOTED)),
+    ("ravdess", R1_OMNI, ("HumanOmni-0.5B", "A+V", 9.38, 7.33, ZERO_SHOT)),
+    ("ravdess", R1_OMNI, ("MAFW-DFEW-SFT", "A+V", 30.75, 29.33, ZERO_SHOT)),
+    ("ravdess", R1_OMNI, ("R1-Omni", "A+V", 44.69, 43.00, ZERO_SHOT)),
     ("ravdess", VQ_OWN, ("VQ-MAE-AV", "A+V", None, 84.80, VQ_RAVDESS)),
     ("ravdess", AVF, ("AVF-MAE++", "A+V", 87.44, 87.57, PEER_RAVDESS)),
     ("ravdess", HICMAE, ("HiCMAE-B", "A+V", 87.96, 87.99, PEER_RAVDESS)),
@@ -199,8 +256,17 @@ PEERS: tuple[tuple[str, str, _Row], ...] = (
     ("cremad", AVF, ("MAE-DFER", "V", 77.33, 77.38, PEER_CREMAD)),
     ("cremad", VQ_OWN, ("VQ-MAE-AV", "A+V", None, 80.40, VQ_CREMAD)),
     ("cremad", HICMAE, ("HiCMAE-B", "A+V", 84.91, 84.89, PEER_CREMAD)),
+    ("cremad", AVF, ("WavLM+", "A", 73.34, 73.39, PEER_CREMAD)),
+    ("cremad", AVF, ("AVF-MAE++ B", "A+V", 85.10, 85.09, PEER_CREMAD)),
+    ("cremad", AVF, ("AVF-MAE++ L", "A+V", 85.69, 85.60, PEER_CREMAD)),
     ("cremad", AVF, ("AVF-MAE++ H", "A+V", 86.02, 85.95, PEER_CREMAD)),
+    ("cremad", AVF, ("AW-HuBERT", "A", 93.65, 93.65, PEER_CREMAD_4)),
+    ("cremad", AVF, ("HiCMAE", "A+V", 94.00, 94.13, PEER_CREMAD_4)),
+    ("cremad", AVF, ("AVF-MAE++", "A+V", 94.82, 94.92, PEER_CREMAD_4)),
+    ("iemocap", AVF, ("AVBERT", "V", None, 45.80, TABLE_IEMOCAP)),
+    ("iemocap", AVF, ("wav2vec2", "A", 69.88, 67.32, TABLE_IEMOCAP)),
     ("iemocap", HICMAE, ("HiCMAE-B", "A+V", 68.21, 68.36, PEER_IEMOCAP)),
+    ("iemocap", AVF, ("AVF-MAE++ L", "A+V", 69.86, 71.65, PEER_IEMOCAP)),
     ("iemocap", AVF, ("AVF-MAE++ H", "A+V", 72.71, 73.83, PEER_IEMOCAP)),
 )
 
