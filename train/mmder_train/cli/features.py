@@ -13,6 +13,7 @@ from mmder_train.cli.options import (
     store_option,
     verbose_option,
     weights_option,
+    workers_option,
 )
 from mmder_train.cli.training_options import encoder_options
 
@@ -24,13 +25,7 @@ from mmder_train.cli.training_options import encoder_options
 @encoder_options
 @out_option("File for the features: NAME.npz or NAME.parquet.", required=True)
 @device_option("Device of the encoder.")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=0),
-    help="Number of processes that read the store.  "
-    "[default: 0 on a CPU, up to 8 with a GPU]",
-    panel=OUTPUT,
-)
+@workers_option
 @click.option(
     "--feature-cache",
     metavar="DIR|none",
@@ -59,7 +54,7 @@ def features(
     from mmder_store import Store
     from mmder_train.config.recipes import resolve_settings
     from mmder_train.config.train_config import TrainConfig
-    from mmder_train.experiment.cross_validation import default_workers
+    from mmder_train.data.reader_threads import ReaderThreads, default_readers
     from mmder_train.experiment.feature_cache import cache_dir
     from mmder_train.experiment.feature_file import check_feature_file, write_features
     from mmder_train.experiment.feature_table import build_feature_table, setup_features
@@ -79,13 +74,15 @@ def features(
         experiment = setup_features(Store(store), config, folder)
         progress = Progress(console=Console(stderr=True))
         with progress if world.is_primary else silent() as shown:
-            context = RuntimeContext(
-                progress=shown,
-                workers=default_workers(chosen) if workers is None else workers,
-                world=world,
-                checkpoints=out.parent,
-            )
-            table = build_feature_table(experiment, context)
+            number = default_readers(chosen) if workers is None else workers
+            with ReaderThreads(number) as readers:
+                context = RuntimeContext(
+                    progress=shown,
+                    readers=readers,
+                    world=world,
+                    checkpoints=out.parent,
+                )
+                table = build_feature_table(experiment, context)
         if world.is_primary:
             write_features(out, table)
             sizes = ", ".join(f"{n} {x.shape[1]}" for n, x in table.features.items())

@@ -26,6 +26,7 @@ from mmder_train.cli.options import (
     tensorboard_option,
     verbose_option,
     weights_option,
+    workers_option,
 )
 from mmder_train.cli.predict import predict
 from mmder_train.cli.pretrain import pretrain
@@ -34,17 +35,9 @@ from mmder_train.cli.training_options import training_options
 from mmder_train.cli.weights import weights
 
 RUNTIME_OPTIONS = (
-    *(
-        "store",
-        "test_stores",
-        "weights",
-        "recipe",
-        "resume",
-        "out",
-        "device",
-        "workers",
-    ),
-    *("feature_cache", "save_every", "save_weights", "tensorboard"),
+    *("store", "test_stores", "weights", "recipe", "resume", "out", "device"),
+    *("workers", "feature_cache", "save_every", "save_weights", "shard_weights"),
+    "tensorboard",
 )
 """Parameters of the group that are not settings in `TrainConfig`."""
 
@@ -91,13 +84,7 @@ class TrainProgram(Program):
     panel=OUTPUT,
 )
 @device_option("Device of the encoder.")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=0),
-    help="Number of processes that read the store.  "
-    "[default: 0 on a CPU, up to 8 with a GPU]",
-    panel=OUTPUT,
-)
+@workers_option
 @click.option(
     "--feature-cache",
     metavar="DIR|none",
@@ -117,6 +104,13 @@ class TrainProgram(Program):
     default=5.0,
     metavar="MINUTES",
     help="Interval between checkpoints of --method finetune.",
+    panel=OUTPUT,
+)
+@click.option(
+    "--shard-weights",
+    is_flag=True,
+    help="Divide weights, gradients and moments of --method finetune among the "
+    "processes of torchrun (FSDP2), for encoders that do not fit on one GPU.",
     panel=OUTPUT,
 )
 @tensorboard_option

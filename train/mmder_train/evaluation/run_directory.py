@@ -136,6 +136,11 @@ class RunDirectory:
         """Return the path of the weights of a fold."""
         return self.path / "weights" / f"{strategy}-{fold}.safetensors"
 
+    @property
+    def encoder(self) -> Path:
+        """Path of the frozen encoder that all heads of a linear probe use."""
+        return self.path / "weights" / "encoder.safetensors"
+
     def _cross_corpus(self, strategy: str, test: str) -> Path:
         return self.path / "cross-corpus" / f"{strategy}-{test}.json"
 

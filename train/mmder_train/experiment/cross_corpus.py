@@ -16,7 +16,7 @@ from mmder_train.data.folds import whole, with_validation
 from mmder_train.evaluation import metrics, summary
 from mmder_train.evaluation.build_results import fold_confusion
 from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
-from mmder_train.experiment.batches import FusedBatches
+from mmder_train.experiment.batches import FusedBatches, create_feed
 from mmder_train.experiment.cross_corpus_setup import CrossCorpusTest
 from mmder_train.experiment.feature_extraction import clip_features
 from mmder_train.experiment.finetune import classifier_logits
@@ -186,10 +186,12 @@ def _logits(
     """Return the outputs of a trained model for all clips of a test store."""
     index = np.arange(len(run.clips.row))
     if output.encoder is None:
-        features = clip_features(experiment, run, context).to(experiment.device)
-        return head_logits(output.head, features, index)
-    model = Classifier(output.encoder, output.head)
-    fused = FusedBatches(experiment, run, context)
+        (features,) = clip_features(experiment, [run], context)
+        return head_logits(output.head, features.to(experiment.device), index)
+    # A model whose weights were divided among processes is a copy on the CPU.
+    model = Classifier(output.encoder, output.head).to(experiment.device)
+    feed = create_feed(experiment, [run], context, rereads=False)
+    fused = FusedBatches(experiment, run, feed, world=context.world)
     return classifier_logits(model, fused, index, world=context.world)
 
 

@@ -135,11 +135,14 @@ def build_feature_table(
     if experiment.weights is None:
         log("the encoder has random weights: for trying out, not for results")
     store, labels = experiment.store, experiment.labels
-    features = {}
     for run in experiment.strategies:
         for warning in run.warnings:
             log(f"{run.strategy.name}: {warning}")
-        features[run.strategy.name] = clip_features(experiment, run, context).numpy()
+    extracted = clip_features(experiment, experiment.strategies, context)
+    features = {
+        run.strategy.name: x.numpy()
+        for run, x in zip(experiment.strategies, extracted, strict=True)
+    }
     clips = experiment.strategies[0].clips
     protocols = {p.name: p for p in store.spec.protocols}
     protocols.setdefault(SPEAKERS, contiguous(labeled_speakers(store, labels)))

@@ -47,17 +47,24 @@ def linear_probe(
     missing = {
         (run.strategy.name, fold.number) for run, folds in unfinished for fold in folds
     }
-    for group in _groups(experiment):
-        names = {run.strategy.name for run in group}
-        if any(name in names for name, _ in missing):
-            for output in _probe_group(experiment, group, context):
-                name = output.strategy_run.strategy.name
-                if (name, output.fold.number) in missing:
-                    yield output
+    names = {name for name, _ in missing}
+    groups = [
+        group
+        for group in _groups(experiment)
+        if any(run.strategy.name in names for run in group)
+    ]
+    if not groups:
+        return
+    features = clip_features(experiment, [r for g in groups for r in g], context)
+    for group in groups:
+        for output in _probe_group(experiment, group, features, context):
+            name = output.strategy_run.strategy.name
+            if (name, output.fold.number) in missing:
+                yield output
 
 
 def train_fold_heads(
-    runs: Sequence[tuple[StrategyRun, Float[Tensor, "clip dim"]]],
+    runs: Sequence[tuple[StrategyRun, Float[Tensor, "_ dim"]]],
     *,
     config: TrainConfig,
     classes: int,
@@ -135,12 +142,12 @@ def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
 
 
 def _probe_group(
-    experiment: Experiment, group: Sequence[StrategyRun], context: RuntimeContext
+    experiment: Experiment,
+    group: Sequence[StrategyRun],
+    features: Iterator[Float[Tensor, "_ dim"]],
+    context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
-    runs = [
-        (run, clip_features(experiment, run, context).to(experiment.device))
-        for run in group
-    ]
+    runs = [(run, next(features).to(experiment.device)) for run in group]
     yield from train_fold_heads(
         runs,
         config=experiment.config,

@@ -108,7 +108,7 @@ class Experiment:
 
         Its weights are drawn from the seed, then loaded from the file if there is one.
         """
-        return self._build_encoder().to(self.device)
+        return self.build_encoder().to(self.device)
 
     @cached_property
     def frozen_encoder(self) -> Encoder:
@@ -116,16 +116,17 @@ class Experiment:
         # Random numbers take seconds to draw, and a complete file replaces all of them.
         filled = self.weights is not None and not self.config.allow_missing
         with SkipRandomInit() if filled else nullcontext():
-            encoder = self._build_encoder()
+            encoder = self.build_encoder()
         dtype = FROZEN_DTYPE[self.device.type]
         return encoder.to(device=self.device, dtype=dtype).eval()
 
     @cached_property
     def saved_encoder(self) -> Encoder:
         """The frozen encoder as it is saved: 32-bit floats on the CPU, built once."""
-        return self._build_encoder()
+        return self.build_encoder()
 
-    def _build_encoder(self) -> Encoder:
+    def build_encoder(self) -> Encoder:
+        """Build the initial encoder on the CPU, in 32-bit floats."""
         torch.manual_seed(self.config.seed)
         encoder = build_encoder(
             self.config.encoder,
