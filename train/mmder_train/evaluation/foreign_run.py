@@ -140,6 +140,9 @@ def _results(run: ForeignRun, fold_results: Sequence[FoldResult]) -> dict[str, A
                 "clips": int(np.sum([len(r.label) for r in fold_results])),
                 "excluded": run.clips.excluded,
                 "warnings": run.warnings,
+                "test_speakers": folds.speaker_separation(
+                    run.protocol, run.store.spec.protocols
+                ),
                 "foreign": {
                     "name": run.name,
                     "file": run.predictions.file.name,

@@ -44,6 +44,8 @@ class StrategyResults:
     """Warnings about missing clips, speakers, folds or classes."""
     seen: bool
     """True if test clips, or their speakers, were seen in pre-training."""
+    speakers_unknown: bool
+    """True if the same person can be in training and test."""
     foreign: Mapping[str, Any] | None
     """Origin of the predictions of another program. None for runs of mmder."""
     cross_corpus: tuple["StrategyResults", ...] = ()
@@ -228,6 +230,7 @@ def _load_predictions(
         classes=classes,
         warnings=tuple(map(str, scores["warnings"])),
         seen=bool(scores.get("seen_in_pretraining")),
+        speakers_unknown=scores.get("test_speakers") == "unknown",
         foreign=dict(scores["foreign"]) if scores.get("foreign") else None,
         clip_id=tuple(r["clip_id"] for r in rows),
         speaker=tuple(r["speaker"] for r in rows),

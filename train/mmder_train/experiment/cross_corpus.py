@@ -100,6 +100,7 @@ def cross_corpus_entry(test: CrossCorpusTest, result: FoldResult) -> dict[str, A
         "dropped_test": list(test.dropped_test),
         "excluded": run.clips.excluded,
         "warnings": run.warnings,
+        "test_speakers": test.speakers,
         "seen_in_pretraining": [asdict(fold) for fold in run.seen],
         "predictions": predictions_name(result.strategy, test),
         **summary.summarize_folds({0: counts}, {0: details}),

@@ -11,6 +11,7 @@ import numpy as np
 
 from mmder_store import LabelSet, Store
 from mmder_store.errors import SettingsError
+from mmder_store.protocols import SpeakerSeparation
 from mmder_store.settings import PrepSettings
 from mmder_train.data.clip_hashes import clip_hashes
 from mmder_train.data.folds import whole
@@ -50,6 +51,8 @@ class CrossCorpusTest:
     runs: tuple[StrategyRun, ...]
     """Clips of the common classes by strategy. Their labels are indices in `classes`.
     There are no folds."""
+    speakers: SpeakerSeparation
+    """Relation of the people in training to those in test."""
     feature_cache_dir: Path | None = None
     """Folder of cached features. None if features are not cached."""
 
@@ -146,7 +149,20 @@ def _setup_test(
         outputs=tuple(trained.index(c) for c in classes),
         dropped_train=tuple(c for c in trained if c not in classes),
         runs=runs,
+        speakers=_speaker_separation(experiment.store, store),
         feature_cache_dir=feature_cache_dir,
+    )
+
+
+def _speaker_separation(trained: Store, tested: Store) -> SpeakerSeparation:
+    """Return whether the people of both stores are known to differ.
+
+    They are not if both stores are of one corpus that does not name its people.
+    """
+    protocols = (*trained.spec.protocols, *tested.spec.protocols)
+    unnamed = any(p.speakers == "unknown" for p in protocols)
+    return (
+        "unknown" if unnamed and trained.spec.corpus == tested.spec.corpus else "apart"
     )
 
 

@@ -16,6 +16,7 @@ from mmder_train.evaluation.load_results import StrategyResults, load_run
 from mmder_train.evaluation.model_quality import has_random_encoder
 from mmder_train.reporting import published_results
 from mmder_train.reporting.published_results import Published
+from mmder_train.reporting.published_settings import SpeakerIndependence
 
 SEED = 0
 """Seed of the bootstrap intervals, so that equal runs yield equal reports."""
@@ -33,6 +34,8 @@ MODALITIES = {"av": "A+V", "audio": "A", "video": "V"}
 """Input of foreign predictions by the setting `modality`."""
 FOREIGN = "foreign predictions"
 """Part of the name of a row that another program predicted."""
+SPEAKERS_UNKNOWN: SpeakerIndependence = "unknown: clips are split"
+"""Remark on results on folds of clips whose speakers are not known."""
 RANDOM_WEIGHTS = "random weights"
 """Part of the name of a row whose encoder is frozen and was never trained."""
 
@@ -88,6 +91,8 @@ class ResultRow:
         """Remark on the test speakers, as for published results."""
         if any(run.seen for run in self.runs):
             return "no: seen in pre-training"
+        if any(run.speakers_unknown for run in self.runs):
+            return SPEAKERS_UNKNOWN
         foreign = self.first.foreign
         if foreign is not None and not foreign.get("speakers_checked"):
             return "not checked"

@@ -7,7 +7,13 @@ import numpy as np
 
 from mmder_train.evaluation import metrics
 from mmder_train.evaluation.load_results import StrategyResults
-from mmder_train.reporting.comparison import SEED, Pair, Ranking, ResultRow
+from mmder_train.reporting.comparison import (
+    SEED,
+    SPEAKERS_UNKNOWN,
+    Pair,
+    Ranking,
+    ResultRow,
+)
 
 StoreKey = tuple[str, str]
 """Hash and name of a store."""
@@ -31,8 +37,8 @@ class CrossScore:
     speakers: int
     chance: Pair
     """WAR and UAR of always predicting the largest class."""
-    seen: bool
-    """True if test clips, or their speakers, were seen in pre-training."""
+    speaker_independent: str
+    """Remark on the test speakers, as for other results."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,8 +117,16 @@ def _score(row: ResultRow, store: StoreKey) -> CrossScore | None:
         clips=len(first.clip_id),
         speakers=speakers,
         chance=metrics.chance(pooled[0]),
-        seen=any(r.seen for r in found),
+        speaker_independent=_speaker_independent(found),
     )
+
+
+def _speaker_independent(results: Sequence[StrategyResults]) -> str:
+    if any(r.seen for r in results):
+        return "no: seen in pre-training"
+    if any(r.speakers_unknown for r in results):
+        return SPEAKERS_UNKNOWN
+    return "yes"
 
 
 def dropped_lines(table: CrossTable) -> Sequence[str]:

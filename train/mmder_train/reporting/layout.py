@@ -213,7 +213,8 @@ def cross_rows(table: CrossTable) -> tuple[list[str], list[list[str]]]:
         cells = []
         for key, score in zip(table.keys, row.scores, strict=True):
             if score is not None:
-                mark = ", not valid: seen in pre-training" if score.seen else ""
+                remark = score.speaker_independent
+                mark = "" if remark == "yes" else f"; speaker-independent: {remark}"
                 cells.append(
                     _cross_cell((score.war, score.uar), score.intervals, score.chance)
                     + f"; {len(score.classes)} classes{mark}"

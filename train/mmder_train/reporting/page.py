@@ -133,7 +133,7 @@ def _cross_record(row: CrossRow, score: CrossScore) -> dict[str, Any]:
         "modality": own.modality,
         "source": " ".join(r.run for r in own.runs),
         "classes": len(score.classes),
-        "speaker_independent": "no: seen in pre-training" if score.seen else "yes",
+        "speaker_independent": score.speaker_independent,
         "clips": score.clips,
         "speakers": score.speakers,
         "seeds": len(own.runs),

@@ -20,6 +20,7 @@ MARK_COLORS = {
     "claimed": ("#c2571a", "none"),
     "no": ("#b3261e", "none"),
     "not checked": ("#8a8a8a", "none"),
+    "unknown: clips are split": ("#8a8a8a", "none"),
 }
 NAME_CHARS = 72
 """Maximum length of the name of a row."""
