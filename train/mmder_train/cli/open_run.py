@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from mmder_train.data.reader_threads import ReaderThreads
 from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.runtime.distributed import WorldInfo
@@ -34,7 +35,7 @@ def open_run(
         directory: Folder of the run.
         identity: Everything that determines the results, as JSON values.
         world: Processes that train together.
-        workers: Number of processes that read the store.
+        workers: Number of threads that read the store.
         save_every_min: Minutes between checkpoints.
         tensorboard: True to write scalars for TensorBoard.
         shard_weights: True to divide the weights among the processes.
@@ -57,7 +58,7 @@ def open_run(
         stack.enter_context(progress)
         yield RuntimeContext(
             progress=progress,
-            workers=workers,
+            readers=stack.enter_context(ReaderThreads(workers)),
             world=world,
             shard_weights=shard_weights,
             checkpoints=directory.checkpoints,

@@ -1,7 +1,8 @@
 """Features of a frozen encoder: read from the cache, or extracted and cached."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -10,8 +11,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmder_store.errors import MmderError
+from mmder_train.data.clip_feed import ClipFeed
+from mmder_train.data.selection import select_encodable
 from mmder_train.experiment import feature_cache
-from mmder_train.experiment.batches import FusedBatches
+from mmder_train.experiment.batches import FusedBatches, create_feed
 from mmder_train.experiment.feature_parts import FeatureParts
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import RuntimeContext
@@ -26,17 +29,41 @@ Batch = tuple[Tensor, Tensor]
 """Positions of some clips, and the encoder's input."""
 
 
-def load_or_extract_features(
-    experiment: Experiment, strategy_run: StrategyRun, context: RuntimeContext
-) -> Float[Tensor, "clip dim"]:
-    """Return the features of all clips, from the cache if they are there.
+def clip_features(
+    experiment: Experiment, runs: Sequence[StrategyRun], context: RuntimeContext
+) -> Iterator[Float[Tensor, "_ dim"]]:
+    """Yield the features of the clips of each strategy, from the cache if possible.
 
-    The clips are those of all label sets, so that a run with other labels finds them
+    The clips of all label sets are encoded, so that a run with other labels finds them
     in the cache.
 
     Args:
         experiment: Settings, store and weights.
+        runs: Strategies and their clips. Strategies share the clips that they read.
+        context: Runtime resources.
+    """
+    encoded = [
+        replace(run, clips=select_encodable(experiment.store, strategy=run.strategy))
+        for run in runs
+    ]
+    feed = create_feed(experiment, encoded, context, rereads=False)
+    for run, every in zip(runs, encoded, strict=True):
+        features = load_or_extract_features(experiment, every, feed, context)
+        yield features[np.searchsorted(every.clips.row, run.clips.row)]
+
+
+def load_or_extract_features(
+    experiment: Experiment,
+    strategy_run: StrategyRun,
+    feed: ClipFeed,
+    context: RuntimeContext,
+) -> Float[Tensor, "clip dim"]:
+    """Return the features of all clips, from the cache if they are there.
+
+    Args:
+        experiment: Settings, store and weights.
         strategy_run: A strategy and the clips to encode.
+        feed: Feed of the run.
         context: Runtime resources.
 
     Raises:
@@ -47,7 +74,7 @@ def load_or_extract_features(
     start, log = time.monotonic(), context.progress.log
     folder = experiment.feature_cache_dir
     if folder is None:
-        features, encoded = _extract_all(experiment, strategy_run, None, context)
+        features, encoded = _extract_all(experiment, strategy_run, feed, None, context)
         log(f"{_pace(name, encoded, start)}; features are not cached")
         return features
     key = feature_cache.cache_key(experiment, strategy_run.strategy)
@@ -59,7 +86,7 @@ def load_or_extract_features(
         log(f"{name}: features of {len(clip_ids)} clips read from {path}")
         return cached
     parts = FeatureParts(path=path, clip_ids=clip_ids, key=key, dim=dim)
-    features, encoded = _extract_all(experiment, strategy_run, parts, context)
+    features, encoded = _extract_all(experiment, strategy_run, feed, parts, context)
     line = _pace(name, encoded, start)
     current = feature_cache.is_current(experiment)
     try:
@@ -97,6 +124,7 @@ def extract_features(
 def _extract_all(
     experiment: Experiment,
     strategy_run: StrategyRun,
+    feed: ClipFeed,
     parts: FeatureParts | None,
     context: RuntimeContext,
 ) -> tuple[Float[Tensor, "clip dim"], int]:
@@ -113,7 +141,7 @@ def _extract_all(
     if first:
         context.progress.log(f"{name}: features of {first} clips read from parts")
     context.progress.begin(f"{name}: encoding", clips=len(clip_ids), done=first)
-    batches = FusedBatches(experiment, strategy_run, context).in_order(
+    batches = FusedBatches(experiment, strategy_run, feed, world=world).in_order(
         np.arange(first, len(clip_ids)),
         batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
         progress=context.progress,

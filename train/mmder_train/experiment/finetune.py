@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Int64
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
@@ -14,8 +14,8 @@ from mmder_train.config.recipes import BASE_CLIPS
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.folds import Fold
 from mmder_train.evaluation.validation import validate
-from mmder_train.experiment.batches import FusedBatches
-from mmder_train.experiment.setup import Experiment, StrategyRun
+from mmder_train.experiment.batches import FusedBatches, create_feed
+from mmder_train.experiment.setup import Experiment
 from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
 from mmder_train.models.classifier import Classifier
 from mmder_train.models.registry import Encoder
@@ -46,36 +46,31 @@ def finetune(
     Yields:
         The trained models of a fold, and the predictions on its test side.
     """
+    runs = [strategy_run for strategy_run, folds in unfinished if folds]
+    if not runs:
+        return
+    feed = create_feed(experiment, runs, context, rereads=True)
     for strategy_run, folds in unfinished:
         if folds:
-            yield from _finetune_strategy(experiment, strategy_run, folds, context)
+            fused = FusedBatches(experiment, strategy_run, feed, world=context.world)
+            yield from _finetune_strategy(experiment, fused, folds, context)
 
 
 def _finetune_strategy(
     experiment: Experiment,
-    strategy_run: StrategyRun,
+    fused: FusedBatches,
     folds: Sequence[Fold],
     context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
     config, device, world = experiment.config, experiment.device, context.world
-    fused = FusedBatches(experiment, strategy_run, context, preload=True)
+    strategy_run = fused.strategy_run
     labels = torch.from_numpy(strategy_run.clips.label)
     context.progress.log(describe_learning_rate(config, world))
     if context.shard_weights:
         context.progress.log(f"weights are divided among {world.world_size} processes")
 
     def logits(model: nn.Module, index: Int64[np.ndarray, " side"]) -> Tensor:
-        views = []
-        for mirrored in (False, True)[: config.views]:
-            batches = fused.in_order(
-                index,
-                batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
-                mirrored=mirrored,
-            )
-            views.append(
-                evaluate.collect_outputs(model, batches, device=device, world=world)[1]
-            )
-        return evaluate.average_views(views)
+        return classifier_logits(model, fused, index, world=world)
 
     for fold in folds:
         start = time.monotonic()
@@ -92,7 +87,7 @@ def _finetune_strategy(
         )
         name = strategy_run.strategy.name
         context.progress.begin(
-            f"{name} fold {fold.number}", clips=config.epochs * len(fold.train)
+            f"{name} {fold.title}", clips=config.epochs * len(fold.train)
         )
 
         def score_epoch(model: nn.Module, fold: Fold = fold) -> dict[str, float]:
@@ -129,6 +124,38 @@ def _finetune_strategy(
         )
         # Only here, because the caller has now written the fold's results.
         checkpoint.delete()
+
+
+def classifier_logits(
+    model: nn.Module,
+    fused: FusedBatches,
+    index: Int64[np.ndarray, " side"],
+    *,
+    world: WorldInfo,
+) -> Float[Tensor, "side class"]:
+    """Return the outputs of a classifier for some clips, averaged over their views.
+
+    Args:
+        model: Encoder with head.
+        fused: Encoder inputs of the clips.
+        index: Positions of the clips.
+        world: Processes that share the clips.
+    """
+    experiment = fused.experiment
+    if not len(index):
+        return torch.empty(0, len(experiment.labels.classes))
+    device = experiment.device
+    views = []
+    for mirrored in (False, True)[: experiment.config.views]:
+        batches = fused.in_order(
+            index,
+            batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
+            mirrored=mirrored,
+        )
+        views.append(
+            evaluate.collect_outputs(model, batches, device=device, world=world)[1]
+        )
+    return evaluate.average_views(views)
 
 
 def describe_learning_rate(config: TrainConfig, world: WorldInfo) -> str:

@@ -3,12 +3,13 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
 
 from mmder_train.data.folds import Fold
+from mmder_train.data.reader_threads import ReaderThreads
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.models.registry import Encoder
 from mmder_train.models.videomae import Head
@@ -25,8 +26,8 @@ class RuntimeContext:
     """Folder for checkpoints of unfinished folds."""
     save_every_s: float = 300.0
     """Seconds between two checkpoints."""
-    workers: int = 0
-    """Number of processes that read the store. 0 reads in the training process."""
+    readers: ReaderThreads = field(default_factory=ReaderThreads)
+    """Threads that read the store."""
     world: WorldInfo = field(default_factory=WorldInfo)
     """Processes that train together."""
     shard_weights: bool = False
@@ -54,6 +55,7 @@ class FoldOutput:
     """Duration of training and testing. The mean if folds are trained together."""
 
 
+@runtime_checkable
 class TuningMethod(Protocol):
     """A training method: fine-tuning or a linear probe."""
 
