@@ -7,7 +7,7 @@ results. The files may come from elsewhere and are checked before they are used.
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,12 +43,19 @@ class StrategyResults:
     """Class names. The index is the label."""
     warnings: tuple[str, ...]
     """Warnings about missing clips, speakers, folds or classes."""
-    dropped: str
+    missing: str
     """Modality that the tested clips lacked, empty if they had both."""
     seen: bool
     """True if test clips, or their speakers, were seen in pre-training."""
     speakers_unknown: bool
     """True if the same person can be in training and test."""
+    foreign: Mapping[str, Any] | None
+    """Origin of the predictions of another program. None for runs of mmder."""
+    cross_corpus: tuple["StrategyResults", ...] = ()
+    """Results on other stores, after training on the whole store."""
+    dropped: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    """Classes that only the training store or only the test store has, in a result on
+    another store."""
     clip_id: tuple[str, ...]
     """Ids of the tested clips."""
     speaker: tuple[str, ...]
@@ -64,7 +71,7 @@ class StrategyResults:
         """Return a hash of everything that determines the results except the seed."""
         ignored = ("seed", "strategies", "drop_modality")
         config = {k: v for k, v in self.config.items() if k not in ignored}
-        return digest(self.strategy, config, self.store.get("sha256"), self.dropped)
+        return digest(self.strategy, config, self.store.get("sha256"), self.missing)
 
     def confusion_by(
         self, group: Sequence[object]
@@ -157,9 +164,14 @@ def _load_strategy(
     Predictions without a modality follow those with both.
     """
     scores, config = results["strategies"][strategy], dict(results["config"])
-    loaded = _load_conditions(
+    own, *without = _load_conditions(
         folder, name, results, strategy, strategy, scores, results["classes"]
     )
+    others = [
+        _load_cross_corpus(folder, name, results, strategy, entry)
+        for entry in scores.get("cross_corpus", [])
+    ]
+    loaded = [replace(own, cross_corpus=tuple(others)), *without]
     for merged in scores.get("merged", []):
         # A separate label set keeps it out of the ranking of other heads.
         relabeled = {**results, "config": {**config, "labels": str(merged["title"])}}
@@ -199,10 +211,31 @@ def _load_conditions(
                 table_without(table, modality),
                 {**scores, **dropped},
                 classes,
-                dropped=modality,
+                missing=modality,
             )
         )
     return loaded
+
+
+def _load_cross_corpus(
+    folder: RunDirectory,
+    name: str,
+    results: Mapping[str, Any],
+    strategy: str,
+    entry: Mapping[str, Any],
+) -> StrategyResults:
+    """Load the predictions of a strategy on another store."""
+    loaded = _load_predictions(
+        folder,
+        name,
+        {**results, "store": entry["store"]},
+        strategy,
+        entry["predictions"],
+        {"equation": "", **entry},
+        entry["classes"],
+    )
+    dropped = (tuple(entry["dropped_train"]), tuple(entry["dropped_test"]))
+    return replace(loaded, dropped=dropped)
 
 
 def _load_predictions(
@@ -214,7 +247,7 @@ def _load_predictions(
     scores: Mapping[str, Any],
     class_names: Sequence[str],
     *,
-    dropped: str = "",
+    missing: str = "",
 ) -> StrategyResults:
     """Load one predictions file and compare it with the stored scores."""
     if not re.fullmatch(r"[a-z0-9-]+", table):
@@ -231,9 +264,10 @@ def _load_predictions(
         store=dict(results["store"]),
         classes=classes,
         warnings=tuple(map(str, scores["warnings"])),
-        dropped=dropped,
+        missing=missing,
         seen=bool(scores.get("seen_in_pretraining")),
         speakers_unknown=scores.get("test_speakers") == "unknown",
+        foreign=dict(scores["foreign"]) if scores.get("foreign") else None,
         clip_id=tuple(r["clip_id"] for r in rows),
         speaker=tuple(r["speaker"] for r in rows),
         fold=np.array([int(r["fold"]) for r in rows], dtype=np.int64),

@@ -40,6 +40,7 @@ CODE = (
     "data/device_copies.py",
     "data/held_clips.py",
     "data/loader.py",
+    "data/modality_dropout.py",
     "data/sampler.py",
     "data/selection.py",
     "data/stored_arrays.py",

@@ -6,7 +6,6 @@ strategies are trained together.
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import lru_cache, partial
 
 import numpy as np
@@ -15,16 +14,12 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from mmder_train.config.train_config import TrainConfig
-from mmder_train.data.clip_feed import ClipFeed
 from mmder_train.data.folds import Fold
 from mmder_train.data.modality_dropout import can_lack, draw_dropped
-from mmder_train.data.selection import select_encodable
 from mmder_train.evaluation.validation import validate
-from mmder_train.experiment.batches import create_feed
-from mmder_train.experiment.feature_extraction import load_or_extract_features
+from mmder_train.experiment.feature_extraction import clip_features
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
-from mmder_train.fusion.strategies import Strategy
 from mmder_train.fusion.types import MODALITIES, Modality
 from mmder_train.training import evaluate
 from mmder_train.training.batched_heads import HeadPlan, HeadTask, train_heads
@@ -62,22 +57,16 @@ def linear_probe(
         for group in _groups(experiment)
         if any(run.strategy.name in names for run in group)
     ]
-    # Clips of all label sets are encoded, so that runs with others find them cached.
-    encoded = {
-        run.strategy.name: replace(
-            run, clips=select_encodable(experiment.store, strategy=run.strategy)
-        )
-        for group in groups
-        for run in group
-    }
-    if not encoded:
+    if not groups:
         return
-    several = any(
-        len(conditions(run.strategy, experiment.config)) > 1 for run in encoded.values()
+    features = clip_features(
+        experiment,
+        [run for group in groups for run in group],
+        context,
+        without=_encoded_without(experiment.config),
     )
-    feed = create_feed(experiment, list(encoded.values()), context, rereads=several)
     for group in groups:
-        for output in _probe_group(experiment, group, encoded, feed, context):
+        for output in _probe_group(experiment, group, features, context):
             name = output.strategy_run.strategy.name
             if (name, output.fold.number) in missing:
                 yield output
@@ -128,9 +117,9 @@ def train_fold_heads(
         yield FoldOutput(
             strategy_run=run,
             fold=fold,
-            logits=_logits(head.head, features[None], fold.test),
+            logits=head_logits(head.head, features[None], fold.test),
             dropped_logits={
-                m: _logits(head.head, features[m], fold.test)
+                m: head_logits(head.head, features[m], fold.test)
                 for m in can_lack(run.strategy, config.drop_modality)
             },
             history=head.history,
@@ -150,7 +139,7 @@ def _head_tasks(
         draw_rows = _row_drawer(run.clips.clip_id, config)
     return [
         HeadTask(
-            title=f"{run.strategy.name} fold {fold.number}",
+            title=f"{run.strategy.name} {fold.title}",
             features=rows,
             labels=run.clips.label,
             train=fold.train,
@@ -188,10 +177,9 @@ def _row_drawer(
     return draw
 
 
-def conditions(strategy: Strategy, config: TrainConfig) -> tuple[Modality | None, ...]:
-    """Return the modalities without which clips are encoded, None for no one."""
-    needed = MODALITIES if config.modality_dropout else config.drop_modality
-    return (None, *can_lack(strategy, needed))
+def _encoded_without(config: TrainConfig) -> Sequence[str]:
+    """Return the modalities without which clips are encoded as well."""
+    return MODALITIES if config.modality_dropout else config.drop_modality
 
 
 def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
@@ -203,7 +191,7 @@ def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
     held = GROUP_BYTES
     for run in experiment.strategies:
         size = len(run.clips.row) * experiment.feature_dim * torch.float32.itemsize
-        size *= len(conditions(run.strategy, experiment.config))
+        size *= 1 + len(can_lack(run.strategy, _encoded_without(experiment.config)))
         if held + size > GROUP_BYTES:
             groups.append([])
             held = 0
@@ -215,22 +203,15 @@ def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
 def _probe_group(
     experiment: Experiment,
     group: Sequence[StrategyRun],
-    encoded: Mapping[str, StrategyRun],
-    feed: ClipFeed,
+    features: Iterator[Float[Tensor, "_ dim"]],
     context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
     runs = []
     for run in group:
-        whole = encoded[run.strategy.name]
-        features = {}
-        for dropped in conditions(run.strategy, experiment.config):
-            extracted = load_or_extract_features(
-                experiment, whole, feed, context, dropped=dropped
-            )
-            # Keep the features of this label set's clips, some of the encoded ones.
-            own = extracted[np.searchsorted(whole.clips.row, run.clips.row)]
-            features[dropped] = own.to(experiment.device)
-        runs.append((run, features))
+        names = (None, *can_lack(run.strategy, _encoded_without(experiment.config)))
+        runs.append(
+            (run, {name: next(features).to(experiment.device) for name in names})
+        )
     yield from train_fold_heads(
         runs,
         config=experiment.config,
@@ -250,15 +231,22 @@ def _score_epoch(
         config,
         fold,
         torch.from_numpy(labels),
-        lambda index: _logits(model, features, index),
+        lambda index: head_logits(model, features, index),
     )
 
 
-def _logits(
+def head_logits(
     model: nn.Module,
     features: Float[Tensor, "clip dim"],
     index: Int64[np.ndarray, " side"],
 ) -> Float[Tensor, "side class"]:
+    """Return the outputs of a head for some clips.
+
+    Args:
+        model: Head.
+        features: Features of all clips, on the device of the head.
+        index: Positions of the clips.
+    """
     positions = torch.from_numpy(index)
     _, logits = evaluate.collect_outputs(
         model,

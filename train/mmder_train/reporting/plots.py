@@ -22,6 +22,7 @@ MARKS = {
     "claimed": ("D", COLORS[1], "none"),
     "no": ("x", COLORS[1], "none"),
     "not checked": ("s", GRAY, "none"),
+    "unknown: clips are split": ("s", GRAY, "none"),
 }
 NAME_CHARS = 56
 """Maximum length of the name of a row."""
@@ -39,9 +40,11 @@ def _scores_figure(ranking: Ranking) -> "Figure":
     """Draw the WAR of every row of a ranking, and the intervals of the runs.
 
     The name and the WAR of a row are above its mark. A run whose encoder is frozen with
-    random weights has a hollow mark. Call it inside `figure_style.paper_style`.
+    random weights has a hollow mark. Published results without WAR are omitted. Call it
+    inside `figure_style.paper_style`.
     """
-    num_rows = len(ranking.rows) + len(ranking.published)
+    with_war = [(r, r.war) for r in ranking.published if r.war is not None]
+    num_rows = len(ranking.rows) + len(with_war)
     figure = figure_style.new_figure(COLUMN_IN, 0.6 + ROW_IN * num_rows)
     axes = figure.subplots()
     chance = 100 * ranking.rows[0].chance[0]
@@ -58,17 +61,17 @@ def _scores_figure(ranking: Ranking) -> "Figure":
             markersize=4.5,
         )
         _name_row(axes, y, f"{row.title}: {100 * row.war:.1f}", OWN_COLOR)
-    for y, published in enumerate(ranking.published, start=len(ranking.rows)):
+    for y, (published, war) in enumerate(with_war, start=len(ranking.rows)):
         form, edge, fill = MARKS[published.setting.speaker_independent]
         axes.plot(
-            published.war,
+            war,
             y,
             form,
             markeredgecolor=edge,
             markerfacecolor=fill,
             markersize=4,
         )
-        name = f"{published.method}, {published.modality}: {published.war:.2f}"
+        name = f"{published.method}, {published.modality}: {war:.2f}"
         _name_row(axes, y, name, INK)
     axes.set_yticks([])
     axes.set_ylim(num_rows - 0.5, -0.8)
