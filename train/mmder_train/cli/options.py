@@ -103,6 +103,14 @@ tensorboard_option = click.option(
     "--tensorboard", is_flag=True, help="Write scalars for TensorBoard.", panel=OUTPUT
 )
 
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Number of threads that read the store.  "
+    "[default: 0 on a CPU, up to 8 with a GPU]",
+    panel=OUTPUT,
+)
+
 
 def number_option(name: str, default: float, text: str, panel: str) -> Decorator:
     """Return an option whose value is an integer or a float, as its default is."""

@@ -28,10 +28,17 @@ from mmder_train.cli.options import (
     protocol_option,
 )
 
-TRAINING_OPTIONS: tuple[Decorator, ...] = (
-    labels_option,
-    protocol_option,
-    fold_option("Fold to train and test."),
+FEATURE_SEED = "Seed of random initial weights and of the RFAS order."
+
+
+def seed_option(text: str) -> Decorator:
+    """Return the option ``--seed``."""
+    return click.option(
+        "--seed", type=SeedNumber(), default=0, help=text, panel=OPTIMIZATION
+    )
+
+
+ENCODER_OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--strategy",
         "strategies",
@@ -69,6 +76,14 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     ),
     image_norm_option,
     *SPECTROGRAM_OPTIONS,
+)
+"""Options of the input, the encoder and its weights."""
+
+TRAINING_OPTIONS: tuple[Decorator, ...] = (
+    labels_option,
+    protocol_option,
+    fold_option("Fold to train and test."),
+    *ENCODER_OPTIONS,
     choice_option(
         "--method",
         ("linear-probe", "finetune"),
@@ -129,12 +144,8 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         "EMA decay; the EMA weights are evaluated. 0 disables it.",
         OPTIMIZATION,
     ),
-    click.option(
-        "--seed",
-        type=SeedNumber(),
-        default=0,
-        help="Seed of initial weights, batch order, augmentation and the RFAS order.",
-        panel=OPTIMIZATION,
+    seed_option(
+        "Seed of initial weights, batch order, augmentation and the RFAS order."
     ),
     choice_option(
         "--augment",
@@ -243,6 +254,17 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
 
 def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add every option that determines the numbers of a run."""
-    for option in reversed(TRAINING_OPTIONS):
+    return _add(TRAINING_OPTIONS, command)
+
+
+def encoder_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add every option that determines the features of a frozen encoder."""
+    return _add((*ENCODER_OPTIONS, seed_option(FEATURE_SEED)), command)
+
+
+def _add(
+    options: tuple[Decorator, ...], command: Callable[..., Any]
+) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command

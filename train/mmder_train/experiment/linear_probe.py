@@ -6,7 +6,6 @@ strategies are trained together.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,12 +14,9 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from mmder_train.config.train_config import TrainConfig
-from mmder_train.data.clip_feed import ClipFeed
 from mmder_train.data.folds import Fold
-from mmder_train.data.selection import select_encodable
 from mmder_train.evaluation.validation import validate
-from mmder_train.experiment.batches import create_feed
-from mmder_train.experiment.feature_extraction import load_or_extract_features
+from mmder_train.experiment.feature_extraction import clip_features
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
 from mmder_train.training import evaluate
@@ -57,26 +53,18 @@ def linear_probe(
         for group in _groups(experiment)
         if any(run.strategy.name in names for run in group)
     ]
-    # Clips of all label sets are encoded, so that runs with others find them cached.
-    encoded = {
-        run.strategy.name: replace(
-            run, clips=select_encodable(experiment.store, strategy=run.strategy)
-        )
-        for group in groups
-        for run in group
-    }
-    if not encoded:
+    if not groups:
         return
-    feed = create_feed(experiment, list(encoded.values()), context, rereads=False)
+    features = clip_features(experiment, [r for g in groups for r in g], context)
     for group in groups:
-        for output in _probe_group(experiment, group, encoded, feed, context):
+        for output in _probe_group(experiment, group, features, context):
             name = output.strategy_run.strategy.name
             if (name, output.fold.number) in missing:
                 yield output
 
 
 def train_fold_heads(
-    runs: Sequence[tuple[StrategyRun, Float[Tensor, "clip dim"]]],
+    runs: Sequence[tuple[StrategyRun, Float[Tensor, "_ dim"]]],
     *,
     config: TrainConfig,
     classes: int,
@@ -97,7 +85,7 @@ def train_fold_heads(
     folds = [(run, fold, x) for run, x in runs for fold in run.folds]
     tasks = [
         HeadTask(
-            title=f"{run.strategy.name} fold {fold.number}",
+            title=f"{run.strategy.name} {fold.title}",
             features=features,
             labels=run.clips.label,
             train=fold.train,
@@ -128,7 +116,7 @@ def train_fold_heads(
         yield FoldOutput(
             strategy_run=run,
             fold=fold,
-            logits=_logits(head.head, features, fold.test),
+            logits=head_logits(head.head, features, fold.test),
             history=head.history,
             encoder=None,
             head=head.head,
@@ -156,17 +144,10 @@ def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
 def _probe_group(
     experiment: Experiment,
     group: Sequence[StrategyRun],
-    encoded: Mapping[str, StrategyRun],
-    feed: ClipFeed,
+    features: Iterator[Float[Tensor, "_ dim"]],
     context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
-    runs = []
-    for run in group:
-        whole = encoded[run.strategy.name]
-        features = load_or_extract_features(experiment, whole, feed, context)
-        # Keep the features of this label set's clips, some of the encoded ones.
-        own = features[np.searchsorted(whole.clips.row, run.clips.row)]
-        runs.append((run, own.to(experiment.device)))
+    runs = [(run, next(features).to(experiment.device)) for run in group]
     yield from train_fold_heads(
         runs,
         config=experiment.config,
@@ -186,15 +167,22 @@ def _score_epoch(
         config,
         fold,
         torch.from_numpy(labels),
-        lambda index: _logits(model, features, index),
+        lambda index: head_logits(model, features, index),
     )
 
 
-def _logits(
+def head_logits(
     model: nn.Module,
     features: Float[Tensor, "clip dim"],
     index: Int64[np.ndarray, " side"],
 ) -> Float[Tensor, "side class"]:
+    """Return the outputs of a head for some clips.
+
+    Args:
+        model: Head.
+        features: Features of all clips, on the device of the head.
+        index: Positions of the clips.
+    """
     positions = torch.from_numpy(index)
     _, logits = evaluate.collect_outputs(
         model,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -55,6 +55,7 @@ class FoldOutput:
     """Duration of training and testing. The mean if folds are trained together."""
 
 
+@runtime_checkable
 class TuningMethod(Protocol):
     """A training method: fine-tuning or a linear probe."""
 
