@@ -13,7 +13,7 @@ from mmder_store.atomic_files import write_json
 from mmder_train.evaluation import run_directory
 from mmder_train.experiment import cross_validation
 from mmder_train.fusion.strategies import STRATEGIES
-from train_runs import Train, read_results
+from train_runs import Train, read_metrics, read_results
 
 
 def test_a_linear_probe_finds_planted_emotions_reproducibly(train: Train) -> None:
@@ -82,12 +82,18 @@ def test_an_interrupted_run_resumes_with_the_same_numbers(
     assert sorted(f.name for f in Path("parts").rglob("*.*")) == [
         "audio-1.json",
         "log.txt",
+        "metrics.jsonl",
         "run.json",
     ]
     done = train(*words, "--out", "parts")
     assert done.exit_code == 0
     assert finished.stat().st_mtime_ns == before
     assert read_results("parts") == read_results("whole")
+    metrics = read_metrics("parts")
+    # The heads of all folds are trained again.
+    assert metrics == read_metrics("whole")
+    names = [(row["fold"], row["epoch"]) for row in metrics]
+    assert len(names) == len(set(names)) == 9
 
 
 def test_one_command_trains_every_strategy(train: Train) -> None:

@@ -37,6 +37,7 @@ def pretrain(
     from mmder_train.pretraining.setup import setup_pretraining
     from mmder_train.runtime import distributed
     from mmder_train.runtime.device import choose_device
+    from mmder_train.runtime.metrics_file import read_metrics
 
     chosen = choose_device(device)
     settings["encoder"] = settings["encoder"] or ""
@@ -60,14 +61,18 @@ def pretrain(
             run(pretraining, directory, context)
         if world.is_primary:
             files = PretrainFiles(folder=out)
-            _print_result(files.read_metrics()[-1])
+            _print_result(read_metrics(directory.metrics)[-1])
             click.echo(f"seen: {pretraining.seen.describe()}")
-            click.echo(f"metrics: {files.metrics}")
+            click.echo(f"metrics: {directory.metrics}")
             click.echo(f"reconstruction of one clip: {files.picture}")
             click.echo(f"weights: {files.weights}")
 
 
 def _print_result(row: dict[str, Any]) -> None:
     """Print the measures after the last epoch."""
-    values = ", ".join(f"{k} {v:.3f}" for k, v in row.items() if k != "epoch")
+    from mmder_train.runtime.progress import RUN_METRICS
+
+    values = ", ".join(
+        f"{k} {v:.3f}" for k, v in row.items() if k not in ("epoch", *RUN_METRICS)
+    )
     click.echo(f"epoch {row['epoch']}: {values}")

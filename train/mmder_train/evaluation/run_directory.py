@@ -181,6 +181,11 @@ class RunDirectory:
         """Path of the log file."""
         return self.path / "log.txt"
 
+    @property
+    def metrics(self) -> Path:
+        """Path of the metrics of all epochs."""
+        return self.path / "metrics.jsonl"
+
     def is_pretraining(self) -> bool:
         """Return whether the folder contains a pre-training."""
         content = self._read(self.path / "run.json") or {}

@@ -108,6 +108,7 @@ def _finetune_strategy(
             validate=score_epoch,
             patience=config.patience,
             clip_ids=strategy_run.clips.clip_id,
+            tags={"strategy": name, "fold": fold.number, "seed": config.seed},
         )
         with stop_on_signal() as stop_request:
             checkpoint = Checkpoint(

@@ -86,6 +86,11 @@ def train_fold_heads(
             train=fold.train,
             clip_ids=run.clips.clip_id,
             validate=partial(_score_epoch, config, fold, run.clips.label, features),
+            tags={
+                "strategy": run.strategy.name,
+                "fold": fold.number,
+                "seed": config.seed,
+            },
         )
         for run, fold, features in folds
     ]

@@ -19,7 +19,8 @@ from torch.nn import functional
 
 from mmder_train.data.sampler import shuffle
 from mmder_train.models.videomae import EPSILON, Head
-from mmder_train.runtime.progress import Progress
+from mmder_train.runtime.metrics_file import Tags
+from mmder_train.runtime.progress import NO_TAGS, Progress
 from mmder_train.training.head_stack import HeadStack
 from mmder_train.training.optim import create_optimizer
 from mmder_train.training.trainer import non_finite_error, should_stop_early
@@ -40,6 +41,8 @@ class HeadTask:
     """Names of all clips, for messages."""
     validate: Callable[[nn.Module], Mapping[str, float]] = lambda _: {}
     """Function that returns ``val_uar`` and other scores for the epoch's row."""
+    tags: Tags = NO_TAGS
+    """Tags of the head in the metrics."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -119,6 +122,7 @@ def train_heads(
         )
         for task in tasks
     ]
+    progress.start_epochs([task.tags for task in tasks])
     step = 0
     while running := [head for head in heads if not head.finished]:
         # Up to the next end of an epoch. Losses are copied from a GPU only there.
@@ -234,4 +238,4 @@ def _end_epoch(
     head.finished = len(head.history) == plan.epochs or should_stop_early(
         head.history, plan.patience
     )
-    progress.epoch(row, lr=plan.lr, title=head.task.title)
+    progress.epoch(row, lr=plan.lr, title=head.task.title, tags=head.task.tags)
