@@ -23,7 +23,7 @@ RANDOMIZED = (
     *("--augment", "audio", "--mask", "0.2", "--mixup", "0.3", "--cutmix", "1"),
     *("--drop-tokens", "0.5", "--drop-path", "0.2", "--label-smoothing", "0.1"),
     *("--ema-decay", "0.9", "--clip-grad", "1", "--layer-decay", "0.8"),
-    *("--val", "speakers", "--grad-accum-steps", "2"),
+    *("--val", "speakers", "--grad-accum-steps", "2", "--sampler", "balanced"),
 )
 """All options that draw random numbers, or add to the state of a checkpoint."""
 PACE = ("learning_rate", "seconds", "clips_per_second", "waiting_fraction", "gpu_gib")

@@ -50,6 +50,10 @@ NO_EFFECT = "has no effect with --method linear-probe"
         ({"strategies": ("cfas", "cfas")}, "expected each strategy once"),
         ({"rfas_resample": True}, "Use --method finetune"),
         ({"rfas_resample": True, "method": "finetune"}, "no rfas among cfas"),
+        (
+            {"class_weights": "balanced", "sampler": "balanced"},
+            "--class-weights balanced: --sampler balanced corrects .* Leave one of",
+        ),
     ],
 )
 def test_invalid_settings_are_rejected(change: dict[str, object], text: str) -> None:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from mmder_store.atomic_files import write_json
 from mmder_train.evaluation import run_directory
@@ -25,7 +25,11 @@ def test_a_linear_probe_finds_planted_emotions_reproducibly(train: Train) -> Non
     cfas = results["strategies"]["cfas"]
     assert [f["fold"] for f in cfas["folds"]] == [1, 6]
     assert cfas["mean"]["uar"] > 0.6
-    assert cfas["chance"] == {"war": 0.25, "uar": pytest.approx(1 / 7)}
+    assert cfas["chance"] == {
+        "war": 0.25,
+        "uar": pytest.approx(1 / 7),
+        "weighted_f1": pytest.approx(0.1),
+    }
     assert results["config"]["labels"] == "ravdess-7"
     assert results["config"]["protocol"] == "ravdess-contiguous-6"
     assert "/" not in json.dumps(results)
@@ -37,6 +41,8 @@ def test_a_linear_probe_finds_planted_emotions_reproducibly(train: Train) -> Non
     pooled = cfas["pooled"]
     assert pooled["war"] == pytest.approx(accuracy_score(true, predicted))
     assert pooled["uar"] == pytest.approx(balanced_accuracy_score(true, predicted))
+    f1 = f1_score(true, predicted, average="weighted", zero_division=0.0)
+    assert pooled["weighted_f1"] == pytest.approx(f1)
 
     again = train("av.zarr", "--out", "b")
     assert again.stdout == done.stdout.replace("a/", "b/")

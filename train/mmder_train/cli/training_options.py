@@ -137,6 +137,20 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         panel=OPTIMIZATION,
     ),
     choice_option(
+        "--class-weights",
+        ("none", "balanced"),
+        "Weights of the classes in the loss; balanced is inversely proportional to "
+        "their number of training clips.",
+        OPTIMIZATION,
+    ),
+    choice_option(
+        "--sampler",
+        ("shuffle", "balanced"),
+        "Clips of an epoch: each once, or drawn so that all classes are equally "
+        "likely.",
+        OPTIMIZATION,
+    ),
+    choice_option(
         "--augment",
         ("none", "audio", "video", "all"),
         "Random loudness and pitch (audio); flip, crop and color of faces (video).",

@@ -164,6 +164,12 @@ class TrainConfig:
     """Alpha of Mixup (arXiv 1710.09412). 0 disables it."""
     cutmix: float = 0.0
     """Alpha of CutMix (arXiv 1905.04899). 0 disables it."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weights of the classes in the loss: equal, or inversely proportional to their
+    number of training clips."""
+    sampler: Literal["shuffle", "balanced"] = "shuffle"
+    """Clips of an epoch: each once, or drawn with replacement so that all classes are
+    equally likely."""
     label_smoothing: float = 0.0
     """Fraction of each target that is spread over all classes (0.1 in VideoMAE)."""
     erase: float = 0.0
@@ -227,6 +233,12 @@ class TrainConfig:
             msg = (
                 "--allow-missing: without --weights all parts start at random. "
                 "Leave it out."
+            )
+            raise SettingsError(msg)
+        if self.class_weights == self.sampler == "balanced":
+            msg = (
+                "--class-weights balanced: --sampler balanced corrects the frequencies "
+                "of the classes as well. Leave one of them out."
             )
             raise SettingsError(msg)
         if self.patience and self.val == "none":

@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mmder_train.evaluation.metrics import SCORES
 from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.fusion.strategies import STRATEGIES
 from mmder_train.runtime.console import PLAIN_WIDTH
@@ -56,7 +57,8 @@ def _strategy_table(
     table.title_justify = "left"
     table.add_column("strategy")
     table.add_column("paper")
-    for column in ("clips", "WAR", "UAR", "WAR, mean of folds", "UAR, mean of folds"):
+    of_folds = [f"{title}, mean of folds" for title in SCORES.values()]
+    for column in ("clips", *SCORES.values(), *of_folds):
         table.add_column(column, justify="right")
     for name, scores in rows.items():
         several = len(scores["folds"]) > 1
@@ -71,7 +73,7 @@ def _strategy_table(
     table.add_section()
     # Strategies may be tested on different clips. Chance is that of the largest set.
     largest = max(rows.values(), key=lambda scores: scores["pooled"]["clips"])
-    table.add_row("chance", "", "", *_cells(largest["chance"]), "", "")
+    table.add_row("chance", "", "", *_cells(largest["chance"]))
     return table
 
 
@@ -94,7 +96,7 @@ def _fold_table(name: str, title: str, scores: Mapping[str, Any]) -> Table:
     )
     table.add_column("fold")
     table.add_column("tested speakers")
-    for column in ("clips", "WAR", "UAR"):
+    for column in ("clips", *SCORES.values()):
         table.add_column(column, justify="right")
     for fold in scores["folds"]:
         table.add_row(
@@ -122,8 +124,8 @@ def _fold_table(name: str, title: str, scores: Mapping[str, Any]) -> Table:
     return table
 
 
-def _cells(scores: Mapping[str, Any]) -> tuple[str, str]:
-    return f"{100 * scores['war']:.1f}", f"{100 * scores['uar']:.1f}"
+def _cells(scores: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{100 * scores[name]:.1f}" for name in SCORES)
 
 
 def _speaker_list(speakers: Sequence[str]) -> str:

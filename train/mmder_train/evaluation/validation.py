@@ -45,6 +45,6 @@ def validate(
                 outputs.argmax(1).numpy(),
                 classes=outputs.shape[1],
             )
-            row[f"{name}_war"] = metrics.war(counts)
-            row[f"{name}_uar"] = metrics.uar(counts)
+            for score, value in metrics.all_scores(counts).items():
+                row[f"{name}_{score}"] = value
     return row

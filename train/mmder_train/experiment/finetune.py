@@ -6,12 +6,13 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float64, Int64
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
 from mmder_train.config.recipes import BASE_CLIPS
 from mmder_train.config.train_config import TrainConfig
+from mmder_train.data.class_weights import class_weight
 from mmder_train.data.folds import Fold
 from mmder_train.evaluation.validation import validate
 from mmder_train.experiment.batches import FusedBatches
@@ -90,6 +91,11 @@ def _finetune_strategy(
             experiment,
             Classifier(encoder, head),
             steps=config.epochs * len(train_batches),
+            class_weight=class_weight(
+                config.class_weights,
+                strategy_run.clips.label[fold.train],
+                classes=len(experiment.labels.classes),
+            ),
             world=world,
         )
         name = strategy_run.strategy.name
@@ -146,7 +152,12 @@ def describe_learning_rate(config: TrainConfig, world: WorldInfo) -> str:
 
 
 def _create_train_state(
-    experiment: Experiment, model: Classifier, *, steps: int, world: WorldInfo
+    experiment: Experiment,
+    model: Classifier,
+    *,
+    steps: int,
+    class_weight: Float64[np.ndarray, " class"] | None,
+    world: WorldInfo,
 ) -> TrainState:
     config = experiment.config
     optimizer = create_optimizer(
@@ -167,6 +178,11 @@ def _create_train_state(
         device=experiment.device,
         world=world,
         label_smoothing=config.label_smoothing,
+        class_weight=(
+            None
+            if class_weight is None
+            else torch.from_numpy(class_weight).float().to(experiment.device)
+        ),
         clip_grad=config.clip_grad,
         static_graph=config.grad_accum_steps == 1,
         ema=ema,

@@ -15,6 +15,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from mmder_train.config.train_config import TrainConfig
+from mmder_train.data.class_weights import class_weight
 from mmder_train.data.folds import Fold
 from mmder_train.data.selection import select_encodable
 from mmder_train.evaluation.validation import validate
@@ -84,6 +85,9 @@ def train_fold_heads(
             features=features,
             labels=run.clips.label,
             train=fold.train,
+            class_weight=class_weight(
+                config.class_weights, run.clips.label[fold.train], classes=classes
+            ),
             clip_ids=run.clips.clip_id,
             validate=partial(_score_epoch, config, fold, run.clips.label, features),
             tags={
@@ -106,6 +110,7 @@ def train_fold_heads(
         lr=config.lr,
         weight_decay=config.weight_decay,
         seed=config.seed,
+        balanced=config.sampler == "balanced",
         patience=config.patience,
     )
     trained = train_heads(tasks, plan, progress=context.progress)

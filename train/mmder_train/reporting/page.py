@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from mmder_train.evaluation.confusion_plot import model_text
+from mmder_train.evaluation.metrics import SCORES
 from mmder_train.reporting import layout, plots
 from mmder_train.reporting.comparison import RANDOM_WEIGHTS, Ranking, ResultRow
 from mmder_train.reporting.published_results import Published
@@ -25,7 +26,7 @@ def markdown(rankings: Sequence[Ranking]) -> str:
         rows = [(*line.cells, section.note_number(line)) for line in section.lines]
         parts.append(_markdown_table(layout.COLUMNS, rows))
         parts.append(f"{layout.RECALL}:")
-        recall = [(r.title, *map(_recall, r.recall.tolist())) for r in ranking.rows]
+        recall = [(r.title, *layout.recall_cells(r)) for r in ranking.rows]
         parts.append(_markdown_table(("method", *ranking.classes), recall))
         if section.not_comparable:
             parts.append(f"{layout.NOT_COMPARABLE}:")
@@ -37,10 +38,6 @@ def markdown(rankings: Sequence[Ranking]) -> str:
         numbered = enumerate(map(_escape, section.notes), start=1)
         parts.append("\n".join(f"{number}. {note}" for number, note in numbered))
     return "\n\n".join(filter(None, parts)) + "\n"
-
-
-def _recall(fraction: float) -> str:
-    return "-" if fraction != fraction else layout.percent(fraction)
 
 
 def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -62,10 +59,11 @@ def table(rankings: Sequence[Ranking]) -> str:
     classes = sorted({c for r in rankings for c in r.classes})
     head = ["label_set", "kind", "method", "modality", "source", "classes"]
     head += ["speaker_independent", "protocol", "folds", "clips", "speakers", "seeds"]
-    for score in ("war", "uar"):
+    for score in SCORES:
         head += [score, *(f"{score}_{part}" for part in ("low", "high", "seed_std"))]
         head += [f"{score}_fold_mean", f"{score}_fold_std"]
-    head += [*(f"recall_{c}" for c in classes), "note"]
+    head += [f"recall_{c}{part}" for c in classes for part in ("", "_low", "_high")]
+    head += ["note"]
     text = io.StringIO()
     writer = csv.DictWriter(text, head, restval="", lineterminator="\n")
     writer.writeheader()
@@ -94,8 +92,8 @@ def _own_record(ranking: Ranking, row: ResultRow) -> dict[str, Any]:
         "seeds": len(row.runs),
         "note": "; ".join(first.warnings),
     }
-    for i, score in enumerate(("war", "uar")):
-        record[score] = _exact((row.war, row.uar)[i])
+    for i, score in enumerate(SCORES):
+        record[score] = _exact(row.scores[i])
         record[f"{score}_fold_mean"] = _exact(row.fold_mean[i])
         record[f"{score}_fold_std"] = _exact(row.fold_std[i])
         if row.intervals:
@@ -103,8 +101,13 @@ def _own_record(ranking: Ranking, row: ResultRow) -> dict[str, Any]:
             record |= {f"{score}_low": _exact(low), f"{score}_high": _exact(high)}
         if row.seed_std:
             record[f"{score}_seed_std"] = _exact(row.seed_std[i])
-    for name, recall in zip(ranking.classes, row.recall.tolist(), strict=True):
+    for name, recall, interval in zip(
+        ranking.classes, row.recall.tolist(), row.recall_intervals, strict=True
+    ):
         record[f"recall_{name}"] = "" if recall != recall else _exact(recall)
+        if interval:
+            low, high = map(_exact, interval)
+            record |= {f"recall_{name}_low": low, f"recall_{name}_high": high}
     return record
 
 
@@ -154,6 +157,7 @@ def html(rankings: Sequence[Ranking]) -> str:
         legend=layout.LEGEND,
         random_weights=RANDOM_WEIGHTS,
         columns=layout.COLUMNS,
+        recall_cells=layout.recall_cells,
         short_columns=layout.SHORT_COLUMNS,
         recall=layout.RECALL,
         not_comparable=layout.NOT_COMPARABLE,

@@ -17,7 +17,7 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmder_train.data.sampler import shuffle
+from mmder_train.data.sampler import epoch_order
 from mmder_train.models.videomae import EPSILON, Head
 from mmder_train.runtime.metrics_file import Tags
 from mmder_train.runtime.progress import NO_TAGS, Progress
@@ -39,6 +39,8 @@ class HeadTask:
     """Positions of the training clips."""
     clip_ids: Sequence[str]
     """Names of all clips, for messages."""
+    class_weight: Float64[np.ndarray, " class"] | None = None
+    """Weight of each class in the loss. None for equal weights."""
     validate: Callable[[nn.Module], Mapping[str, float]] = lambda _: {}
     """Function that returns ``val_uar`` and other scores for the epoch's row."""
     tags: Tags = NO_TAGS
@@ -56,6 +58,8 @@ class HeadPlan:
     weight_decay: float
     seed: int
     """Seed of the initial weights, and of the order of the clips in each epoch."""
+    balanced: bool = False
+    """True to draw all classes equally often, False to shuffle the clips."""
     patience: int = 0
     """Number of epochs without a better ``val_uar`` after which a head is finished. 0
     disables early stopping."""
@@ -186,9 +190,9 @@ def _batches(
     """Return the batches of some steps, which belong to one epoch.
 
     Returns:
-        Positions of the clips, and the weight of each: one divided by the number of
-        clips of its batch. The last batch is filled up with clips of weight 0. A
-        finished head has no others.
+        Positions of the clips, and the weight of each: that of its class, divided by
+        the number of clips of its batch. The last batch is filled up with clips of
+        weight 0. A finished head has no others.
     """
     if head.finished:
         empty = np.zeros((len(steps), plan.batch_size))
@@ -197,9 +201,14 @@ def _batches(
     epoch, first = divmod(steps.start, head.steps_per_epoch)
     shape = (head.steps_per_epoch, plan.batch_size)
     position, weight = np.zeros(shape, dtype=np.int64), np.zeros(shape)
-    position.flat[: len(train)] = shuffle(train, seed=plan.seed, epoch=epoch)
+    labels = head.task.labels
+    position.flat[: len(train)] = epoch_order(
+        train, labels[train] if plan.balanced else None, seed=plan.seed, epoch=epoch
+    )
     weight.flat[: len(train)] = 1
     weight /= weight.sum(1, keepdims=True)
+    if head.task.class_weight is not None:
+        weight *= head.task.class_weight[labels[position]]
     part = slice(first, first + len(steps))
     return position[part], weight[part]
 
