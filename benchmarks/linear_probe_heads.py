@@ -44,7 +44,6 @@ def measure(quick: bool) -> list[Figure]:
         batch_size=16,
         lr=1e-2,
         weight_decay=0.05,
-        seed=0,
     )
     times = interleaved(
         {
@@ -86,6 +85,7 @@ def make_tasks() -> list[HeadTask]:
             features=features,
             labels=labels,
             train=np.flatnonzero(fold_of != fold),
+            seed=0,
             clip_ids=names,
         )
         for strategy in range(STRATEGIES)
@@ -97,10 +97,10 @@ def make_tasks() -> list[HeadTask]:
 @single_thread()
 def train_alone(task: HeadTask, plan: HeadPlan) -> Head:
     """Train one head with the trainer's own loop, as fine-tuning does."""
-    torch.manual_seed(plan.seed)
+    torch.manual_seed(task.seed)
     head = Head(DIM, plan.classes)
     labels = torch.from_numpy(task.labels)
-    sampler = BatchSampler(task.train, batch_size=plan.batch_size, seed=plan.seed)
+    sampler = BatchSampler(task.train, batch_size=plan.batch_size, seed=task.seed)
 
     def epoch_batches(epoch: int, first_step: int) -> Iterator[StepBatch]:
         sampler.set_epoch(epoch, start_batch=first_step)

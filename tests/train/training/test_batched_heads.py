@@ -24,9 +24,7 @@ from mmder_train.training.batched_heads import (
 )
 
 CLIPS, DIM, CLASSES = 60, 16, 5
-PLAN = HeadPlan(
-    classes=CLASSES, epochs=8, batch_size=8, lr=1e-2, weight_decay=0.05, seed=3
-)
+PLAN = HeadPlan(classes=CLASSES, epochs=8, batch_size=8, lr=1e-2, weight_decay=0.05)
 LABELS = np.random.default_rng(5).integers(0, CLASSES, CLIPS)
 
 
@@ -39,7 +37,7 @@ def make_features(seed: int, dtype: torch.dtype = torch.float32) -> torch.Tensor
 
 
 def make_task(
-    features: torch.Tensor, train: NDArray[np.int64], **fields: Any
+    features: torch.Tensor, train: NDArray[np.int64], seed: int = 3, **fields: Any
 ) -> HeadTask:
     names = [f"clip-{i}" for i in range(CLIPS)]
     return HeadTask(
@@ -47,6 +45,7 @@ def make_task(
         features=features,
         labels=LABELS,
         train=train,
+        seed=seed,
         clip_ids=names,
         **fields,
     )
@@ -65,7 +64,7 @@ def make_tasks(dtype: torch.dtype = torch.float32) -> list[HeadTask]:
 
 def train_alone(task: HeadTask, plan: HeadPlan) -> tuple[Head, list[float]]:
     """Train one head with autograd and a plain AdamW: the definition of the result."""
-    torch.manual_seed(plan.seed)
+    torch.manual_seed(task.seed)
     head = Head(task.features.shape[1], plan.classes).to(task.features.dtype)
     plain = [head.fc_norm.weight, head.fc_norm.bias, head.head.bias]
     optimizer = torch.optim.AdamW(
@@ -79,12 +78,12 @@ def train_alone(task: HeadTask, plan: HeadPlan) -> tuple[Head, list[float]]:
     labels = torch.from_numpy(task.labels)
     losses = []
     for epoch in range(plan.epochs):
-        rng = np.random.default_rng([plan.seed, epoch])
+        rng = np.random.default_rng([task.seed, epoch])
         order = rng.permutation(task.train)
         if plan.balanced:
             weights = compute_sample_weight("balanced", task.labels[task.train])
             p = weights / weights.sum()
-            rng = np.random.default_rng([plan.seed, epoch])
+            rng = np.random.default_rng([task.seed, epoch])
             order = rng.choice(task.train, size=len(task.train), p=p)
         total = 0.0
         for index in torch.split(torch.from_numpy(order), plan.batch_size):
@@ -128,6 +127,18 @@ def test_heads_equal_those_trained_one_by_one(
     for head in trained:
         assert_equal(head, PLAN, tolerance)
     assert trained[0].history[-1]["loss"] < trained[0].history[0]["loss"] / 2
+
+
+def test_heads_of_several_seeds_equal_those_trained_one_by_one() -> None:
+    """Each starts from the weights of its seed and has the clips in its order."""
+    features, train = make_features(0, torch.float64), np.arange(47)
+    tasks = [make_task(features, train, seed=seed) for seed in (3, 0, 7, 0)]
+    trained = train_heads(tasks, PLAN, progress=silent())
+    for head in trained:
+        assert_equal(head, PLAN, 1e-12)
+    third, first, _, again = (head.history for head in trained)
+    assert first == again
+    assert first != third
 
 
 def test_weighted_and_balanced_heads_equal_those_trained_one_by_one() -> None:

@@ -65,6 +65,9 @@ def train(
             given["strategies"] = tuple(
                 n for names in given["strategies"] for n in names
             )
+        if "seed" in given:
+            seeds = given["seed"]
+            given |= {"seed": seeds[0], "seeds": seeds if len(seeds) > 1 else ()}
         usual = {"strategies": ("cfas",), "encoder": "", "labels": "", "protocol": ""}
         resolved = resolve_settings(given, recipe, pretrained=weights != "none")
         found = usual | resolved | {"weights": weights}

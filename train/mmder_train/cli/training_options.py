@@ -9,7 +9,7 @@ from typing import Any
 
 import rich_click as click
 
-from mmder_train.cli.option_types import STRATEGIES, SeedNumber, StrategyNames
+from mmder_train.cli.option_types import STRATEGIES, SeedNumbers, StrategyNames
 from mmder_train.cli.options import (
     ENCODERS,
     EVALUATION,
@@ -131,9 +131,10 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     ),
     click.option(
         "--seed",
-        type=SeedNumber(),
+        type=SeedNumbers(),
         default=0,
-        help="Seed of initial weights, batch order, augmentation and the RFAS order.",
+        help="Seed of initial weights, batch order, augmentation and the RFAS order; "
+        "with several, every fold is trained with each.",
         panel=OPTIMIZATION,
     ),
     choice_option(

@@ -33,7 +33,7 @@ class FoldResult:
     """Result of one fold, written to the run folder after testing."""
 
     strategy: str
-    """Name of the strategy or baseline."""
+    """Name of the strategy or baseline, with the seed if the run has several."""
     fold: int
     """Number of the fold, from 1."""
     speakers: tuple[str, ...]

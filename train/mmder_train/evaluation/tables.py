@@ -33,6 +33,8 @@ def print_tables(
     for name, by_title in zip(names, tables, strict=True):
         for title, scored in by_title.items():
             table_name = f"{name} ({scores[name]['equation']})"
+            if "seeds" in scores[name]:
+                table_name += f", mean of {len(scores[name]['seeds'])} seeds"
             console.print(_fold_table(table_name + _mark(scores[name]), title, scored))
     if len(names) > 1:
         for title in tables[0]:
@@ -67,7 +69,7 @@ def _strategy_table(
             name + _mark(results[name]),
             results[name]["equation"],
             str(scores["pooled"]["clips"]),
-            *_cells(scores["pooled"]),
+            *_pooled_cells(scores),
             *(f"{m} +- {s}" if several else m for m, s in pairs),
         )
     table.add_section()
@@ -111,8 +113,15 @@ def _fold_table(name: str, title: str, scores: Mapping[str, Any]) -> Table:
         table.add_row(
             "mean +- std", "over folds", "", *(f"{m} +- {s}" for m, s in pairs)
         )
-        pooled = scores["pooled"]
-        table.add_row("pooled", "all clips", str(pooled["clips"]), *_cells(pooled))
+    if len(scores["folds"]) > 1 or "seed_std" in scores:
+        pooled, over = scores["pooled"], "all clips"
+        if "seed_std" in scores:
+            over = "mean +- std over seeds"
+        table.add_row("pooled", over, str(pooled["clips"]), *_pooled_cells(scores))
+    for own in scores.get("seeds", ()):
+        pooled = own["pooled"]
+        name = f"seed {own['seed']}"
+        table.add_row(name, "all clips", str(pooled["clips"]), *_cells(pooled))
     if "best_test_epoch" in scores:
         table.add_row(
             "best test epoch",
@@ -122,6 +131,15 @@ def _fold_table(name: str, title: str, scores: Mapping[str, Any]) -> Table:
         )
     table.add_row("chance", "always the largest class", "", *_cells(scores["chance"]))
     return table
+
+
+def _pooled_cells(scores: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the scores of all clips, with their std if there are several seeds."""
+    cells = _cells(scores["pooled"])
+    if "seed_std" not in scores:
+        return cells
+    stds = _cells(scores["seed_std"])
+    return tuple(f"{m} +- {s}" for m, s in zip(cells, stds, strict=True))
 
 
 def _cells(scores: Mapping[str, Any]) -> tuple[str, ...]:

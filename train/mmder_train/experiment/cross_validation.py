@@ -24,6 +24,7 @@ from mmder_train.evaluation.build_results import (
 )
 from mmder_train.evaluation.class_merging import ClassMerge, available_merges
 from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
+from mmder_train.evaluation.seeds import summarize_seeds
 from mmder_train.evaluation.write_results import write_results
 from mmder_train.experiment.finetune import finetune
 from mmder_train.experiment.linear_probe import linear_probe
@@ -70,15 +71,17 @@ def cross_validate(
         )
     )
     unfinished = [
-        (s, [f for f in s.folds if (s.strategy.name, f.number) not in finished])
+        (s, [f for f in s.folds if (s.name, f.number) not in finished])
         for s in experiment.strategies
     ]
     if results is not None and not any(folds for _, folds in unfinished):
         return dict(results)
     _prepare_process(experiment, context)
-    for strategy_run in experiment.strategies:
-        for warning in strategy_run.warnings:
-            context.progress.log(f"{strategy_run.strategy.name}: {warning}")
+    # The warnings of a strategy are the same for all seeds.
+    for line in dict.fromkeys(
+        f"{s.strategy.name}: {w}" for s in experiment.strategies for w in s.warnings
+    ):
+        context.progress.log(line)
     method = TUNING_METHODS[experiment.config.method]
     for output in _explain_errors(method(experiment, unfinished, context)):
         _finish_fold(experiment, output, directory, save_weights, context)
@@ -93,21 +96,18 @@ def default_workers(device: str) -> int:
 def _finished_folds(
     experiment: Experiment, directory: RunDirectory, *, save_weights: bool
 ) -> set[tuple[str, int]]:
-    """Return the strategy and number of each fold whose files are complete."""
+    """Return the name and number of each fold whose files are complete."""
     return {
-        (s.strategy.name, fold.number)
+        (s.name, fold.number)
         for s in experiment.strategies
         for fold in s.folds
-        if directory.fold(s.strategy.name, fold.number) is not None
-        and not (
-            save_weights
-            and not directory.weights(s.strategy.name, fold.number).exists()
-        )
+        if directory.fold(s.name, fold.number) is not None
+        and not (save_weights and not directory.weights(s.name, fold.number).exists())
     }
 
 
 def _read_folds(strategy_run: StrategyRun, directory: RunDirectory) -> list[FoldResult]:
-    name = strategy_run.strategy.name
+    name = strategy_run.name
     fold_results = [directory.fold(name, f.number) for f in strategy_run.folds]
     return [r for r in fold_results if r is not None]
 
@@ -157,9 +157,7 @@ def _finish_fold(
 def _finish_run(experiment: Experiment, directory: RunDirectory) -> dict[str, Any]:
     """Write the results of the run, and return them."""
     merges = available_merges(experiment.labels, experiment.store.spec.label_sets)
-    fold_results = {
-        s.strategy.name: _read_folds(s, directory) for s in experiment.strategies
-    }
+    fold_results = {s.name: _read_folds(s, directory) for s in experiment.strategies}
     results = _build_results(experiment, fold_results, merges)
     # All folds are finished. A kill may have left a part of a fold's checkpoint.
     shutil.rmtree(directory.checkpoints, ignore_errors=True)
@@ -170,7 +168,7 @@ def _finish_run(experiment: Experiment, directory: RunDirectory) -> dict[str, An
 def _fold_result(output: FoldOutput) -> FoldResult:
     clips, fold = output.strategy_run.clips, output.fold
     return FoldResult(
-        strategy=output.strategy_run.strategy.name,
+        strategy=output.strategy_run.name,
         fold=fold.number,
         speakers=fold.speakers,
         train_clips=len(fold.train),
@@ -197,6 +195,7 @@ def _save_weights(
     experiment: Experiment, output: FoldOutput, directory: RunDirectory
 ) -> None:
     strategy_run, fold, store = output.strategy_run, output.fold, experiment.store
+    experiment = experiment.of_seed(strategy_run.seed)
     metadata = {
         "encoder": experiment.config.encoder,
         "labels": experiment.labels.name,
@@ -220,7 +219,7 @@ def _save_weights(
     tensors = weights.to_state_dict(
         output.encoder or experiment.saved_encoder, output.head
     )
-    path = directory.weights(strategy_run.strategy.name, fold.number)
+    path = directory.weights(strategy_run.name, fold.number)
     with atomic_write(path) as draft:
         weights.save_weights(draft, tensors, metadata)
 
@@ -231,24 +230,38 @@ def _build_results(
     merges: Sequence[ClassMerge],
 ) -> dict[str, Any]:
     """Return the contents of ``results.json``."""
+    by_name = {s.strategy.name: s for s in experiment.strategies}
     return build_results(
         experiment.identity(),
         experiment.store,
         experiment.labels,
         packages=PACKAGES,
         strategies={
-            s.strategy.name: {
+            name: {
                 "equation": s.strategy.equation,
                 "clips": len(s.clips.row),
                 "excluded": s.clips.excluded,
                 "warnings": s.warnings,
                 "seen_in_pretraining": [asdict(fold) for fold in s.seen],
-                **score_strategy(
-                    fold_results[s.strategy.name],
-                    labels=experiment.labels,
-                    merges=merges,
-                ),
+                **_score_strategy(experiment, name, fold_results, merges),
             }
-            for s in experiment.strategies
+            for name, s in by_name.items()
         },
     )
+
+
+def _score_strategy(
+    experiment: Experiment,
+    strategy: str,
+    fold_results: Mapping[str, Sequence[FoldResult]],
+    merges: Sequence[ClassMerge],
+) -> dict[str, Any]:
+    """Return the scores of a strategy, over its seeds if there are several."""
+    by_seed = {
+        s.seed: score_strategy(
+            fold_results[s.name], labels=experiment.labels, merges=merges
+        )
+        for s in experiment.strategies
+        if s.strategy.name == strategy
+    }
+    return summarize_seeds(by_seed) if len(by_seed) > 1 else by_seed.popitem()[1]

@@ -17,7 +17,12 @@ from mmder_train.data.folds import Fold
 from mmder_train.evaluation.validation import validate
 from mmder_train.experiment.batches import FusedBatches
 from mmder_train.experiment.setup import Experiment, StrategyRun
-from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
+from mmder_train.experiment.types import (
+    FoldOutput,
+    RuntimeContext,
+    UnfinishedFolds,
+    metric_tags,
+)
 from mmder_train.models.classifier import Classifier
 from mmder_train.models.registry import Encoder
 from mmder_train.models.videomae import Head
@@ -48,7 +53,8 @@ def finetune(
     """
     for strategy_run, folds in unfinished:
         if folds:
-            yield from _finetune_strategy(experiment, strategy_run, folds, context)
+            of_seed = experiment.of_seed(strategy_run.seed)
+            yield from _finetune_strategy(of_seed, strategy_run, folds, context)
 
 
 def _finetune_strategy(
@@ -98,7 +104,7 @@ def _finetune_strategy(
             ),
             world=world,
         )
-        name = strategy_run.strategy.name
+        name = strategy_run.name
         context.progress.begin(
             f"{name} fold {fold.number}", clips=config.epochs * len(fold.train)
         )
@@ -114,7 +120,7 @@ def _finetune_strategy(
             validate=score_epoch,
             patience=config.patience,
             clip_ids=strategy_run.clips.clip_id,
-            tags={"strategy": name, "fold": fold.number, "seed": config.seed},
+            tags=metric_tags(strategy_run, fold),
         )
         with stop_on_signal() as stop_request:
             checkpoint = Checkpoint(

@@ -26,7 +26,7 @@ NAMED = ("encoder", "weights")
 """Settings that the name of every row contains."""
 MAIN = ("method", "spectrogram", "recipe")
 """Settings that are preferred in the name of a row if they differ."""
-IGNORED = ("seed", "strategies", "labels", "weights_sha256")
+IGNORED = ("seed", "seeds", "strategies", "labels", "weights_sha256")
 """Settings that do not distinguish rows, or that other settings imply."""
 RANDOM_WEIGHTS = "random weights"
 """Part of the name of a row whose encoder is frozen and was never trained."""

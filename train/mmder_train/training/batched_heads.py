@@ -37,6 +37,8 @@ class HeadTask:
     """Class of every clip."""
     train: Int64[np.ndarray, " train"]
     """Positions of the training clips."""
+    seed: int
+    """Seed of the initial weights, and of the clips of each epoch."""
     clip_ids: Sequence[str]
     """Names of all clips, for messages."""
     class_weight: Float64[np.ndarray, " class"] | None = None
@@ -56,8 +58,6 @@ class HeadPlan:
     batch_size: int
     lr: float
     weight_decay: float
-    seed: int
-    """Seed of the initial weights, and of the order of the clips in each epoch."""
     balanced: bool = False
     """True to draw all classes equally often, False to shuffle the clips."""
     patience: int = 0
@@ -97,7 +97,7 @@ def single_thread() -> Iterator[None]:
 def train_heads(
     tasks: Sequence[HeadTask], plan: HeadPlan, *, progress: Progress
 ) -> list[TrainedHead]:
-    """Train a head for each task, from equal initial weights, and return all of them.
+    """Train a head for each task, and return all of them.
 
     Paper: IV-B3, one linear layer, AdamW 1e-2, weight decay 0.05. With a frozen encoder
     and no augmentation this equals training through the encoder.
@@ -114,15 +114,18 @@ def train_heads(
         MmderError: If a loss is not finite.
     """
     x, first_row = _normalize([task.features for task in tasks])
-    torch.manual_seed(plan.seed)
-    current = Head(x.shape[1], plan.classes).to(x)
-    stack = HeadStack(current, len(tasks))
+    initial = {}
+    for seed in dict.fromkeys(task.seed for task in tasks):
+        torch.manual_seed(seed)
+        initial[seed] = Head(x.shape[1], plan.classes).to(x)
+    stack = HeadStack([initial[task.seed] for task in tasks])
+    current = copy.deepcopy(initial[tasks[0].seed])
     optimizer = create_optimizer(stack, lr=plan.lr, weight_decay=plan.weight_decay)
     heads = [
         TrainedHead(
             task=task,
             steps_per_epoch=-(-len(task.train) // plan.batch_size),
-            head=copy.deepcopy(current),
+            head=copy.deepcopy(initial[task.seed]),
         )
         for task in tasks
     ]
@@ -203,7 +206,10 @@ def _batches(
     position, weight = np.zeros(shape, dtype=np.int64), np.zeros(shape)
     labels = head.task.labels
     position.flat[: len(train)] = epoch_order(
-        train, labels[train] if plan.balanced else None, seed=plan.seed, epoch=epoch
+        train,
+        labels[train] if plan.balanced else None,
+        seed=head.task.seed,
+        epoch=epoch,
     )
     weight.flat[: len(train)] = 1
     weight /= weight.sum(1, keepdims=True)
