@@ -5,6 +5,7 @@ from typing import Any
 
 import rich_click as click
 
+from mmder_train.cli.config_file import check_weights
 from mmder_train.cli.pretrain_options import pretrain_options
 
 
@@ -19,6 +20,7 @@ def pretrain(
     workers: int | None,
     save_every: float,
     tensorboard: bool,
+    config: Path | None,
     **settings: Any,  # noqa: ANN401
 ) -> None:
     """Pre-train an encoder on stores by reconstructing masked video and audio.
@@ -27,6 +29,7 @@ def pretrain(
     It contains hashes of the clips that were seen, and 'mmder-train' refuses to test on
     them. Rerun an interrupted command to resume it.
     """
+    check_weights(click.get_current_context())
     from mmder_store import Store
     from mmder_train.cli.open_run import open_run
     from mmder_train.evaluation.run_directory import RunDirectory
@@ -42,10 +45,9 @@ def pretrain(
     chosen = choose_device(device)
     settings["encoder"] = settings["encoder"] or ""
     with distributed.distributed_context(chosen) as world:
-        config = PretrainConfig(**settings, device=chosen)
         pretraining = setup_pretraining(
             [Store(path) for path in stores],
-            config,
+            PretrainConfig(**settings, device=chosen),
             weights_source=weights,
             probe_store=None if probe_store is None else Store(probe_store),
         )
