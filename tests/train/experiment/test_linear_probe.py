@@ -33,7 +33,7 @@ def test_rare_classes_are_weighted_or_drawn(train: Train) -> None:
     assert len(losses) == 3
     other = train(*words, *options["weights"], "--out", "none")
     assert "holds another run (config class_weights none -> balanced)" in other.stderr
-    tuned = ("--method", "finetune", *words)
+    tuned = (*words, "--method", "finetune")
     for out, option in options.items():
         done = train(*tuned, *option, "--out", f"tuned-{out}")
         assert done.exit_code == 0, done.output

@@ -104,7 +104,7 @@ def test_fine_tuning_has_the_numbers_of_single_runs_and_resumes(
             if len(taken) == 2:
                 signal.raise_signal(signal.SIGTERM)
 
-        run_before_step(patched, 4, stop_in_the_second_seed)
+        run_before_step(patched, 2, stop_in_the_second_seed)
         stopped = train_audio(*words, "--seed", "0,1", "--out", "both")
     assert stopped.exit_code == 128 + signal.SIGTERM
     assert Path("both/folds/audio-seed0-1.json").exists()

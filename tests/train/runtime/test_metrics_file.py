@@ -26,6 +26,7 @@ def test_epochs_that_are_trained_again_are_removed(tmp_path: Path) -> None:
     assert [(r["fold"], r["epoch"]) for r in read_metrics(path)] == expected
     assert read_metrics(path)[-1]["loss"] == 9.0
     file.remove_after([ONE, TWO], epoch=0)
+    file.close()
     assert path.read_bytes() == b""
 
 
@@ -55,10 +56,13 @@ def test_values_that_are_not_finite_are_null(tmp_path: Path) -> None:
     """Strict parsers of JSON refuse NaN."""
     file = MetricsFile(path=tmp_path / "m.jsonl")
     file.append({"epoch": 1, "a": float("nan"), "b": float("inf"), "c": 0.1})
+    file.close()
     text = (tmp_path / "m.jsonl").read_text()
     assert json.loads(text) == {"epoch": 1, "a": None, "b": None, "c": 0.1}
 
 
 def test_a_full_disk_names_the_file() -> None:
+    file = MetricsFile(path=Path("/dev/full"))
     with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
-        MetricsFile(path=Path("/dev/full")).append({"epoch": 1})
+        file.append({"epoch": 1})
+    file.close()

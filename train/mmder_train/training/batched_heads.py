@@ -20,7 +20,7 @@ from torch.nn import functional
 from mmder_train.data.sampler import epoch_order
 from mmder_train.models.videomae import EPSILON, Head
 from mmder_train.runtime.metrics_file import Tags
-from mmder_train.runtime.progress import NO_TAGS, Progress
+from mmder_train.runtime.progress import Progress
 from mmder_train.training.head_stack import HeadStack
 from mmder_train.training.optim import create_optimizer
 from mmder_train.training.trainer import non_finite_error, should_stop_early
@@ -45,7 +45,7 @@ class HeadTask:
     """Weight of each class in the loss. None for equal weights."""
     validate: Callable[[nn.Module], Mapping[str, float]] = lambda _: {}
     """Function that returns ``val_uar`` and other scores for the epoch's row."""
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict)
     """Tags of the head in the metrics."""
 
 

@@ -6,7 +6,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jaxtyping import Int64
@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from mmder_store.errors import MmderError
 from mmder_train.runtime.memory import is_out_of_memory
 from mmder_train.runtime.metrics_file import Tags
-from mmder_train.runtime.progress import NO_TAGS, Progress
+from mmder_train.runtime.progress import Progress
 from mmder_train.training.checkpoint import Checkpoint
 from mmder_train.training.step_loss import NonFiniteLossError
 from mmder_train.training.train_state import MicroBatch, TrainState
@@ -60,7 +60,7 @@ class FitPlan:
     """Names of all clips, for messages."""
     lr_option: str = "--lr"
     """Option of the learning rate, for messages."""
-    tags: Tags = NO_TAGS
+    tags: Tags = field(default_factory=dict)
     """Tags of the fold in the metrics."""
 
 
