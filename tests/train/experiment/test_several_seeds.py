@@ -96,7 +96,7 @@ def test_fine_tuning_has_the_numbers_of_single_runs_and_resumes(
     words = (*FINETUNE, "--val", "speakers", "--epochs", "2")
     for seed in (0, 1):
         train_audio(*words, "--seed", str(seed), "--out", f"s{seed}")
-    taken = []
+    taken: list[None] = []
     with monkeypatch.context() as patched:
 
         def stop_in_the_second_seed() -> None:

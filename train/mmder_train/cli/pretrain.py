@@ -11,7 +11,10 @@ from mmder_train.cli.pretrain_options import pretrain_options
 
 @click.command(context_settings={"show_default": True})
 @pretrain_options
+@click.pass_context
 def pretrain(
+    ctx: click.Context,
+    /,
     stores: tuple[Path, ...],
     weights: str,
     probe_store: Path | None,
@@ -29,7 +32,7 @@ def pretrain(
     It contains hashes of the clips that were seen, and 'mmder-train' refuses to test on
     them. Rerun an interrupted command to resume it.
     """
-    check_weights(click.get_current_context())
+    check_weights(ctx)
     from mmder_store import Store
     from mmder_train.cli.open_run import open_run
     from mmder_train.evaluation.run_directory import RunDirectory

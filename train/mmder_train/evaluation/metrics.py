@@ -85,8 +85,9 @@ def _weighted_f1(
     total, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
     f1 = np.zeros(total.shape)
     np.divide(2 * correct, total + predicted, out=f1, where=total > 0)
-    summed: Float64[np.ndarray, " *repeat"] = (f1 * total).sum(axis=-1)
-    return summed / total.sum(axis=-1)
+    mean: Float64[np.ndarray, " *repeat"] = (f1 * total).sum(axis=-1)
+    mean /= total.sum(axis=-1)
+    return mean
 
 
 def all_scores(counts: Int64[np.ndarray, "class class"]) -> dict[str, float]:

@@ -53,7 +53,7 @@ def _summarize(every: Sequence[Scores]) -> dict[str, Any]:
     ]
     values = {name: [fold[name] for fold in folds] for name in SCORES}
     pooled = [scores["pooled"] for scores in every]
-    best = [scores.get("best_test_epoch") for scores in every]
+    best = [s["best_test_epoch"] for s in every if "best_test_epoch" in s]
     return {
         "folds": folds,
         "mean": {name: float(np.mean(v)) for name, v in values.items()},
@@ -63,7 +63,7 @@ def _summarize(every: Sequence[Scores]) -> dict[str, Any]:
             name: float(np.std([scores[name] for scores in pooled])) for name in SCORES
         },
         "chance": every[0]["chance"],
-        **({"best_test_epoch": _means(best)} if all(best) else {}),
+        **({"best_test_epoch": _means(best)} if best else {}),
     }
 
 

@@ -106,8 +106,8 @@ def _own_record(ranking: Ranking, row: ResultRow) -> dict[str, Any]:
     ):
         record[f"recall_{name}"] = "" if recall != recall else _exact(recall)
         if interval:
-            low, high = map(_exact, interval)
-            record |= {f"recall_{name}_low": low, f"recall_{name}_high": high}
+            ends = dict(zip(("low", "high"), map(_exact, interval), strict=True))
+            record |= {f"recall_{name}_{end}": text for end, text in ends.items()}
     return record
 
 
