@@ -141,6 +141,14 @@ LABEL_SETS = {
                 "surprised",
             ),
         ),
+        label_set(
+            "savee-7",
+            ("angry", "disgust", "fearful", "happy", "neutral", "sad", "surprised"),
+        ),
+        label_set(
+            "enterface-6",
+            ("angry", "disgust", "fearful", "happy", "sad", "surprised"),
+        ),
     )
 }
 """Label sets by name."""

@@ -53,6 +53,8 @@ _WOMEN = (
 )
 MEAD_SPEAKERS = (*(f"M{n:03d}" for n in _MEN), *(f"W{n:03d}" for n in _WOMEN))
 """The 48 released speakers."""
+ENTERFACE_SPEAKERS = tuple(f"s{number:02d}" for number in range(1, 45))
+"""Speakers of the largest copy; number 12 is missing from others."""
 
 
 def _deal_speakers(speakers: Iterable[str], folds: int, seed: int) -> dict[str, int]:
@@ -129,6 +131,17 @@ PROTOCOLS = {
             name="mead-speakers-5",
             fold_of=_deal_speakers(MEAD_SPEAKERS, folds=5, seed=0),
             source="none is published; men and women dealt to five folds in turn, in "
+            "the order of the SHA-256 of 0: and the name",
+        ),
+        FoldProtocol(
+            name="savee-speakers-4",
+            fold_of={"DC": 1, "JE": 2, "JK": 3, "KL": 4},
+            source="leave one speaker out",
+        ),
+        FoldProtocol(
+            name="enterface-speakers-5",
+            fold_of=_deal_speakers(ENTERFACE_SPEAKERS, folds=5, seed=0),
+            source="none without shared speakers is published; dealt to five folds in "
             "the order of the SHA-256 of 0: and the name",
         ),
     )

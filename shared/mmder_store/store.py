@@ -140,7 +140,7 @@ class Store:
         """Yield every clip with all of its arrays; see `clips`."""
         return self.clips()
 
-    @property
+    @cached_property
     def arrays(self) -> tuple[str, ...]:
         """Names of the arrays. An audio-only store has no `frames`, for example."""
         return tuple(a.name for a in arrays_of(self.spec.settings))

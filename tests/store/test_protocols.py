@@ -17,6 +17,8 @@ def test_every_speaker_is_in_exactly_one_part(name: str) -> None:
         "cremad": [str(a) for a in range(1001, 1092)],
         "iemocap": [f"Ses0{k}{sex}" for k in range(1, 6) for sex in "FM"],
         "mead": list(MEAD_SPEAKERS),
+        "savee": ["DC", "JE", "JK", "KL"],
+        "enterface": [f"s{number:02d}" for number in range(1, 45)],
     }[name.split("-")[0]]
     assert sorted(in_parts) == sorted(speakers)
     folds = set(protocol.fold_of.values())

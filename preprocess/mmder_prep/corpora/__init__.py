@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmder_prep.corpora import cremad, iemocap, mead, ravdess
+from mmder_prep.corpora import cremad, enterface, iemocap, mead, ravdess, savee
 from mmder_prep.corpora.manifest import Manifest
 from mmder_prep.corpora.published import ExpectedContents
 
@@ -94,5 +94,19 @@ CORPORA = (
         find=mead.find,
         published=mead.published,
         options=(Option(name="view", help="Camera view.", choices=mead.VIEWS),),
+    ),
+    Corpus(
+        name="savee",
+        title="SAVEE: four men, seven emotions, 480 clips.",
+        step="6",
+        find=savee.find,
+        published=savee.published,
+    ),
+    Corpus(
+        name="enterface",
+        title="eNTERFACE'05: up to 44 speakers, six emotions, some 1,260 clips.",
+        step="auto",
+        find=enterface.find,
+        published=enterface.published,
     ),
 )

@@ -91,7 +91,7 @@ def parse_emotion(
 
 
 def parse_seconds(
-    column: str, text: str, *, decimal_comma: bool = False
+    column: str, text: str, *, decimal_comma: bool = False, signed: bool = False
 ) -> float | None:
     """Return a time in seconds, None for an empty cell.
 
@@ -99,14 +99,15 @@ def parse_seconds(
         column: Name of the column.
         text: The number.
         decimal_comma: True if a comma is read as a decimal point.
+        signed: True if the time may be before the start of the file.
 
     Raises:
-        ValueError: If it is not a number from 0.
+        ValueError: If it is not such a number.
     """
     if not text:
         return None
     number = text.replace(",", ".") if decimal_comma else text
-    if re.fullmatch(r"\d{1,6}(\.\d*)?", number):
+    if re.fullmatch(r"-?\d{1,6}(\.\d*)?" if signed else r"\d{1,6}(\.\d*)?", number):
         return float(number)
     msg = f"{column} {text!r}: expected seconds from the start of the file, e.g. 12.5"
     raise ValueError(msg)

@@ -137,6 +137,7 @@ def _parse_rows(
     """Return the rows without a problem; clip ids must be unique."""
     emotion = partial(parse_emotion, label_map=label_map)
     seconds = partial(parse_seconds, decimal_comma=table.decimal_comma)
+    signed_seconds = partial(seconds, signed=True)
     rows = []
     lines: dict[str, int] = {}
     for line, record in records:
@@ -150,7 +151,7 @@ def _parse_rows(
             stop_s=cells.parse("stop_s", seconds, None),
             crop=cells.parse("crop", parse_crop, ""),
             sound=cells.parse("sound", parse_optional_path, ""),
-            sound_at_s=cells.parse("sound_at_s", seconds, None),
+            sound_at_s=cells.parse("sound_at_s", signed_seconds, None),
             fold=cells.parse("fold", parse_fold, None),
             note=cells.parse("note", parse_note, ""),
             **{name: cells.parse(name, emotion, "") for name in RATED},

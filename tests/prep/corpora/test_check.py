@@ -236,6 +236,7 @@ AUDIO_ONLY: dict[str, tuple[str, ...]] = {
     "ravdess": ("Actor_01/03-01-03-01-01-01-01.wav",),
     "cremad": ("AudioWAV/1001_DFA_ANG_XX.wav",),
     "mead": ("M003/audio/angry/level_1/001.m4a",),
+    "savee": ("AudioData/DC/a01.wav",),
 }
 
 
@@ -254,6 +255,7 @@ def test_a_copy_of_the_other_modality_names_the_option(
         "Actor_01/01-01-03-01-01-01-01.mp4",
         "VideoFlash/1001_DFA_ANG_XX.flv",
         "M003/video/front/angry/level_1/001.mp4",
+        "AudioVisualClip/DC/a1.avi",
     )
     with pytest.raises(ManifestError, match=r"Pass --modality av to use the 1 clip"):
         corpus.find(video, modality="audio")

@@ -48,6 +48,8 @@ ONE_CLIP_OF_EACH: dict[str, Callable[[Path], Path]] = {
         root, "Ses01F_impro01", (6.2901, 8.2357, "Ses01F_impro01_F000", "neu")
     ),
     "mead": lambda root: lay(root, "M003/video/front/angry/level_1/001.mp4"),
+    "savee": lambda root: lay(root, "AudioVisualClip/DC/sa15.avi"),
+    "enterface": lambda root: lay(root, "subject 1/anger/sentence 1/s1_an_1.avi"),
 }
 
 

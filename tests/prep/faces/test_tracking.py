@@ -30,14 +30,18 @@ def centers(boxes_px: np.ndarray) -> np.ndarray:
 @given(seed=seeds, size=st.floats(20, 800))
 @few
 def test_still_face_gets_one_crop_for_the_whole_clip(seed: int, size: float) -> None:
-    """Every edge of the detected box jitters by up to 3 % of the face."""
-    jitter = np.random.default_rng(seed).uniform(-0.03, 0.03, (16, 4)) * size
+    """Every edge of the detected box jitters by up to 2 % of the face.
+
+    For no seed is the smoothed path then more than 5.0 % of the face off its median,
+    which is below `STILL_FRACTION`; with 3 %, one seed in 145 exceeds it.
+    """
+    jitter = np.random.default_rng(seed).uniform(-0.02, 0.02, (16, 4)) * size
     detected = [detections(box(500, 400, size) + j) for j in jitter]
     track = tracking.link_detections(detected, TIMES_S)
     assert track is not None
     boxes_px = tracking.smooth_track(track.boxes_px, TIMES_S)
     assert (boxes_px == boxes_px[0]).all()
-    np.testing.assert_allclose(centers(boxes_px)[0], [500, 400], atol=0.03 * size)
+    np.testing.assert_allclose(centers(boxes_px)[0], [500, 400], atol=0.02 * size)
     squares = cropping.square_boxes(boxes_px, margin=0.3, region_px=(0, 0, 1920, 1080))
     assert (squares == squares[0]).all()
 

@@ -243,11 +243,13 @@ def test_manifest_columns_select_the_audio_file(folder: Path) -> None:
         "clip_id,path,emotion,speaker,sound,sound_at_s\n"
         "a,with-audio.mp4,happy,s,voice-wav.wav,0.31\n"
         "b,with-audio.mp4,happy,s,,\n"
+        "c,with-audio.mp4,happy,s,voice-wav.wav,-0.42\n"
     )
-    separate, own = read_manifest(folder / "m.csv", root=None).clips()
+    separate, own, earlier = read_manifest(folder / "m.csv", root=None).clips()
     assert own.audio is None
     check_audio(prepare_clip(own, SETTINGS, device="cpu"), WITH_AUDIO, 0.0)
     check_audio(prepare_clip(separate, SETTINGS, device="cpu"), VOICE, 0.31)
+    check_audio(prepare_clip(earlier, SETTINGS, device="cpu"), VOICE, -0.42)
 
 
 @pytest.mark.parametrize("segment", [WHOLE, Segment(start_s=6.0, stop_s=11.0)])

@@ -2,16 +2,17 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from mmder_store import Store
 from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings, write_faces
 from mmder_train.fusion.strategies import STRATEGIES
-from mmder_train.pretraining.batches import ClipSource
+from mmder_train.pretraining.batches import ClipSource, MaskedBatch
 from mmder_train.pretraining.clip_pool import gather_clips
 from mmder_train.pretraining.config import PretrainConfig
-from mmder_train.pretraining.masking import Kind
+from mmder_train.pretraining.masking import AUDIO, VIDEO, Kind, token_kinds
 from mmder_train.pretraining.pooled_dataset import PooledDataset
 from mmder_train.pretraining.targets import token_pixels
 
@@ -99,3 +100,34 @@ def test_clips_of_several_stores_are_numbered_together(stores: Path) -> None:
             expected = torch.from_numpy(store.read("mfcc_16", row))
             assert torch.equal(batch["audio"][position], expected)
     assert torch.equal(data[20]["audio"], batch["audio"][0])
+
+
+def test_audio_is_predicted_from_the_faces_of_another_clip(stores: Path) -> None:
+    """Only the visible faces change; all audio is hidden, and is the target."""
+    source = make_source(stores, "fslf")
+    index = np.array([0, 4, 9])
+
+    def batch(faces: list[int]) -> MaskedBatch:
+        parts = source.audio_from_faces(index, np.array(faces), batch_size=4)
+        ((positions, masked),) = parts
+        assert positions.tolist() == [0, 4, 9]
+        return masked
+
+    own, other = batch([0, 4, 9]), batch([4, 9, 0])
+    whole = source.validation_batch(source.dataset.__getitems__([0, 4, 9]))
+    assert torch.equal(own.x, whole.x)
+    assert torch.equal(own.visible, other.visible)
+    audio = (own.kinds == AUDIO).all(2)
+    assert audio.sum(1).tolist() == [8 * 16 // 2] * 3
+    assert torch.equal(own.target[audio], other.target[audio])
+    seen = token_pixels(own.x, own.visible, patch_px=56)
+    swapped = token_pixels(other.x, other.visible, patch_px=56)
+    assert not torch.equal(seen, swapped)
+    (again,) = source.mask(
+        source.dataset.__getitems__([4, 9, 0]), 1, epoch=-1, hidden_kind="audio"
+    )
+    all_tokens = torch.arange(128).expand(3, -1)
+    faces = (token_kinds(source.strategy, 56, torch.arange(16)[None]) == VIDEO).all(2)
+    left = token_pixels(other.x, all_tokens, patch_px=56)[:, faces[0]]
+    right = token_pixels(again.x, all_tokens, patch_px=56)[:, faces[0]]
+    assert torch.equal(left, right)

@@ -134,8 +134,10 @@ def test_every_strategy_is_pre_trained(stores: Path, pretrain: Pretrain) -> None
         kinds = {"sfas": set(), "video": {"loss_video"}}.get(
             name, {"loss_video", "loss_audio"}
         )
+        cross = ("own", "other") if name == "cfas" else ()
         assert row.keys() == {
             *("epoch", "loss", "val_loss", *kinds, *(f"val_{k}" for k in kinds)),
+            *(f"val_loss_audio_from_{whose}_faces" for whose in cross),
         }
     two = invoke(
         *("pretrain", "--store", str(stores / "av.zarr"), "--device", "cpu"),

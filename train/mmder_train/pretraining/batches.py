@@ -103,6 +103,32 @@ class ClipSource:
         ):
             yield batch["clip"], self.validation_batch(batch)
 
+    def audio_from_faces(
+        self,
+        index: Int64[np.ndarray, " clip"],
+        faces: Int64[np.ndarray, " clip"],
+        *,
+        batch_size: int,
+    ) -> Iterator[tuple[Tensor, MaskedBatch]]:
+        """Yield this process's clips with all audio hidden, and faces of other clips.
+
+        Args:
+            index: Positions of the clips whose audio is predicted.
+            faces: Position of the clip whose faces each of them gets.
+            batch_size: Number of clips per batch, in all processes.
+        """
+        face_of = dict(zip(index.tolist(), faces.tolist(), strict=True))
+        for batch in self.load(
+            BatchSampler(index, batch_size=batch_size, world=self.world)
+        ):
+            positions = [face_of[i] for i in batch["clip"].tolist()]
+            other = self.dataset.__getitems__(positions)
+            arrays = self.to_device({**batch, "frames": other["frames"]})
+            (masked,) = self.mask(
+                arrays, 1, epoch=VALIDATION_EPOCH, hidden_kind="audio"
+            )
+            yield batch["clip"], masked
+
     def validation_batch(self, batch: StoredBatch) -> MaskedBatch:
         """Fuse stored clips, and mask them as after each epoch."""
         (masked,) = self.mask(self.to_device(batch), 1, epoch=VALIDATION_EPOCH)

@@ -19,7 +19,11 @@ from mmder_train.pretraining.model import MaskedAutoencoder
 from mmder_train.pretraining.pooled_dataset import PooledDataset
 from mmder_train.pretraining.setup import Pretraining
 from mmder_train.pretraining.state import PretrainState
-from mmder_train.pretraining.validation import held_out_losses, probe_scores
+from mmder_train.pretraining.validation import (
+    cross_modal_losses,
+    held_out_losses,
+    probe_scores,
+)
 from mmder_train.runtime.device import use_deterministic_algorithms
 from mmder_train.runtime.memory import keep_freed_memory
 from mmder_train.runtime.signals import StopRequest, stop_on_signal
@@ -87,6 +91,7 @@ def pretrain(
         row = dict(state.epoch_losses)
         if len(pretraining.pool.val):
             row |= held_out_losses(model, source, pretraining.pool.val)
+            row |= cross_modal_losses(model, source, pretraining.pool.val)
         due = epoch % config.probe_every == 0 or epoch == config.epochs
         if probe is not None and probe_source is not None and due:
             row |= probe_scores(model, probe, probe_source)

@@ -17,6 +17,7 @@ from mmder_train.evaluation import metrics
 from mmder_train.fusion.strategies import Strategy
 from mmder_train.pretraining.batches import ClipSource, MaskedBatch
 from mmder_train.pretraining.clip_pool import Speaker
+from mmder_train.pretraining.masking import is_mixed
 from mmder_train.pretraining.model import MaskedAutoencoder
 from mmder_train.pretraining.targets import frame_errors, kind_losses, kind_sums
 from mmder_train.runtime.device import ENCODE_BATCH_SIZE
@@ -71,6 +72,42 @@ def held_out_losses(
     sums = rows[:, 1:].double().sum(0).view(2, 2)
     loss = float(rows[:, 0].double().mean())
     return {"val_loss": loss, **kind_losses(sums, prefix="val_")}
+
+
+def cross_modal_losses(
+    model: nn.Module, source: ClipSource, index: Int64[np.ndarray, " clip"]
+) -> dict[str, float]:
+    """Return how well held-out audio is predicted from faces: its own and others'.
+
+    All audio is hidden, and the faces are masked as after each epoch. In the second
+    measure, the faces are those of the next held-out clip. An encoder that relates the
+    modalities has the lower loss with the own faces, and no label is needed to see it.
+
+    Args:
+        model: The autoencoder.
+        source: Clips.
+        index: Positions of the clips of held-out speakers, ascending.
+
+    Returns:
+        The losses, or nothing if tokens show both modalities, if the strategy has only
+        one, or if there is no second clip.
+    """
+    strategy = source.strategy
+    both = bool(strategy.frames and strategy.windows)
+    if not both or is_mixed(strategy, source.patch_px) or len(index) < 2:
+        return {}
+    losses = {}
+    for name, faces in (("own", index), ("other", np.roll(index, -1))):
+        batches = source.audio_from_faces(
+            index, faces, batch_size=ENCODE_BATCH_SIZE[source.device.type]
+        )
+        _, rows = evaluate.collect_outputs(
+            _ClipErrors(model), batches, device=source.device, world=source.world
+        )
+        sums = rows[:, 1:].double().sum(0).view(2, 2)
+        audio = kind_losses(sums)["loss_audio"]
+        losses[f"val_loss_audio_from_{name}_faces"] = audio
+    return losses
 
 
 def setup_probe(
