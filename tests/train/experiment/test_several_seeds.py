@@ -71,6 +71,7 @@ def test_a_linear_probe_has_the_heads_of_single_runs(
     for runs in (("both",), ("s0", "s3")):
         assert invoke("compare", *runs).exit_code == 0
         (row,) = read_own_rows()
+        assert row["source"].split() == list(runs)
         compared.append({k: v for k, v in row.items() if k != "source"})
     assert compared[0] == compared[1]
     assert compared[0]["seeds"] == "2"

@@ -75,6 +75,11 @@ class ResultRow:
         return self.runs[0]
 
     @property
+    def sources(self) -> list[str]:
+        """Names of the runs. A run with several seeds is named once."""
+        return list(dict.fromkeys(run.run for run in self.runs))
+
+    @property
     def modality(self) -> str:
         """Input of the strategy: ``V``, ``A`` or ``A+V``."""
         name = self.first.strategy

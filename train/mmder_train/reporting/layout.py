@@ -122,7 +122,7 @@ def _own_line(row: ResultRow, classes: int) -> Line:
             row.title,
             *(_score(*score) for score in scores),
             row.modality,
-            ", ".join(r.run for r in row.runs),
+            ", ".join(row.sources),
             str(classes),
             row.speaker_independent,
             _tested(row),

@@ -82,7 +82,7 @@ def _own_record(ranking: Ranking, row: ResultRow) -> dict[str, Any]:
         "kind": "own",
         "method": row.title,
         "modality": row.modality,
-        "source": " ".join(r.run for r in row.runs),
+        "source": " ".join(row.sources),
         "classes": len(ranking.classes),
         "speaker_independent": row.speaker_independent,
         "protocol": row.protocol,
