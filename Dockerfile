@@ -1,9 +1,8 @@
 # docker build -t mmder .
 # docker run --rm -v "$PWD:/data" mmder mmder-prep ravdess --root /data/ravdess --out /data/store
-# docker run --rm --gpus all --shm-size 8g -v "$PWD:/data" mmder mmder-train --store /data/store --strategy cfas
+# docker run --rm --gpus all -v "$PWD:/data" mmder mmder-train --store /data/store --strategy cfas
 #
-# --shm-size: the processes that read for a GPU pass clips through /dev/shm. Docker's 64 MB
-# hold less than one batch.
+# Clips are read by threads of the trainer: its container needs no shared memory.
 FROM python:3.12-slim AS wheel
 WORKDIR /src
 COPY . .

@@ -11,6 +11,7 @@ import zarr
 from zarr.abc.codec import Codec
 
 from mmder_store import Store, ledger
+from mmder_store.errors import StoreError
 from mmder_store.schema import ARRAYS, FORMAT_VERSION, arrays_of
 from mmder_store.sealing import reseal
 from mmder_store.settings import digest
@@ -20,6 +21,8 @@ DATA = Path(os.environ.get("MMDER_BENCH_DATA", Path(__file__).parents[1] / "data
 """Folder that keeps the data from one benchmark to the next."""
 QUICK_ACTORS = 4
 """Number of actors of a quick run: 32 clips."""
+SPEAKERS = 24
+"""Number of speakers of RAVDESS."""
 ACTORS = 12
 """Number of actors of a full run: 96 clips."""
 
@@ -65,14 +68,34 @@ def recode_store(path: Path, out: Path, codec: Codec | None) -> Path:
     return out
 
 
-def repeat_store(path: Path, out: Path, times: int) -> Path:
-    """Write a store that holds every clip of another store `times` times.
+def table_store(clips: int) -> Path:
+    """Return a store of the 24 speakers of RAVDESS, made of repeated generated clips.
+
+    It is made once. The paper's table has 1,440 clips.
+    """
+    source = prepare_store(QUICK_ACTORS)
+    out = DATA / f"table-{clips}-{Store(source).sha256[:8]}"
+    try:
+        return Store(out).path
+    except StoreError:
+        return repeat_store(source, out, clips, speakers=SPEAKERS)
+
+
+def repeat_store(path: Path, out: Path, clips: int, *, speakers: int = 0) -> Path:
+    """Write a store that repeats the clips of another store in their order.
 
     The copies of a clip have different clip ids.
+
+    Args:
+        path: The other store.
+        out: Folder to write.
+        clips: Number of clips.
+        speakers: Number of speakers, named from 01, among whom the clips are divided. 0
+            keeps the speakers of the other store.
     """
     shutil.rmtree(out, ignore_errors=True)
     old = Store(path)
-    spec = replace(old.spec, clips=times * len(old))
+    spec = replace(old.spec, clips=clips)
     create(out, spec)
     for shard in range(spec.shards):
         numbers = range(spec.rows(shard).start, spec.rows(shard).stop)
@@ -82,21 +105,23 @@ def repeat_store(path: Path, out: Path, times: int) -> Path:
             for array in arrays_of(spec.settings)
         }
         checksums = write_shard(out, shard, blocks)
-        clips = tuple(
+        records = tuple(
             ledger.ClipRecord(clip_id=f"{n:06d}", key=str(n), status="ok")
             for n in numbers
         )
-        record = ledger.ShardRecord(shard=shard, clips=clips, checksums=checksums)
+        record = ledger.ShardRecord(shard=shard, clips=records, checksums=checksums)
         ledger.write(out, record)
-    columns = ("speaker", "emotion")
     seal(
         out,
         [
             {
                 "clip_id": f"{n:06d}",
-                **{name: old.columns[name][n % len(old)] for name in columns},
+                "emotion": old.columns["emotion"][n % len(old)],
+                "speaker": f"{1 + n * speakers // clips:02d}"
+                if speakers
+                else old.columns["speaker"][n % len(old)],
             }
-            for n in range(spec.clips)
+            for n in range(clips)
         ],
         {},
     )

@@ -20,6 +20,7 @@ from mmder_train.runtime.progress import silent
 from mmder_train.training.batched_heads import (
     HeadPlan,
     HeadTask,
+    TrainedHead,
     single_thread,
     train_heads,
 )
@@ -95,17 +96,18 @@ def make_tasks() -> list[HeadTask]:
 
 
 @single_thread()
-def train_alone(task: HeadTask, plan: HeadPlan) -> Head:
+def train_alone(task: HeadTask, plan: HeadPlan) -> TrainedHead:
     """Train one head with the trainer's own loop, as fine-tuning does."""
     torch.manual_seed(task.seed)
-    head = Head(DIM, plan.classes)
-    labels = torch.from_numpy(task.labels)
+    device = task.features.device
+    head = Head(task.features.shape[1], plan.classes).to(device)
+    labels = torch.from_numpy(task.labels).to(device)
     sampler = BatchSampler(task.train, batch_size=plan.batch_size, seed=task.seed)
 
     def epoch_batches(epoch: int, first_step: int) -> Iterator[StepBatch]:
         sampler.set_epoch(epoch, start_batch=first_step)
         for positions in sampler:
-            index = torch.tensor(positions)
+            index = torch.tensor(positions, device=device)
             batch = MicroBatch(x=task.features[index], target=labels[index])
             yield StepBatch(
                 index=index, clips=len(index), split=partial(single_batch, batch)
@@ -116,7 +118,7 @@ def train_alone(task: HeadTask, plan: HeadPlan) -> Head:
         model=head,
         optimizer=optimizer,
         set_lr=constant_lr,
-        device=torch.device("cpu"),
+        device=device,
     )
     fit_plan = FitPlan(
         epoch_batches=epoch_batches,
@@ -125,7 +127,12 @@ def train_alone(task: HeadTask, plan: HeadPlan) -> Head:
         clip_ids=task.clip_ids,
     )
     fit(state, fit_plan, progress=silent())
-    return head
+    return TrainedHead(
+        task=task,
+        steps_per_epoch=len(sampler),
+        head=head.eval(),
+        history=state.history,
+    )
 
 
 def single_batch(batch: MicroBatch, _: int) -> Iterator[MicroBatch]:

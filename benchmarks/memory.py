@@ -27,7 +27,7 @@ def measure(quick: bool) -> list[Figure]:
     """Run the trainer on the small store and on the large one."""
     small, times = prepare_store(QUICK_ACTORS), QUICK_TIMES if quick else TIMES
     with tempfile.TemporaryDirectory(dir=DATA) as folder:
-        large = repeat_store(small, Path(folder) / "large", times)
+        large = repeat_store(small, Path(folder) / "large", times * len(Store(small)))
         mib = sum(Store(large).size_bytes().values()) / 2**20
         figures = []
         methods = ("linear-probe",) if quick else ("linear-probe", "finetune")

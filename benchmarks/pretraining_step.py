@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from data import QUICK_ACTORS, prepare_store
 from mmder_store import Store
+from mmder_train.data.clip_feed import ClipFeed
+from mmder_train.data.stored_arrays import ClipArrays
 from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES
 from mmder_train.models import videomae
@@ -35,7 +37,7 @@ from mmder_train.pretraining.model import (
     build_autoencoder,
     encode_visible,
 )
-from mmder_train.pretraining.pooled_dataset import PooledDataset
+from mmder_train.pretraining.pool_rows import PoolRows
 from mmder_train.pretraining.state import PretrainState
 from mmder_train.pretraining.targets import make_targets
 from mmder_train.runtime.memory import keep_freed_memory
@@ -167,15 +169,24 @@ def published_targets(x: Tensor) -> Tensor:
 
 def step_figures(store: Store, model: MaskedAutoencoder, *, batch: int) -> list[Figure]:
     """Return the fraction of two steps that is outside encoder and decoder."""
+    device = torch.device("cpu")
     pool = gather_clips([store], strategy=STRATEGY, spectrogram=LOOK.spectrogram)
+    clips = ClipArrays(
+        reader=PoolRows(pool),
+        rows=np.arange(len(pool.speakers)),
+        strategy=STRATEGY,
+        spectrogram=LOOK.spectrogram,
+    )
+    feed = ClipFeed.create(clips.reader, device=device, rows=clips.rows, names=())
     source = ClipSource(
-        dataset=PooledDataset(pool, strategy=STRATEGY, spectrogram=LOOK.spectrogram),
+        clips=clips,
+        feed=feed,
         clip_ids=pool.clip_id,
         strategy=STRATEGY,
         render_settings=LOOK,
         config=PretrainConfig(batch_size=batch, hide_modality=0.0),
         patch_px=PATCH_PX,
-        device=torch.device("cpu"),
+        device=device,
     )
     steps = EpochSteps.create(source, pool.train[: 2 * batch])
     optimizer = create_optimizer(model, lr=1e-4, weight_decay=0.05)

@@ -24,10 +24,10 @@ from zarr.codecs import BloscCodec
 
 from data import ACTORS, DATA, QUICK_ACTORS, prepare_store, recode_store
 from mmder_store import Store
-from mmder_train.data.dataset import ClipDataset
 from mmder_train.data.loader import BatchLoader
 from mmder_train.data.sampler import BatchSampler
 from mmder_train.data.selection import select_clips
+from mmder_train.data.stored_arrays import ClipArrays, StoreRows
 from mmder_train.fusion.strategies import STRATEGIES
 from record import Figure, Times, interleaved, main, ratio
 from storage_formats import BATCH, QUICK, STORAGE_FORMATS, Arrays, Reader
@@ -58,11 +58,16 @@ def store_reader(path: Path) -> Reader:
     """Return a reader of a store that reads as the trainer does."""
     store, strategy = Store(path), STRATEGIES["cfas"]
     clips = select_clips(store, strategy=strategy, labels=store.spec.label_sets[0])
-    data = ClipDataset(store, clips=clips, strategy=strategy, spectrogram="mfcc")
+    data = ClipArrays(
+        reader=StoreRows(store=store),
+        rows=clips.row,
+        strategy=strategy,
+        spectrogram="mfcc",
+    )
 
     def epoch(order: Sequence[int]) -> Iterable[Any]:
         rows = BatchSampler(np.array(order), batch_size=BATCH)
-        return BatchLoader(data, rows, workers=0, pin=False)
+        return BatchLoader(data, rows)
 
     return Reader(
         epoch=epoch,
@@ -124,8 +129,13 @@ def check(name: str, reader: Reader, clips: Arrays, order: list[int]) -> None:
             if not np.array_equal(reader.read(order[-1])[key], values[-1]):
                 sys.exit(f"{name}: the clip read differs from the clip written")
     expected = sorted(int(v.sum(dtype=np.int64)) for v in clips["frames"])
-    frames = [np.asarray(f) for batch in reader.epoch(order) for f in batch["frames"]]
-    if sorted(int(v.sum(dtype=np.int64)) for v in frames) != expected:
+    # A batch is valid until the next one, so each is added up at once.
+    found = [
+        int(np.asarray(frames).sum(dtype=np.int64))
+        for batch in reader.epoch(order)
+        for frames in batch["frames"]
+    ]
+    if sorted(found) != expected:
         sys.exit(f"{name}: an epoch does not hold every clip exactly once")
 
 

@@ -32,6 +32,7 @@ from mmder_train.config.recipes import METHODS
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.folds import Fold, split
 from mmder_train.evaluation import metrics
+from mmder_train.experiment.batches import create_feed
 from mmder_train.experiment.cross_validation import TUNING_METHODS
 from mmder_train.experiment.feature_extraction import load_or_extract_features
 from mmder_train.experiment.linear_probe import train_fold_heads
@@ -192,7 +193,8 @@ def probe(
     experiment: Experiment, run: StrategyRun, context: RuntimeContext
 ) -> Iterator[tuple[Fold, torch.Tensor]]:
     """Yield each fold and the logits of its test side, with a frozen encoder."""
-    features = load_or_extract_features(experiment, run, context)
+    feed = create_feed(experiment, [run], context, rereads=False)
+    features = load_or_extract_features(experiment, run, feed, context)
     for output in train_fold_heads(
         [(run, features)],
         config=experiment.config,

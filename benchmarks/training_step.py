@@ -19,10 +19,10 @@ from torch import Tensor, nn
 
 from data import QUICK_ACTORS, prepare_store
 from mmder_store import Store
-from mmder_train.data.dataset import ClipDataset
 from mmder_train.data.loader import BatchLoader
 from mmder_train.data.sampler import BatchSampler
 from mmder_train.data.selection import select_clips
+from mmder_train.data.stored_arrays import ClipArrays, StoreRows
 from mmder_train.fusion.fuse import frame_permutations, fuse
 from mmder_train.fusion.rendering import RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES, Strategy
@@ -52,11 +52,14 @@ def step_figures(store: Store, encoder: nn.Module, *, batch: int) -> list[Figure
     strategy = STRATEGIES["cfas"]
     labels = store.spec.label_sets[0]
     clips = select_clips(store, strategy=strategy, labels=labels)
-    data = ClipDataset(
-        store, clips=clips, strategy=strategy, spectrogram=LOOK.spectrogram
+    data = ClipArrays(
+        reader=StoreRows(store=store),
+        rows=clips.row,
+        strategy=strategy,
+        spectrogram=LOOK.spectrogram,
     )
     order = BatchSampler(np.arange(2 * batch), batch_size=batch, seed=0)
-    batches = BatchLoader(data, order, workers=0, pin=False)
+    batches = BatchLoader(data, order)
     model = Classifier(encoder, Head(encoder.dim, len(labels.classes)))  # type: ignore[arg-type]
     optimizer = create_optimizer(model, lr=1e-4, weight_decay=0.05)
     seconds: Seconds = defaultdict(float)
@@ -174,10 +177,13 @@ def fusion_arguments(
 ) -> tuple[Tensor | None, Tensor | None, Tensor]:
     """Read frames, spectrograms and frame permutations of sixteen clips."""
     clips = select_clips(store, strategy=strategy, labels=store.spec.label_sets[0])
-    data = ClipDataset(
-        store, clips=clips, strategy=strategy, spectrogram=LOOK.spectrogram
+    data = ClipArrays(
+        reader=StoreRows(store=store),
+        rows=clips.row,
+        strategy=strategy,
+        spectrogram=LOOK.spectrogram,
     )
-    batch = data.__getitems__(range(FUSED_CLIPS))
+    batch = data.read(range(FUSED_CLIPS))
     permutations = frame_permutations(clips.clip_id[:FUSED_CLIPS], seed=0)
     return batch.get("frames"), batch.get("audio"), permutations
 

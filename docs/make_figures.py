@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from mmder_store import Store, open_store
 from mmder_store.atomic_files import atomic_write
-from mmder_train.data.dataset import load_arrays
+from mmder_train.data.stored_arrays import load_arrays
 from mmder_train.fusion import (
     IMAGE_NORMS,
     STRATEGIES,

@@ -1,7 +1,8 @@
 """Preprocessing settings: everything besides the media that determines the arrays.
 
-Equal settings and equal media yield equal arrays. The number of workers, the scheduler
-and the device are not settings.
+Equal settings and equal media yield equal arrays. The number of workers and the
+scheduler are not settings. Neither is the device: its kind is part of the software's
+fingerprint, and a store has shards of one fingerprint only.
 """
 
 import hashlib

@@ -270,6 +270,14 @@ class Store:
         """
         return self._reader(name).row_shape
 
+    def row_dtype(self, name: str) -> np.dtype[Any]:
+        """Return the type of the values of an array.
+
+        Raises:
+            StoreError: If the store has no such array.
+        """
+        return self._reader(name).dtype
+
     def _reader(self, name: str) -> Reader:
         if name not in self._readers:
             if name not in self.arrays:

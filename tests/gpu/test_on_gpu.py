@@ -7,10 +7,17 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from fake_store import make_store
+from mmder_store import Store
+from mmder_train.data import held_clips
+from mmder_train.data.clip_feed import ClipFeed
+from mmder_train.data.reader_threads import ReaderThreads
+from mmder_train.data.sampler import BatchSampler
+from mmder_train.data.stored_arrays import ClipArrays, StoreRows
 from mmder_train.fusion.fuse import frame_permutations, fuse
 from mmder_train.fusion.rendering import RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES
@@ -109,6 +116,52 @@ def test_two_runs_are_equal_and_a_stopped_one_resumes_bit_for_bit(
         words = ("--store", str(store), *WORDS, "--out", str(tmp_path / "parts"))
         assert invoke(*words).exit_code == 128 + signal.SIGTERM
     assert finetune(store, tmp_path / "parts") == first
+
+
+def test_neither_threads_nor_held_clips_change_a_run(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Clips are copied next to the computation, from memory that is used again."""
+    first = finetune(store, tmp_path / "held")
+    monkeypatch.setattr(held_clips, "HELD_FRACTION", 0.0)
+    for threads in "0", "4":
+        out = tmp_path / threads
+        assert finetune(store, out, "--workers", threads) == first
+
+
+@pytest.mark.parametrize("threads", [0, 3])
+@pytest.mark.parametrize("held", [True, False])
+def test_batches_on_the_gpu_are_the_stored_clips(
+    store: Path, gpu: torch.device, threads: int, held: bool
+) -> None:
+    """Also if the GPU is busy while the next batches are read and copied."""
+    clips = ClipArrays(
+        reader=StoreRows(store=Store(store)),
+        rows=np.arange(48),
+        strategy=STRATEGIES["ffls"],
+        spectrogram="mfcc",
+    )
+    sampler = BatchSampler(np.arange(48), batch_size=5, seed=0)
+    names = list(clips.arrays.values()) if held else []
+    busy = torch.randn(4096, 4096, device=gpu)
+    with ReaderThreads(threads) as readers:
+        feed = ClipFeed.create(
+            clips.reader, device=gpu, readers=readers, rows=clips.rows, names=names
+        )
+        batches = feed.loader(clips, sampler)
+        for epoch in range(2):
+            sampler.set_epoch(epoch)
+            found = []
+            for batch in batches:
+                for _ in range(20):
+                    busy = (busy @ busy).tanh_()
+                found.append(batch)
+            assert [b["clip"].tolist() for b in found] == list(sampler)
+            for batch in found:
+                expected = clips.read(batch["clip"].tolist())
+                assert batch["frames"].is_cuda
+                assert torch.equal(batch["frames"].cpu(), expected["frames"])
+                assert torch.equal(batch["audio"].cpu(), expected["audio"])
 
 
 def test_a_step_waits_for_the_gpu_nowhere(

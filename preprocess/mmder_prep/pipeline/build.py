@@ -15,11 +15,12 @@ from mmder_prep.pipeline.content_hash import unchanged
 from mmder_prep.pipeline.fingerprint import (
     PACKAGES,
     compute_fingerprint,
-    fingerprint_digest,
+    device_kind,
 )
 from mmder_prep.pipeline.progress import ClipProgress
 from mmder_prep.pipeline.shard import ShardSummary, make_shard, summarize_shard
 from mmder_prep.pipeline.shard_plan import ShardJob, shard_jobs
+from mmder_prep.pipeline.shard_software import drop_other_software, refuse_other_device
 from mmder_prep.pipeline.store_changes import (
     changed_clips,
     compare_clips,
@@ -35,7 +36,7 @@ from mmder_prep.pipeline.store_folder import (
 from mmder_prep.pipeline.worker_check import require
 from mmder_store import ledger
 from mmder_store.errors import SettingsError, StoreError, StoreIncompleteError
-from mmder_store.ledger import ClipRecord, ShardRecord
+from mmder_store.ledger import ClipRecord
 from mmder_store.schema import SHARD_CLIPS, STATUSES
 from mmder_store.settings import PrepSettings
 from mmder_store.store import Store
@@ -117,7 +118,8 @@ def build(
     if out.is_dir():
         check_reusable(out, spec)
     check_disk_space(out, spec)
-    fingerprint = compute_fingerprint()
+    kind = device_kind(device)
+    fingerprint = compute_fingerprint(kind)
     run = uuid4().hex
     jobs = shard_jobs(
         clips,
@@ -148,7 +150,8 @@ def build(
         records = {job.shard: unchanged(job) for job in jobs}
         sha256 = _hash_if_sealed(out, spec) if all(records.values()) else None
         if sha256 is None:
-            _drop_other_software(out, records, fingerprint, console)
+            refuse_other_device(out, records, kind)
+            drop_other_software(out, records, fingerprint, console)
             create(out, spec)
         # `create` drops the records of shards that do not fit repaired metadata.
         records = {s: r if ledger.exists(out, s) else None for s, r in records.items()}
@@ -200,29 +203,6 @@ def _report_changed(
         console.print(
             f"{len(changed)} clips were prepared again, because their media, segment "
             f"or crop changed: {name_some(changed)}",
-            highlight=False,
-            markup=False,
-        )
-
-
-def _drop_other_software(
-    out: Path,
-    records: Mapping[int, ShardRecord | None],
-    fingerprint: tuple[tuple[str, str], ...],
-    console: Console,
-) -> None:
-    """Drop the records of shards that other versions of the software prepared.
-
-    Their bytes may differ, and a store has the bytes of one version only.
-    """
-    expected = fingerprint_digest(fingerprint)
-    other = [s for s, r in records.items() if r and r.fingerprint != expected]
-    for shard in other:
-        ledger.drop(out, shard)
-    if other:
-        console.print(
-            f"{len(other)} of {len(records)} shards were prepared by another version "
-            "of mmder or its packages, and are prepared again",
             highlight=False,
             markup=False,
         )

@@ -41,11 +41,24 @@ corpora and reports do not."""
 SOURCE_KEY = "mmder sources"
 """Name of the hash of the sources of mmder."""
 MISSING = "not installed"
+DEVICE_KEY = "face detection on"
+"""Name of the kind of device that detected the faces, unless it is a CPU."""
+DEVICE_KINDS = ("cpu", "cuda")
+"""Kinds of devices. They round differently, so boxes and crops may differ."""
+
+
+def device_kind(device: str) -> str:
+    """Return the kind of a torch device, such as ``cuda`` for ``cuda:1``."""
+    return device.partition(":")[0]
 
 
 @cache
-def compute_fingerprint() -> tuple[tuple[str, str], ...]:
-    """Return the fingerprint of this process: names and values, sorted by name."""
+def compute_fingerprint(kind: str = "cpu") -> tuple[tuple[str, str], ...]:
+    """Return the fingerprint of this process: names and values, sorted by name.
+
+    Args:
+        kind: Kind of device that detects the faces.
+    """
     from mmder_prep.media.container import ffmpeg_version
 
     values = {name: _version(name) for name in PACKAGES}
@@ -53,6 +66,8 @@ def compute_fingerprint() -> tuple[tuple[str, str], ...]:
     values["machine"] = platform.machine()
     values["store format"] = str(FORMAT_VERSION)
     values[SOURCE_KEY] = hash_sources()
+    if kind != "cpu":
+        values[DEVICE_KEY] = kind
     return tuple(sorted(values.items()))
 
 

@@ -21,7 +21,11 @@ import numpy as np
 from mmder_prep.media.clip import Clip
 from mmder_prep.media.regular_file import UNREADABLE
 from mmder_prep.pipeline.content_hash import ClipHash, hash_clip, hash_shard
-from mmder_prep.pipeline.fingerprint import compute_fingerprint, fingerprint_digest
+from mmder_prep.pipeline.fingerprint import (
+    compute_fingerprint,
+    device_kind,
+    fingerprint_digest,
+)
 from mmder_prep.pipeline.shard_plan import ShardJob
 from mmder_prep.pipeline.worker_check import check_media, check_worker
 from mmder_store import ledger
@@ -100,7 +104,9 @@ def make_shard(job: ShardJob, tick: Callable[[str], None]) -> ShardSummary:
             shard=job.shard,
             clips=tuple(records),
             checksums=checksums,
-            fingerprint=fingerprint_digest(compute_fingerprint()),
+            fingerprint=fingerprint_digest(
+                compute_fingerprint(device_kind(job.device))
+            ),
             host=socket.gethostname(),
         )
         ledger.write(store, written)

@@ -11,7 +11,11 @@ from functools import lru_cache
 from pathlib import Path
 
 from mmder_prep.media.clip import Clip
-from mmder_prep.pipeline.fingerprint import compute_fingerprint, describe_difference
+from mmder_prep.pipeline.fingerprint import (
+    compute_fingerprint,
+    describe_difference,
+    device_kind,
+)
 from mmder_prep.pipeline.shard_plan import Requirements, ShardJob
 from mmder_store import ledger
 from mmder_store.errors import MmderError
@@ -55,13 +59,13 @@ def check_worker(job: ShardJob) -> None:
         UnfitWorkerError: If it cannot prepare the shards of this run, with the reason.
     """
     if job.requirements is not None:
-        _check_once(job.store, job.run, job.requirements)
+        _check_once(job.store, job.run, job.requirements, device_kind(job.device))
 
 
 @lru_cache(maxsize=8)
-def _check_once(store: str, run: str, requirements: Requirements) -> None:
+def _check_once(store: str, run: str, requirements: Requirements, kind: str) -> None:
     difference = describe_difference(
-        dict(compute_fingerprint()), dict(requirements.fingerprint)
+        dict(compute_fingerprint(kind)), dict(requirements.fingerprint)
     )
     if difference:
         msg = f"other software ({difference}); install the same versions there"

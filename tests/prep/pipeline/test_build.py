@@ -15,6 +15,7 @@ from distributed import Client
 
 from mmder_prep.pipeline import cluster
 from mmder_prep.pipeline.build import resolve_device
+from mmder_prep.pipeline.fingerprint import compute_fingerprint, fingerprint_digest
 from mmder_prep.quality.verify import problems
 from mmder_store import Store, ledger
 from mmder_store.errors import SettingsError
@@ -197,6 +198,28 @@ def test_shards_of_another_version_are_prepared_again(
     assert resumed.exit_code == 0, resumed.stderr
     assert "3 of 4 shards were prepared by another version of mmder" in resumed.stderr
     assert contents(out) == contents(built)
+
+
+def test_a_store_half_made_on_a_gpu_is_not_continued_on_a_cpu(
+    corpus: Path, built: Path, tmp_path: Path
+) -> None:
+    """One line of error, and no shard is lost."""
+    out = tmp_path / "store"
+    shutil.copytree(built, out)
+    digest = fingerprint_digest(compute_fingerprint("cuda"))
+    for shard in range(4):
+        record = ledger.read(out, shard)
+        assert record is not None
+        ledger.write(out, replace(record, fingerprint=digest))
+    mark_damaged(out, [Problem(text="", shard=2)])
+    before = contents(out)
+    refused = invoke("mmder_prep", *arguments(corpus, out, 1))
+    assert refused.exit_code == 1
+    last = refused.stderr.splitlines()[-1]
+    assert last.startswith("mmder-prep: error: ")
+    assert "faces of 3 of 4 shards were detected with --device cuda" in last
+    assert "Traceback" not in refused.stderr
+    assert contents(out) == before
 
 
 def shard_times(store: Path) -> dict[str, int]:

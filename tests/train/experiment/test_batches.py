@@ -1,6 +1,38 @@
-"""Encoder-ready batches of an epoch."""
+"""Encoder-ready batches of an epoch: read once, by threads, in the same order."""
 
-from train_runs import Train, read_results
+import multiprocessing.process
+import signal
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from mmder_store import Store
+from train_runs import (
+    RANDOMIZED,
+    Train,
+    read_all_numbers,
+    read_results,
+    run_before_step,
+)
+
+TUNE = ("sound.zarr", "--strategy", "audio", "--method", "finetune", "--epochs", "2")
+
+
+@pytest.fixture
+def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, int]]:
+    """Return how often each clip of each array has been read."""
+    counts: Counter[tuple[str, int]] = Counter()
+    original = Store.read_batch
+
+    def counted(self: Store, name: str, rows: Sequence[int], out: Any = None) -> Any:
+        counts.update((name, row) for row in rows)
+        return original(self, name, rows, out)
+
+    monkeypatch.setattr(Store, "read_batch", counted)
+    return counts
 
 
 def test_resampled_rfas_orders_change_the_training(train: Train) -> None:
@@ -13,3 +45,60 @@ def test_resampled_rfas_orders_change_the_training(train: Train) -> None:
         for run in "ab"
     )
     assert a != b
+
+
+def test_threads_do_not_change_a_run_and_end_with_it(
+    train: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if it is stopped and resumed. No process is started for reading."""
+
+    def never(_: object) -> None:
+        pytest.fail("a process was started")
+
+    def readers() -> list[str]:
+        names = [t.name for t in threading.enumerate()]
+        return [name for name in names if name.startswith("mmder-reader")]
+
+    def stop() -> None:
+        seen.extend(readers())
+        signal.raise_signal(signal.SIGTERM)
+
+    seen: list[str] = []
+    words = [*TUNE, "--fold", "1", "--batch-size", "3", *RANDOMIZED]
+    monkeypatch.setattr("mmder_train.data.held_clips.HELD_BYTES", 0)
+    monkeypatch.setattr(multiprocessing.process.BaseProcess, "start", never)
+    assert train(*words, "--workers", "0", "--out", "a").exit_code == 0
+    with monkeypatch.context() as patch:
+        run_before_step(patch, 3, stop)
+        stopped = train(*words, "--workers", "2", "--out", "b")
+    assert stopped.exit_code == 128 + signal.SIGTERM
+    assert seen
+    assert not readers()
+    done = train(*words, "--workers", "2", "--out", "b")
+    assert done.exit_code == 0, done.output
+    assert not readers()
+    assert read_all_numbers("a") == read_all_numbers("b")
+
+
+def test_all_strategies_and_folds_read_each_clip_once(
+    train_cached: Train, reads: Counter[tuple[str, int]]
+) -> None:
+    words = ("--strategy", "all", "--fold", "all", "--feature-cache", "none")
+    done = train_cached(*words, "--workers", "2", "--out", "a")
+    assert done.exit_code == 0, done.output
+    assert {name for name, _ in reads} == {"frames", "stft_16", "stft_8"}
+    # The third clip has no face, and only `audio` takes it.
+    expected = {(name, row) for name in ("frames", "stft_8") for row in range(16)}
+    expected -= {("frames", 2), ("stft_8", 2)}
+    expected |= {("stft_16", row) for row in range(16)}
+    assert reads == Counter(expected)
+
+
+def test_epochs_folds_and_evaluations_read_each_clip_once(
+    train: Train, reads: Counter[tuple[str, int]]
+) -> None:
+    done = train(*TUNE, "--val", "speakers", "--report-best-test-epoch", "--out", "a")
+    assert done.exit_code == 0, done.output
+    assert len(read_results("a")["strategies"]["audio"]["folds"]) > 1
+    assert reads
+    assert set(reads.values()) == {1}

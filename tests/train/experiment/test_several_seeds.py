@@ -60,7 +60,17 @@ def test_a_linear_probe_has_the_heads_of_single_runs(
                 (f"s{seed}", strategy),
             )
         )
-        assert one.metadata == other.metadata
+        changed = {
+            key
+            for key in one.metadata.keys() | other.metadata.keys()
+            if one.metadata.get(key) != other.metadata.get(key)
+        }
+        assert changed == {"encoder_file"}
+        file = Path(f"both/weights/encoder-seed{seed}.safetensors")
+        assert (
+            file.read_bytes()
+            == Path(f"s{seed}/weights/encoder.safetensors").read_bytes()
+        )
         for name, tensor in one.tensors.items():
             torch.testing.assert_close(tensor, other.tensors[name], atol=1e-5, rtol=0)
     names = {(r["seed"], r["fold"], r["epoch"]) for r in read_metrics("both")}
@@ -136,6 +146,10 @@ def test_seeds_share_the_features_of_weights(
     assert done.exit_code == 0, done.output
     assert done.stderr.count("clips encoded in") == 1
     assert "features of" not in done.stderr
+    words = ("--weights", str(file), "--seed", "0,1,2", "--save-weights")
+    assert train_cached(*words, "--out", "b").exit_code == 0
+    assert len(list(Path("b/weights").glob("cfas-seed?-1.safetensors"))) == 3
+    assert len(list(Path("b/weights").glob("encoder*"))) == 1
     again = train_cached(
         *("--weights", str(file), "--seed", "0,1,2", "--feature-cache", "none"),
         *("--out", "c"),

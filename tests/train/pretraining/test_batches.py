@@ -7,13 +7,15 @@ import pytest
 import torch
 
 from mmder_store import Store
+from mmder_train.data.clip_feed import ClipFeed
+from mmder_train.data.stored_arrays import ClipArrays
 from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings, write_faces
 from mmder_train.fusion.strategies import STRATEGIES
 from mmder_train.pretraining.batches import ClipSource, MaskedBatch
-from mmder_train.pretraining.clip_pool import gather_clips
+from mmder_train.pretraining.clip_pool import ClipPool, gather_clips
 from mmder_train.pretraining.config import PretrainConfig
 from mmder_train.pretraining.masking import AUDIO, VIDEO, Kind, token_kinds
-from mmder_train.pretraining.pooled_dataset import PooledDataset
+from mmder_train.pretraining.pool_rows import PoolRows
 from mmder_train.pretraining.targets import token_pixels
 
 
@@ -22,8 +24,12 @@ def make_source(stores: Path, name: str) -> ClipSource:
     pool = gather_clips(
         [Store(stores / "av.zarr")], strategy=strategy, spectrogram="mfcc"
     )
+    clips = pool_clips(pool, name)
+    device = torch.device("cpu")
+    feed = ClipFeed.create(clips.reader, device=device, rows=clips.rows, names=())
     return ClipSource(
-        dataset=PooledDataset(pool, strategy=strategy, spectrogram="mfcc"),
+        clips=clips,
+        feed=feed,
         clip_ids=pool.clip_id,
         strategy=strategy,
         render_settings=RenderSettings(
@@ -31,12 +37,21 @@ def make_source(stores: Path, name: str) -> ClipSource:
         ),
         config=PretrainConfig(strategy=name),
         patch_px=56,
-        device=torch.device("cpu"),
+        device=device,
+    )
+
+
+def pool_clips(pool: ClipPool, name: str) -> ClipArrays:
+    return ClipArrays(
+        reader=PoolRows(pool),
+        rows=np.arange(len(pool.speakers)),
+        strategy=STRATEGIES[name],
+        spectrogram="mfcc",
     )
 
 
 def read(source: ClipSource) -> dict[str, torch.Tensor]:
-    batch: dict[str, torch.Tensor] = source.dataset.__getitems__([0, 9])
+    batch: dict[str, torch.Tensor] = source.clips.read([0, 9])
     return batch
 
 
@@ -87,19 +102,15 @@ def test_clips_of_several_stores_are_numbered_together(stores: Path) -> None:
     one, two = Store(stores / "av.zarr"), Store(stores / "sound.zarr")
     strategy = STRATEGIES["audio"]
     pool = gather_clips([one, two], strategy=strategy, spectrogram="mfcc")
-    data = PooledDataset(pool, strategy=strategy, spectrogram="mfcc")
-    assert len(data) == len(one) + len(two) == 48
-    for preloaded in (False, True):
-        if preloaded:
-            assert data.preload()
-        batch = data.__getitems__([20, 3, 47, 0])
-        assert batch["clip"].tolist() == [20, 3, 47, 0]
-        for position, (store, row) in enumerate(
-            [(two, 4), (one, 3), (two, 31), (one, 0)]
-        ):
-            expected = torch.from_numpy(store.read("mfcc_16", row))
-            assert torch.equal(batch["audio"][position], expected)
-    assert torch.equal(data[20]["audio"], batch["audio"][0])
+    clips = pool_clips(pool, "audio")
+    assert len(clips.rows) == len(one) + len(two) == 48
+    batch = clips.read([20, 3, 47, 46, 0])
+    assert batch["clip"].tolist() == [20, 3, 47, 46, 0]
+    for position, (store, row) in enumerate(
+        [(two, 4), (one, 3), (two, 31), (two, 30), (one, 0)]
+    ):
+        expected = torch.from_numpy(store.read("mfcc_16", row))
+        assert torch.equal(batch["audio"][position], expected)
 
 
 def test_audio_is_predicted_from_the_faces_of_another_clip(stores: Path) -> None:
@@ -114,7 +125,7 @@ def test_audio_is_predicted_from_the_faces_of_another_clip(stores: Path) -> None
         return masked
 
     own, other = batch([0, 4, 9]), batch([4, 9, 0])
-    whole = source.validation_batch(source.dataset.__getitems__([0, 4, 9]))
+    whole = source.validation_batch(source.clips.read([0, 4, 9]))
     assert torch.equal(own.x, whole.x)
     assert torch.equal(own.visible, other.visible)
     audio = (own.kinds == AUDIO).all(2)
@@ -124,7 +135,7 @@ def test_audio_is_predicted_from_the_faces_of_another_clip(stores: Path) -> None
     swapped = token_pixels(other.x, other.visible, patch_px=56)
     assert not torch.equal(seen, swapped)
     (again,) = source.mask(
-        source.dataset.__getitems__([4, 9, 0]), 1, epoch=-1, hidden_kind="audio"
+        source.clips.read([4, 9, 0]), 1, epoch=-1, hidden_kind="audio"
     )
     all_tokens = torch.arange(128).expand(3, -1)
     faces = (token_kinds(source.strategy, 56, torch.arange(16)[None]) == VIDEO).all(2)

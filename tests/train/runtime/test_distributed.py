@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from mmder_store.errors import SettingsError
 from mmder_train.runtime.distributed import (
@@ -20,23 +22,38 @@ from mmder_train.runtime.distributed import (
     check_launcher,
     distributed_context,
 )
+from mmder_train.runtime.sharding import check_shardable
 from train_runs import FINETUNE, Train, invoke, read_all_numbers, run_before_step
 
 METHODS = ("finetune", "linear-probe")
 FOLDS = {"finetune": "all", "linear-probe": "1"}
 RESUMED_AT = 5
 """Step at which one process stops fine-tuning the first fold, for two to resume it."""
-TWO_RUNS = """
-import json, os, sys
+SHARDED = (
+    *("--fold", "1", "--ema-decay", "0.9", "--clip-grad", "1", "--val", "speakers"),
+    *("--grad-accum-steps", "2", "--checkpoint-activations", "--save-weights"),
+)
+"""Fine-tuning whose weights two processes divide."""
+SHARDED_AT, SHARDED_STOP = 2, 4
+"""Steps at which one process stops it, and at which the two stop it."""
+RUNS = """
+import json, os, signal, sys
+import pytest
 from mmder_train.cli import cli
-first, second = json.loads(sys.argv[1])
-cli(first, standalone_mode=False)
-os.environ |= {"MASTER_PORT": sys.argv[2], "TORCHELASTIC_USE_AGENT_STORE": "False"}
-sys.argv[1:] = second
-cli()
+from train_runs import run_before_step
+for words, port, stop in json.loads(sys.argv[1]):
+    if port:
+        os.environ |= {"MASTER_PORT": port, "TORCHELASTIC_USE_AGENT_STORE": "False"}
+    with pytest.MonkeyPatch.context() as patch:
+        if stop:
+            run_before_step(patch, stop, lambda: signal.raise_signal(signal.SIGTERM))
+        try:
+            cli(words)
+        except SystemExit as end:
+            assert end.code == (128 + signal.SIGTERM if stop else 0), end.code
 """
-"""Program that trains twice. The first run uses the store of torchrun, in which its
-keys remain; the second needs one of its own, on another port."""
+"""Program that trains several times. The first run uses the store of torchrun, in which
+its keys remain; the others need one each, on another port."""
 
 
 def free_port() -> int:
@@ -55,26 +72,40 @@ def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("distributed")
 
     def words(method: str, name: str) -> list[str]:
-        options = [*FINETUNE, "--batch-size", "3", "--epochs", "2", "--method", method]
-        options += ["--fold", FOLDS[method]]
+        options = [*FINETUNE, "--batch-size", "3", "--epochs", "2", "--device", "cpu"]
+        if method == "sharded":
+            options += SHARDED
+        else:
+            options += ["--method", method, "--fold", FOLDS[method]]
         if method == "linear-probe":  # a cache of its own, so that both runs encode
             options += ["--feature-cache", str(out / f"{name}.features")]
-        paths = ["--store", str(audio_store), "--out", str(out / f"{method}-{name}")]
-        return [*options, *paths, "--device", "cpu"]
+        return [
+            *options,
+            *("--store", str(audio_store), "--out", str(out / f"{method}-{name}")),
+        ]
 
-    for method in METHODS:
+    def stop_at(step: int, *options: str) -> None:
+        with pytest.MonkeyPatch.context() as patch:
+            stop = partial(signal.raise_signal, signal.SIGTERM)
+            run_before_step(patch, step - 1, stop)
+            stopped = invoke(*options)
+        assert stopped.exit_code == 128 + signal.SIGTERM, stopped.output
+
+    for method in (*METHODS, "sharded"):
         result = invoke(*words(method, "one"))
         assert result.exit_code == 0, result.output
-    with pytest.MonkeyPatch.context() as patch:
-        stop = partial(signal.raise_signal, signal.SIGTERM)
-        run_before_step(patch, RESUMED_AT - 1, stop)
-        stopped = invoke(*words("finetune", "two"))
-    assert stopped.exit_code == 128 + signal.SIGTERM, stopped.output
+    stop_at(RESUMED_AT, *words("finetune", "two"))
+    stop_at(SHARDED_AT, *words("sharded", "two"))
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2"]
-    program = ["--no-python", sys.executable, "-c", TWO_RUNS]
-    both = json.dumps([words(method, "two") for method in METHODS])
+    sharded = [*words("sharded", "two"), "--shard-weights"]
+    runs = [
+        (words("finetune", "two"), "", 0),
+        (words("linear-probe", "two"), str(free_port()), 0),
+        (sharded, str(free_port()), SHARDED_STOP - 1),
+        (sharded, str(free_port()), 0),
+    ]
     done = subprocess.run(
-        [*torchrun, *program, both, str(free_port())],
+        [*torchrun, "--no-python", sys.executable, "-c", RUNS, json.dumps(runs)],
         env=os.environ
         | {
             "PYTHONPATH": ":".join(p for p in sys.path if p),
@@ -86,13 +117,16 @@ def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         timeout=200,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("all numbers:") == len(METHODS)  # one process prints
+    assert done.stdout.count("all numbers:") == len(METHODS) + 1  # one process prints
     return out
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, "sharded"])
 def test_two_processes_have_the_results_of_one(folder: Path, method: str) -> None:
-    """With 23 clips some batches are odd, and one process has no clip of the last."""
+    """With 23 clips some batches are odd, and one process has no clip of the last.
+
+    The steps of divided weights have more micro-batches in one process, also then.
+    """
     one, two = (read_all_numbers(folder / f"{method}-{n}") for n in ("one", "two"))
     assert two["config"] == one["config"]
     for a, b in zip(one["every"], two["every"], strict=True):
@@ -111,6 +145,42 @@ def test_two_processes_resume_a_fold_of_one(folder: Path) -> None:
     assert "number of processes 1" in log
     assert "number of processes 2" in log
     assert not (folder / "finetune-two/checkpoints").exists()
+
+
+def test_divided_weights_are_saved_as_whole_ones(folder: Path) -> None:
+    """Resumed from one process, and from checkpoints of divided weights."""
+    log = (folder / "sharded-two/log.txt").read_text()
+    assert "weights are divided among 2 processes" in log
+    for step in (SHARDED_AT, SHARDED_STOP):
+        assert re.search(rf"resuming after epoch \d, step {step}\n", log)
+    one, two = (
+        load_file(folder / f"sharded-{name}/weights/audio-1.safetensors")
+        for name in ("one", "two")
+    )
+    assert {k: t.shape for k, t in two.items()} == {k: t.shape for k, t in one.items()}
+    for name, tensor in two.items():
+        torch.testing.assert_close(tensor, one[name], atol=1e-4, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("words", "text"),
+    [
+        (("--method", "linear-probe"), "has no effect with --method linear-probe"),
+        ((), "there is one process. Start several with torchrun --nproc-per-node"),
+    ],
+)
+def test_weights_that_cannot_be_divided_are_one_line(
+    train_audio: Train, words: tuple[str, ...], text: str
+) -> None:
+    done = train_audio(*FINETUNE, *words, "--shard-weights")
+    assert done.exit_code == 1
+    assert f"--shard-weights: {text}" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_divided_weights_are_not_compiled() -> None:
+    with pytest.raises(SettingsError, match="not implemented together with --compile"):
+        check_shardable(method="finetune", world_size=2, compiled=True)
 
 
 @pytest.mark.parametrize(

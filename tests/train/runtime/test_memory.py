@@ -9,7 +9,6 @@ from mmder_store.errors import MmderError
 from mmder_train.runtime.memory import (
     explain_out_of_memory,
     is_out_of_memory,
-    is_out_of_shared_memory,
 )
 
 # As torch raises them; CUDA's own class of errors is a RuntimeError.
@@ -29,20 +28,6 @@ MEMORY = [
     RuntimeError("GET was unable to find an engine to execute this computation"),
     ACCELERATOR("CUDA error: out of memory\nCUDA kernel errors might be asynchronous"),
 ]
-SHARED = [
-    RuntimeError(
-        "DataLoader worker (pid 41) is killed by signal: Bus error. It is possible "
-        "that dataloader's workers are out of shared memory. Please try to raise your "
-        "shared memory limit."
-    ),
-    RuntimeError(
-        "unable to mmap 78675968 bytes from file </torch_1_2_3>: Cannot "
-        "allocate memory (12)"
-    ),
-    RuntimeError(
-        "unable to write to file </torch_1_2_3>: No space left on device (28)"
-    ),
-]
 OTHER = [
     RuntimeError("mat1 and mat2 shapes cannot be multiplied (4x3 and 5x2)"),
     RuntimeError("CUDA error: an illegal memory access was encountered"),
@@ -60,15 +45,12 @@ def test_torch_really_raises_the_text_of_the_cpu() -> None:
 
 def test_errors_are_told_apart() -> None:
     assert [is_out_of_memory(e) for e in MEMORY] == [True] * len(MEMORY)
-    assert [is_out_of_shared_memory(e) for e in SHARED] == [True] * len(SHARED)
-    assert not any(is_out_of_memory(e) or is_out_of_shared_memory(e) for e in OTHER)
-    assert not any(is_out_of_shared_memory(e) for e in MEMORY)
+    assert not any(is_out_of_memory(e) for e in OTHER)
 
 
-@pytest.mark.parametrize("error", [*MEMORY, *SHARED], ids=str)
+@pytest.mark.parametrize("error", MEMORY, ids=str)
 def test_the_message_is_one_line_with_a_way_out(error: Exception) -> None:
-    shared = is_out_of_shared_memory(error)
-    text = "--workers 0" if shared else "Use a smaller --encoder"
+    text = "Use a smaller --encoder"
     with (
         pytest.raises(MmderError, match=re.escape(text)) as raised,
         explain_out_of_memory(),

@@ -6,17 +6,20 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.runtime.signals import StopRequest
 from mmder_train.runtime.tensor_files import save_tensors
 from mmder_train.training import checkpoint
 from mmder_train.training.checkpoint import Checkpoint
+from mmder_train.training.train_state import TrainState
 from train_runs import (
     FINETUNE,
     RANDOMIZED,
@@ -133,6 +136,64 @@ def test_a_full_disk_names_the_checkpoint_and_the_run_resumes(
     ]
     done = train_audio(*words, "--out", "parts")
     assert "step 4" in done.stderr
+    assert read_all_numbers("parts") == read_all_numbers("whole")
+
+
+def test_training_continues_while_a_checkpoint_is_written(
+    train_audio: Train, whole: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first write ends after the second step, which does not change its tensors."""
+    released = threading.Event()
+    overlapped: list[bool] = []
+    after_step = Checkpoint.after_step
+
+    def release(self: Checkpoint, state: TrainState) -> None:
+        if state.step == 2:
+            released.set()
+        after_step(self, state)
+
+    def slow(path: Path, tensors: dict[str, Any]) -> None:
+        before = {name: tensor.clone() for name, tensor in tensors.items()}
+        overlapped.append(released.wait(30))
+        for name, tensor in tensors.items():
+            assert torch.equal(tensor, before[name]), name
+        save_tensors(path, tensors)
+
+    monkeypatch.setattr(Checkpoint, "after_step", release)
+    monkeypatch.setattr(checkpoint, "save_tensors", slow)
+    words = (*FINETUNE, *RANDOMIZED, "--save-every", "0")
+    done = train_audio(*words, "--out", "a")
+    assert done.exit_code == 0, done.output
+    assert overlapped[0]
+    assert read_all_numbers("a") == read_all_numbers(whole)
+    assert not Path("a/checkpoints").exists()
+
+
+def test_a_full_disk_at_the_last_checkpoint_is_one_line(
+    train_audio: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No step follows that could report it. The fold is trained again from there."""
+    words = (*FINETUNE, "--epochs", "1", "--save-every", "0")
+    written: list[str] = []
+
+    def record(path: Path, tensors: dict[str, Any]) -> None:
+        written.append(path.stem.rpartition(".")[2])  # without the draft's prefix
+        save_tensors(path, tensors)
+
+    def full(path: Path, tensors: dict[str, Any]) -> None:
+        if path.stem.endswith(written[-1]):
+            raise OSError(errno.ENOSPC, "full")
+        save_tensors(path, tensors)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(checkpoint, "save_tensors", record)
+        assert train_audio(*words, "--out", "whole").exit_code == 0
+        patched.setattr(checkpoint, "save_tensors", full)
+        done = train_audio(*words, "--out", "parts")
+    assert done.exit_code == 1
+    assert "No space left on device" in done.stderr.strip().splitlines()[-1]
+    assert "Traceback" not in done.output
+    assert train_audio(*words, "--out", "parts").exit_code == 0
     assert read_all_numbers("parts") == read_all_numbers("whole")
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import rich_click as click
 
 from mmder_train.cli.options import verbose_option
+from mmder_train.runtime.cores import CGROUP, usable_cores
 
 GIB = 2**30
 TRAIN_BYTES = 16
@@ -18,8 +19,6 @@ TRAIN_BYTES = 16
 AdamW, in float32."""
 FROZEN_BYTES = 4
 """Bytes per parameter of a frozen encoder, in float32."""
-CGROUP = Path("/sys/fs/cgroup")
-"""Limits of a container on Linux."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,19 +187,6 @@ def _gpus() -> Iterator[Gpu]:
             memory_bytes=properties.total_memory,
             capability=f"{properties.major}.{properties.minor}",
         )
-
-
-def usable_cores(cgroup: Path) -> int:
-    """Return the number of cores of this process, within its affinity and cgroup."""
-    try:
-        cores = len(os.sched_getaffinity(0))
-    except AttributeError:  # not on macOS and Windows
-        cores = os.cpu_count() or 1
-    try:
-        quota, period = (cgroup / "cpu.max").read_text().split()
-        return max(1, min(cores, int(quota) // int(period)))
-    except (OSError, ValueError):  # no cgroup, or no limit ("max")
-        return cores
 
 
 def usable_memory(cgroup: Path) -> int | None:

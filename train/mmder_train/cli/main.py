@@ -35,7 +35,7 @@ from mmder_train.cli.weights import weights
 
 RUNTIME_OPTIONS = (
     *("store", "weights", "recipe", "resume", "out", "device", "workers"),
-    *("feature_cache", "save_every", "save_weights", "tensorboard"),
+    *("feature_cache", "save_every", "save_weights", "shard_weights", "tensorboard"),
 )
 """Parameters of the group that are not settings in `TrainConfig`."""
 
@@ -87,7 +87,7 @@ class TrainProgram(Program):
 @click.option(
     "--workers",
     type=click.IntRange(min=0),
-    help="Number of processes that read the store.  "
+    help="Number of threads that read the store.  "
     "[default: 0 on a CPU, up to 8 with a GPU]",
     panel=OUTPUT,
 )
@@ -110,6 +110,13 @@ class TrainProgram(Program):
     default=5.0,
     metavar="MINUTES",
     help="Interval between checkpoints of --method finetune.",
+    panel=OUTPUT,
+)
+@click.option(
+    "--shard-weights",
+    is_flag=True,
+    help="Divide weights, gradients and moments of --method finetune among the "
+    "processes of torchrun (FSDP2), for encoders that do not fit on one GPU.",
     panel=OUTPUT,
 )
 @tensorboard_option

@@ -9,6 +9,7 @@ from typing import Any
 
 from rich.console import Console
 
+from mmder_train.data.reader_threads import ReaderThreads
 from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.runtime.distributed import WorldInfo
@@ -25,6 +26,7 @@ def open_run(
     workers: int,
     save_every_min: float,
     tensorboard: bool,
+    shard_weights: bool = False,
 ) -> Iterator[RuntimeContext]:
     """Lock and open the folder of a run, and yield the resources of its training.
 
@@ -34,9 +36,10 @@ def open_run(
         directory: Folder of the run.
         identity: Everything that determines the results, as JSON values.
         world: Processes that train together.
-        workers: Number of processes that read the store.
+        workers: Number of threads that read the store.
         save_every_min: Minutes between checkpoints.
         tensorboard: True to write scalars for TensorBoard.
+        shard_weights: True to divide the weights among the processes.
 
     Raises:
         MmderError: If the folder is in use, or holds another run.
@@ -57,8 +60,9 @@ def open_run(
         stack.enter_context(progress)
         yield RuntimeContext(
             progress=progress,
-            workers=workers,
+            readers=stack.enter_context(ReaderThreads(workers)),
             world=world,
+            shard_weights=shard_weights,
             checkpoints=directory.checkpoints,
             save_every_s=60 * save_every_min,
         )

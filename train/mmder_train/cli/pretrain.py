@@ -35,8 +35,8 @@ def pretrain(
     check_weights(ctx)
     from mmder_store import Store
     from mmder_train.cli.open_run import open_run
+    from mmder_train.data.reader_threads import default_readers
     from mmder_train.evaluation.run_directory import RunDirectory
-    from mmder_train.experiment.cross_validation import default_workers
     from mmder_train.pretraining.config import PretrainConfig
     from mmder_train.pretraining.run import PretrainFiles
     from mmder_train.pretraining.run import pretrain as run
@@ -59,7 +59,7 @@ def pretrain(
             directory,
             pretraining.identity(),
             world=world,
-            workers=default_workers(chosen) if workers is None else workers,
+            workers=default_readers(chosen) if workers is None else workers,
             save_every_min=save_every,
             tensorboard=tensorboard,
         ) as context:

@@ -173,7 +173,7 @@ PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--workers",
         type=click.IntRange(min=0),
-        help="Number of processes that read the stores.  "
+        help="Number of threads that read the stores.  "
         "[default: 0 on a CPU, up to 8 with a GPU]",
         panel=OUTPUT,
     ),

@@ -47,6 +47,7 @@ def train(
     feature_cache: str | None,
     save_every: float,
     save_weights: bool,
+    shard_weights: bool,
     tensorboard: bool,
 ) -> None:
     """Train and test every fold, and print the tables.
@@ -60,10 +61,11 @@ def train(
         resume: Folder of a run to resume with its own settings.
         out: Folder for the results.
         device: ``auto``, ``cpu`` or ``cuda``.
-        workers: Number of processes that read the store.
+        workers: Number of threads that read the store.
         feature_cache: Folder of cached features, or ``none``.
         save_every: Minutes between checkpoints.
         save_weights: Save the weights of each fold.
+        shard_weights: Divide weights, gradients and moments among the processes.
         tensorboard: Write scalars for TensorBoard.
 
     Raises:
@@ -76,13 +78,15 @@ def train(
     from mmder_store.errors import SettingsError
     from mmder_train.cli.open_run import open_run
     from mmder_train.config.train_config import TrainConfig
+    from mmder_train.data.reader_threads import default_readers
     from mmder_train.evaluation import tables
     from mmder_train.evaluation.run_directory import RunDirectory
     from mmder_train.experiment import setup
-    from mmder_train.experiment.cross_validation import cross_validate, default_workers
+    from mmder_train.experiment.cross_validation import cross_validate
     from mmder_train.experiment.feature_cache import cache_dir
     from mmder_train.runtime import distributed
     from mmder_train.runtime.device import choose_device
+    from mmder_train.runtime.sharding import check_shardable
 
     chosen = choose_device(device)
     if resume is None:
@@ -105,6 +109,12 @@ def train(
     if out is not None:
         check_output_folder(out)
     with distributed.distributed_context(chosen) as world:
+        if shard_weights:
+            check_shardable(
+                method=config.method,
+                world_size=world.world_size,
+                compiled=config.compile,
+            )
         features = cache_dir(store, feature_cache, method=config.method)
         experiment = setup.setup_experiment(Store(store), config, features)
         directory = RunDirectory(path=out or experiment.default_run_dir())
@@ -112,9 +122,10 @@ def train(
             directory,
             experiment.identity(),
             world=world,
-            workers=default_workers(config.device) if workers is None else workers,
+            workers=default_readers(config.device) if workers is None else workers,
             save_every_min=save_every,
             tensorboard=tensorboard,
+            shard_weights=shard_weights,
         ) as context:
             results = cross_validate(
                 experiment, directory, save_weights=save_weights, context=context

@@ -9,9 +9,9 @@ from torch.utils.data import Dataset
 
 from mmder_store import Store
 from mmder_store.errors import SettingsError
-from mmder_train.data.dataset import ClipDataset
 from mmder_train.data.folds import choose_protocol, select_folds, split, with_validation
 from mmder_train.data.selection import labeled_speakers, select_clips
+from mmder_train.data.stored_arrays import ClipArrays, StoreRows
 from mmder_train.fusion.fuse import frame_permutations, fuse
 from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.strategies import STRATEGIES
@@ -115,8 +115,11 @@ class FusionDataset(Dataset[dict[str, Any]]):
             selected = with_validation(selected, clips.speaker, seed=seed)
         sides = {"train": selected.train, "val": selected.val, "test": selected.test}
         self._index: list[int] = sides[side].tolist()
-        self._stored = ClipDataset(
-            store, clips=clips, strategy=self.strategy, spectrogram=spectrogram
+        self._stored = ClipArrays(
+            reader=StoreRows(store=store),
+            rows=clips.row,
+            strategy=self.strategy,
+            spectrogram=spectrogram,
         )
         self.classes = tuple(label_set.classes)
         self.clip_ids = tuple(clips.clip_id[i] for i in self._index)
@@ -133,7 +136,7 @@ class FusionDataset(Dataset[dict[str, Any]]):
 
     def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         """Return several clips, read together."""
-        batch = self._stored.__getitems__([self._index[i] for i in indices])
+        batch = self._stored.read([self._index[i] for i in indices])
         arrays = self._fuse(batch, indices) if self.fused else batch
         return [
             {name: t[k] for name, t in arrays.items() if name != "clip"}

@@ -1,85 +1,127 @@
-"""Data loader of stored clips."""
+"""Loader of stored clips: threads read the next batches while one is used."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any, Protocol, runtime_checkable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from functools import partial
+from itertools import cycle, islice
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
-from mmder_store.errors import MmderError
+from mmder_train.data.batch_memory import BatchMemory, ReadTask
+from mmder_train.data.device_copies import DeviceCopies
+from mmder_train.data.held_clips import HeldClips
+from mmder_train.data.reader_threads import ReaderThreads
 from mmder_train.data.sampler import BatchSampler
+from mmder_train.data.stored_arrays import ClipArrays, RowReader
+
+BATCHES = 3
+"""Number of batches in memory: one in use, and the next ones, which are being read."""
+PART_CLIPS = 4
+"""Minimum number of clips that a thread reads at once. The threads share a batch."""
 
 
-@runtime_checkable
-class Batched(Protocol):
-    """A dataset that reads a batch of clips at once."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Reading:
+    """A batch that is being read."""
 
-    def __getitems__(self, index: Sequence[int]) -> dict[str, Tensor]:
-        """Return the clips at these positions."""
-        ...
+    index: list[int]
+    """Positions of its clips."""
+    memory: BatchMemory
+    futures: list[Future[None]]
 
 
 class BatchLoader:
-    """Batches of stored clips, read again in each iteration."""
+    """Batches of stored clips on the device, in the order of a sampler.
+
+    A batch is a dictionary with ``clip`` (positions, on the CPU) and those of
+    ``frames`` and ``audio`` in use. On a CPU, these two are valid until the next batch
+    is requested, because their memory is used again.
+
+    Batches do not depend on the number of threads, nor on what is held.
+    """
 
     def __init__(
-        self, dataset: Batched, sampler: BatchSampler, *, workers: int, pin: bool
+        self,
+        clips: ClipArrays,
+        sampler: BatchSampler,
+        *,
+        readers: ReaderThreads | None = None,
+        copies: DeviceCopies | None = None,
+        held: HeldClips | None = None,
     ) -> None:
-        """Create a loader of batches in the sampler's order.
-
-        The last batch may be smaller, and no clip is repeated to fill it.
+        """Create a loader. Nothing is read yet.
 
         Args:
-            dataset: Clips to read.
+            clips: Clips to read.
             sampler: Order of the clips. It may be changed between two iterations.
-            workers: Number of reading processes. 0 reads in the current process.
-            pin: True if batches are placed in memory that a GPU copies from directly.
+            readers: Threads that read. None reads in the current thread.
+            copies: Copies to the device. None for a CPU.
+            held: Clips that are read once and then held on the device.
         """
-        worker_options: dict[str, Any] = (
-            # Spawned: a fork would copy zarr's threads, which do not survive a fork.
-            {"multiprocessing_context": "spawn", "persistent_workers": True}
-            if workers
-            else {}
-        )
         self.sampler = sampler
-        self._batches = DataLoader(
-            _ErrorsAsBatches(dataset),
-            batch_sampler=sampler,
-            collate_fn=_keep_batch,
-            num_workers=workers,
-            pin_memory=pin,
-            # Its own generator: each pass would draw from the model's otherwise.
-            generator=torch.Generator(),
-            **worker_options,
-        )
+        self._clips = clips
+        self._readers = ReaderThreads() if readers is None else readers
+        self._memory = [
+            BatchMemory(clips=clips, copies=copies, held=held) for _ in range(BATCHES)
+        ]
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
-        """Yield the batches.
+        """Yield the batches. Only one iteration may run at a time.
+
+        When it ends, also early or with an error, no thread reads for it any more.
 
         Raises:
-            MmderError: If a clip cannot be used. It is the error of the reading
-                process, without that process's traceback in its text.
+            StoreError: If a clip of the next batch cannot be used.
         """
-        for batch in self._batches:
-            if isinstance(batch, MmderError):
-                raise batch
-            yield batch
-
-
-class _ErrorsAsBatches(Dataset[Any]):
-    """A dataset that returns errors, because torch rewrites those that are raised."""
-
-    def __init__(self, dataset: Batched) -> None:
-        self.dataset = dataset
-
-    def __getitems__(self, index: Sequence[int]) -> dict[str, Tensor] | MmderError:
+        batches, memories = iter(self.sampler), cycle(self._memory)
+        ahead = BATCHES if self._readers.number else 1
+        begun: deque[_Reading] = deque()
         try:
-            return self.dataset.__getitems__(index)
-        except MmderError as error:
-            return error
+            while True:
+                # The memory of the batch that was yielded last is free again.
+                for index in islice(batches, ahead - len(begun)):
+                    begun.append(self._begin(index, next(memories)))
+                if not begun:
+                    return
+                yield self._finish(begun.popleft())
+        finally:
+            _stop(begun)
+
+    def _begin(self, index: Sequence[int], memory: BatchMemory) -> _Reading:
+        """Begin to read the clips of a batch that are not held."""
+        threads = self._readers.number
+        reading = _Reading(index=list(index), memory=memory, futures=[])
+        for task in memory.begin(self._clips.rows[reading.index]):
+            clips = len(task.rows)
+            size = max(PART_CLIPS, -(-clips // threads)) if threads else clips
+            for part in task.split(size):
+                read = partial(_read, self._clips.reader, part, memory)
+                future = self._readers.submit(read)
+                if future is not None:
+                    reading.futures.append(future)
+        return reading
+
+    def _finish(self, reading: _Reading) -> dict[str, Tensor]:
+        """Wait until a batch is read, and return it on the device."""
+        try:
+            for future in reading.futures:
+                future.result()
+        except BaseException:
+            _stop([reading])
+            raise
+        return {"clip": torch.tensor(reading.index), **reading.memory.finish()}
 
 
-def _keep_batch(batch: object) -> object:
-    """Return a batch as it was read; torch would collate single clips."""
-    return batch
+def _read(reader: RowReader, task: ReadTask, memory: BatchMemory) -> None:
+    memory.wait()
+    reader.read_rows(task.name, task.rows, task.target)
+
+
+def _stop(readings: Sequence[_Reading]) -> None:
+    """Drop the reads that have not begun, and wait for the others."""
+    for future in [future for reading in readings for future in reading.futures]:
+        if not future.cancel():
+            future.exception()

@@ -136,6 +136,16 @@ class RunDirectory:
         """Return the path of the weights of a fold."""
         return self.path / "weights" / f"{strategy}-{fold}.safetensors"
 
+    def encoder(self, seed: int | None = None) -> Path:
+        """Return the path of the frozen encoder that the heads of a linear probe use.
+
+        Args:
+            seed: Seed of its random weights, in a run with several. None for the only
+                encoder of the run.
+        """
+        name = "encoder" if seed is None else f"encoder-seed{seed}"
+        return self.path / "weights" / f"{name}.safetensors"
+
     def fold(self, strategy: str, fold: int) -> FoldResult | None:
         """Read the result of a fold, or return None if it is not finished."""
         content = self._read(self._fold(strategy, fold))

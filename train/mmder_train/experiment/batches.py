@@ -1,7 +1,8 @@
 """Encoder-ready batches: clips are read, moved to the device and fused."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -11,21 +12,60 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from mmder_train.data.augmentation import AUGMENTATIONS
-from mmder_train.data.dataset import ClipDataset
+from mmder_train.data.clip_feed import ClipFeed
 from mmder_train.data.image_transforms import mirror
 from mmder_train.data.loader import BatchLoader
 from mmder_train.data.mixup import Mixup, pair_permutations
 from mmder_train.data.sampler import BatchSampler
+from mmder_train.data.stored_arrays import ClipArrays, StoreRows
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.fusion.fuse import frame_permutations, fuse
 from mmder_train.fusion.types import NUM_FRAMES, Permutation
+from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 from mmder_train.runtime.progress import Progress
 from mmder_train.training.train_state import MicroBatch
 from mmder_train.training.trainer import StepBatch
 
 StoredBatch = Mapping[str, Tensor]
 """Stored clips: ``clip`` (positions), ``frames`` and ``audio``."""
+
+
+def create_feed(
+    experiment: Experiment,
+    runs: Sequence[StrategyRun],
+    context: RuntimeContext,
+    *,
+    rereads: bool,
+) -> ClipFeed:
+    """Return the feed of some strategies. Nothing is read yet.
+
+    Arrays that are read more than once are held on the device, as far as they fit.
+
+    Args:
+        experiment: Settings and store.
+        runs: Strategies and their clips.
+        context: Threads that read.
+        rereads: True if a strategy reads its clips more than once. Else only arrays of
+            several strategies are held.
+    """
+    uses = Counter(n for run in runs for n in _arrays(experiment, run).arrays.values())
+    return ClipFeed.create(
+        StoreRows(store=experiment.store),
+        device=experiment.device,
+        readers=context.readers,
+        rows=np.concatenate([run.clips.row for run in runs]),
+        names=[n for n, count in uses.most_common() if rereads or count > 1],
+    )
+
+
+def _arrays(experiment: Experiment, strategy_run: StrategyRun) -> ClipArrays:
+    return ClipArrays(
+        reader=StoreRows(store=experiment.store),
+        rows=strategy_run.clips.row,
+        strategy=strategy_run.strategy,
+        spectrogram=experiment.config.spectrogram,
+    )
 
 
 class FusedBatches:
@@ -38,29 +78,22 @@ class FusedBatches:
         self,
         experiment: Experiment,
         strategy_run: StrategyRun,
-        context: RuntimeContext,
+        feed: ClipFeed,
         *,
-        preload: bool = False,
+        world: WorldInfo = SINGLE_PROCESS,
     ) -> None:
         """Open the strategy's clips.
 
         Args:
             experiment: Settings and store.
             strategy_run: A strategy and its clips.
-            context: Number of reader processes, and the training processes.
-            preload: True to hold the clips in memory if they fit, for repeated reading.
+            feed: Feed of the run.
+            world: Processes that share each batch.
         """
         self.experiment = experiment
         self.strategy_run = strategy_run
-        self.world = context.world
-        self._dataset = ClipDataset(
-            experiment.store,
-            clips=strategy_run.clips,
-            strategy=strategy_run.strategy,
-            spectrogram=experiment.config.spectrogram,
-        )
-        preloaded = preload and self._dataset.preload()
-        self._workers = 0 if preloaded else context.workers
+        self.world = world
+        self._feed = feed
         self._labels = torch.from_numpy(strategy_run.clips.label).to(experiment.device)
         self._permutations: dict[int, Permutation] = {}
         self._evaluated: BatchLoader | None = None
@@ -75,7 +108,7 @@ class FusedBatches:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this process's part of the clips, in their order and not augmented.
 
-        Reader processes are started once, for all calls.
+        One loader and its memory serve all calls.
 
         Args:
             index: Positions of the clips.
@@ -119,8 +152,8 @@ class FusedBatches:
         return EpochBatches(source=self, sampler=sampler, stored=self._load(sampler))
 
     def _load(self, sampler: BatchSampler) -> BatchLoader:
-        pin = self.experiment.device.type == "cuda"
-        return BatchLoader(self._dataset, sampler, workers=self._workers, pin=pin)
+        clips = _arrays(self.experiment, self.strategy_run)
+        return self._feed.loader(clips, sampler)
 
     def _to_device(self, batch: StoredBatch) -> dict[str, Tensor]:
         device = self.experiment.device

@@ -3,7 +3,6 @@
 A finished fold is never written again.
 """
 
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -12,9 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from mmder_store import FORMAT_VERSION
-from mmder_store.atomic_files import atomic_write
-from mmder_train import weights
 from mmder_train.data.coverage import coverage_warning
 from mmder_train.evaluation import metrics
 from mmder_train.evaluation.build_results import (
@@ -27,15 +23,13 @@ from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
 from mmder_train.evaluation.seeds import summarize_seeds
 from mmder_train.evaluation.write_results import write_results
 from mmder_train.experiment.finetune import finetune
+from mmder_train.experiment.fold_weights import FoldWeights, missing_weights
 from mmder_train.experiment.linear_probe import linear_probe
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import FoldOutput, RuntimeContext, TuningMethod
 from mmder_train.runtime.device import use_deterministic_algorithms
 from mmder_train.runtime.memory import explain_out_of_memory, keep_freed_memory
-from mmder_train.weights import seen_clips
 
-MAX_WORKERS = 8
-"""Maximum number of processes that read for a GPU."""
 PACKAGES = ("mmder", "numpy", "torch", "timm", "zarr")
 """Packages whose versions are saved with the results."""
 TUNING_METHODS: dict[str, TuningMethod] = {
@@ -83,14 +77,10 @@ def cross_validate(
     ):
         context.progress.log(line)
     method = TUNING_METHODS[experiment.config.method]
+    fold_weights = FoldWeights(experiment, directory) if save_weights else None
     for output in _explain_errors(method(experiment, unfinished, context)):
-        _finish_fold(experiment, output, directory, save_weights, context)
+        _finish_fold(experiment, output, directory, fold_weights, context)
     return dict(context.world.broadcast(lambda: _finish_run(experiment, directory)))
-
-
-def default_workers(device: str) -> int:
-    """Return the default number of reader processes: none on a CPU, which is busy."""
-    return min(MAX_WORKERS, os.cpu_count() or 1) if device == "cuda" else 0
 
 
 def _finished_folds(
@@ -102,7 +92,12 @@ def _finished_folds(
         for s in experiment.strategies
         for fold in s.folds
         if directory.fold(s.name, fold.number) is not None
-        and not (save_weights and not directory.weights(s.name, fold.number).exists())
+        and not (
+            save_weights
+            and missing_weights(
+                directory, s.name, fold.number, seed=experiment.encoder_seed(s.seed)
+            )
+        )
     }
 
 
@@ -141,14 +136,14 @@ def _finish_fold(
     experiment: Experiment,
     output: FoldOutput,
     directory: RunDirectory,
-    save_weights: bool,
+    fold_weights: FoldWeights | None,
     context: RuntimeContext,
 ) -> None:
     """Write a fold's result, and its weights if they are saved."""
     fold_result = _fold_result(output)
     if context.world.is_primary:
-        if save_weights:
-            _save_weights(experiment, output, directory)
+        if fold_weights is not None:
+            fold_weights.save(output)
         directory.finish_fold(fold_result)
     classes = len(experiment.labels.classes)
     context.progress.log(_summary_line(fold_result, output, classes=classes))
@@ -189,39 +184,6 @@ def _summary_line(fold_result: FoldResult, output: FoldOutput, *, classes: int) 
         f"{fold_result.train_clips} clips, tested on {len(fold_result.label)}, epoch "
         f"{fold_result.epoch()}, {output.seconds:.1f} s"
     )
-
-
-def _save_weights(
-    experiment: Experiment, output: FoldOutput, directory: RunDirectory
-) -> None:
-    strategy_run, fold, store = output.strategy_run, output.fold, experiment.store
-    experiment = experiment.of_seed(strategy_run.seed)
-    metadata = {
-        "encoder": experiment.config.encoder,
-        "labels": experiment.labels.name,
-        "classes": list(experiment.labels.classes),
-        "strategy": strategy_run.strategy.name,
-        "fold": fold.number,
-        "tested_speakers": list(fold.speakers),
-        "trained_clips": [strategy_run.clips.clip_id[i] for i in fold.train],
-        "store_sha256": store.sha256,
-        # With these, a new clip can be preprocessed in the same way without the store.
-        "preparation": {
-            "format": FORMAT_VERSION,
-            "settings": store.spec.settings.to_json(),
-        },
-        "config": experiment.config.to_json(),
-    }
-    if experiment.weights is not None:
-        # A trained encoder has seen all that its initial weights have seen.
-        earlier = experiment.weights.metadata.get(seen_clips.METADATA)
-        metadata |= {} if earlier is None else {seen_clips.METADATA: earlier}
-    tensors = weights.to_state_dict(
-        output.encoder or experiment.saved_encoder, output.head
-    )
-    path = directory.weights(strategy_run.name, fold.number)
-    with atomic_write(path) as draft:
-        weights.save_weights(draft, tensors, metadata)
 
 
 def _build_results(

@@ -23,7 +23,7 @@ from mmder_store.atomic_files import atomic_write
 from mmder_store.errors import FeaturesError, SettingsError, StoreError
 from mmder_store.local_path import check_local
 from mmder_store.settings import digest
-from mmder_train.data.dataset import spectrogram_array
+from mmder_train.data.stored_arrays import spectrogram_array
 from mmder_train.experiment.setup import Experiment
 from mmder_train.fusion.strategies import Strategy
 from mmder_train.runtime.device import FROZEN_DTYPE
@@ -34,10 +34,14 @@ PACKAGE = Path(__file__).parents[1]
 METADATA = "mmder-features"
 TENSOR = "features"
 CODE = (
-    "data/dataset.py",
+    "data/batch_memory.py",
+    "data/clip_feed.py",
+    "data/device_copies.py",
+    "data/held_clips.py",
     "data/loader.py",
     "data/sampler.py",
     "data/selection.py",
+    "data/stored_arrays.py",
     "experiment/batches.py",
     "experiment/feature_extraction.py",
     "experiment/setup.py",

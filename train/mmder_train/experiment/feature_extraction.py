@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmder_store.errors import MmderError
+from mmder_train.data.clip_feed import ClipFeed
 from mmder_train.experiment import feature_cache
 from mmder_train.experiment.batches import FusedBatches
 from mmder_train.experiment.feature_parts import FeatureParts
@@ -27,7 +28,10 @@ Batch = tuple[Tensor, Tensor]
 
 
 def load_or_extract_features(
-    experiment: Experiment, strategy_run: StrategyRun, context: RuntimeContext
+    experiment: Experiment,
+    strategy_run: StrategyRun,
+    feed: ClipFeed,
+    context: RuntimeContext,
 ) -> Float[Tensor, "clip dim"]:
     """Return the features of all clips, from the cache if they are there.
 
@@ -37,6 +41,7 @@ def load_or_extract_features(
     Args:
         experiment: Settings, store and weights.
         strategy_run: A strategy and the clips to encode.
+        feed: Feed of the run.
         context: Runtime resources.
 
     Raises:
@@ -47,7 +52,7 @@ def load_or_extract_features(
     start, log = time.monotonic(), context.progress.log
     folder = experiment.feature_cache_dir
     if folder is None:
-        features, encoded = _extract_all(experiment, strategy_run, None, context)
+        features, encoded = _extract_all(experiment, strategy_run, feed, None, context)
         log(f"{_pace(name, encoded, start)}; features are not cached")
         return features
     key = feature_cache.cache_key(experiment, strategy_run.strategy)
@@ -59,7 +64,7 @@ def load_or_extract_features(
         log(f"{name}: features of {len(clip_ids)} clips read from {path}")
         return cached
     parts = FeatureParts(path=path, clip_ids=clip_ids, key=key, dim=dim)
-    features, encoded = _extract_all(experiment, strategy_run, parts, context)
+    features, encoded = _extract_all(experiment, strategy_run, feed, parts, context)
     line = _pace(name, encoded, start)
     current = feature_cache.is_current(experiment)
     try:
@@ -97,6 +102,7 @@ def extract_features(
 def _extract_all(
     experiment: Experiment,
     strategy_run: StrategyRun,
+    feed: ClipFeed,
     parts: FeatureParts | None,
     context: RuntimeContext,
 ) -> tuple[Float[Tensor, "clip dim"], int]:
@@ -113,7 +119,7 @@ def _extract_all(
     if first:
         context.progress.log(f"{name}: features of {first} clips read from parts")
     context.progress.begin(f"{name}: encoding", clips=len(clip_ids), done=first)
-    batches = FusedBatches(experiment, strategy_run, context).in_order(
+    batches = FusedBatches(experiment, strategy_run, feed, world=world).in_order(
         np.arange(first, len(clip_ids)),
         batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
         progress=context.progress,

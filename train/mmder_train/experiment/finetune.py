@@ -15,8 +15,8 @@ from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.class_weights import class_weight
 from mmder_train.data.folds import Fold
 from mmder_train.evaluation.validation import validate
-from mmder_train.experiment.batches import FusedBatches
-from mmder_train.experiment.setup import Experiment, StrategyRun
+from mmder_train.experiment.batches import FusedBatches, create_feed
+from mmder_train.experiment.setup import Experiment
 from mmder_train.experiment.types import (
     FoldOutput,
     RuntimeContext,
@@ -28,6 +28,7 @@ from mmder_train.models.registry import Encoder
 from mmder_train.models.videomae import Head
 from mmder_train.runtime.device import ENCODE_BATCH_SIZE
 from mmder_train.runtime.distributed import WorldInfo
+from mmder_train.runtime.sharding import shard_model, whole_state_dict
 from mmder_train.runtime.signals import stop_on_signal
 from mmder_train.training import evaluate, trainer
 from mmder_train.training.checkpoint import Checkpoint
@@ -51,22 +52,29 @@ def finetune(
     Yields:
         The trained models of a fold, and the predictions on its test side.
     """
+    runs = [strategy_run for strategy_run, folds in unfinished if folds]
+    if not runs:
+        return
+    feed = create_feed(experiment, runs, context, rereads=True)
     for strategy_run, folds in unfinished:
         if folds:
             of_seed = experiment.of_seed(strategy_run.seed)
-            yield from _finetune_strategy(of_seed, strategy_run, folds, context)
+            fused = FusedBatches(of_seed, strategy_run, feed, world=context.world)
+            yield from _finetune_strategy(of_seed, fused, folds, context)
 
 
 def _finetune_strategy(
     experiment: Experiment,
-    strategy_run: StrategyRun,
+    fused: FusedBatches,
     folds: Sequence[Fold],
     context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
     config, device, world = experiment.config, experiment.device, context.world
-    fused = FusedBatches(experiment, strategy_run, context, preload=True)
+    strategy_run = fused.strategy_run
     labels = torch.from_numpy(strategy_run.clips.label)
     context.progress.log(describe_learning_rate(config, world))
+    if context.shard_weights:
+        context.progress.log(f"weights are divided among {world.world_size} processes")
 
     def logits(model: nn.Module, index: Int64[np.ndarray, " side"]) -> Tensor:
         views = []
@@ -84,12 +92,7 @@ def _finetune_strategy(
     for fold in folds:
         start = time.monotonic()
         encoder = experiment.initial_encoder()
-        head = Head(
-            encoder.dim,
-            len(experiment.labels.classes),
-            init_scale=config.head_init_scale,
-            dropout=config.head_dropout,
-        ).to(device)
+        head = _initial_head(experiment).to(device)
         # All processes drew the same weights; each draws its own tokens and noise.
         torch.manual_seed(config.seed + world.rank * RANK_SEED_STEP)
         train_batches = fused.for_training(fold.train)
@@ -102,7 +105,7 @@ def _finetune_strategy(
                 strategy_run.clips.label[fold.train],
                 classes=len(experiment.labels.classes),
             ),
-            world=world,
+            context=context,
         )
         name = strategy_run.name
         context.progress.begin(
@@ -131,15 +134,15 @@ def _finetune_strategy(
                 world=world,
             )
             trainer.fit(state, plan, progress=context.progress, checkpoint=checkpoint)
-        eval_model = state.eval_model
-        assert isinstance(eval_model, Classifier)
+        tested = logits(state.eval_model, fold.test)
+        model = _whole_model(experiment, state)
         yield FoldOutput(
             strategy_run=strategy_run,
             fold=fold,
-            logits=logits(eval_model, fold.test),
+            logits=tested,
             history=state.history,
-            encoder=cast("Encoder", eval_model.encoder),
-            head=eval_model.head,
+            encoder=cast("Encoder", model.encoder),
+            head=model.head,
             seconds=time.monotonic() - start,
         )
         # Only here, because the caller has now written the fold's results.
@@ -157,15 +160,38 @@ def describe_learning_rate(config: TrainConfig, world: WorldInfo) -> str:
     )
 
 
+def _initial_head(experiment: Experiment) -> Head:
+    return Head(
+        experiment.feature_dim,
+        len(experiment.labels.classes),
+        init_scale=experiment.config.head_init_scale,
+        dropout=experiment.config.head_dropout,
+    )
+
+
 def _create_train_state(
     experiment: Experiment,
     model: Classifier,
     *,
     steps: int,
     class_weight: Float64[np.ndarray, " class"] | None,
-    world: WorldInfo,
+    context: RuntimeContext,
 ) -> TrainState:
     config = experiment.config
+    ema = None
+    if config.ema_decay:
+        # With warmup, or the random initial weights would dominate it for long.
+        ema = ModelEmaV3(model, decay=config.ema_decay, use_warmup=True)
+    if context.shard_weights:
+        copies = [model] if ema is None else [model, cast("Classifier", ema.module)]
+        for copy in copies:
+            shard_model(
+                copy,
+                copy.encoder.get_submodule("blocks").children(),
+                kind=experiment.device.type,
+                world=context.world,
+            )
+    # After the weights are divided, so that its moments are divided like them.
     optimizer = create_optimizer(
         model,
         lr=config.lr,
@@ -173,16 +199,12 @@ def _create_train_state(
         patch_lr_scale=config.patch_lr_scale,
         layer_decay=config.layer_decay,
     )
-    ema = None
-    if config.ema_decay:
-        # With warmup, or the random initial weights would dominate it for long.
-        ema = ModelEmaV3(model, decay=config.ema_decay, use_warmup=True)
     return TrainState(
         model=model,
         optimizer=optimizer,
         set_lr=warmup_cosine(optimizer, steps=steps, warmup=config.warmup),
         device=experiment.device,
-        world=world,
+        world=context.world,
         label_smoothing=config.label_smoothing,
         class_weight=(
             None
@@ -193,3 +215,15 @@ def _create_train_state(
         static_graph=config.grad_accum_steps == 1,
         ema=ema,
     )
+
+
+def _whole_model(experiment: Experiment, state: TrainState) -> Classifier:
+    """Return the evaluated model. If its weights are divided, return a whole copy."""
+    model = state.eval_model
+    assert isinstance(model, Classifier)
+    if not state.sharded:
+        return model
+    tensors = whole_state_dict(model)
+    whole = Classifier(experiment.build_encoder(), _initial_head(experiment))
+    whole.load_state_dict(tensors)
+    return whole

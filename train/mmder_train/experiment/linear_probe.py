@@ -16,9 +16,11 @@ from torch import Tensor, nn
 
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.class_weights import class_weight
+from mmder_train.data.clip_feed import ClipFeed
 from mmder_train.data.folds import Fold
 from mmder_train.data.selection import select_encodable
 from mmder_train.evaluation.validation import validate
+from mmder_train.experiment.batches import create_feed
 from mmder_train.experiment.feature_extraction import load_or_extract_features
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import (
@@ -30,6 +32,8 @@ from mmder_train.experiment.types import (
 from mmder_train.training import evaluate
 from mmder_train.training.batched_heads import HeadPlan, HeadTask, train_heads
 
+FeatureKey = tuple[str, int | None]
+"""Strategy, and its seed if the features depend on it."""
 GROUP_BYTES = 1 << 30
 """Maximum size of the features whose heads are trained together."""
 
@@ -54,16 +58,31 @@ def linear_probe(
         The trained head of a fold, and the predictions on its test side.
     """
     missing = {(run.name, fold.number) for run, folds in unfinished for fold in folds}
-    for group in _groups(experiment):
-        names = {run.name for run in group}
-        if any(name in names for name, _ in missing):
-            for output in _probe_group(experiment, group, context):
-                if (output.strategy_run.name, output.fold.number) in missing:
-                    yield output
+    names = {name for name, _ in missing}
+    groups = [
+        group
+        for group in _groups(experiment)
+        if any(run.name in names for run in group)
+    ]
+    # Clips of all label sets are encoded, so that runs with others find them cached.
+    encoded = {
+        _feature_key(experiment, run): replace(
+            run, clips=select_encodable(experiment.store, strategy=run.strategy)
+        )
+        for group in groups
+        for run in group
+    }
+    if not encoded:
+        return
+    feed = create_feed(experiment, list(encoded.values()), context, rereads=False)
+    for group in groups:
+        for output in _probe_group(experiment, group, encoded, feed, context):
+            if (output.strategy_run.name, output.fold.number) in missing:
+                yield output
 
 
 def train_fold_heads(
-    runs: Sequence[tuple[StrategyRun, Float[Tensor, "clip dim"]]],
+    runs: Sequence[tuple[StrategyRun, Float[Tensor, "_ dim"]]],
     *,
     config: TrainConfig,
     classes: int,
@@ -150,26 +169,30 @@ def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
     return groups
 
 
-def _feature_key(experiment: Experiment, run: StrategyRun) -> tuple[str, int | None]:
+def _feature_key(experiment: Experiment, run: StrategyRun) -> FeatureKey:
     """Return a key that is equal for runs with the same features."""
     seeded = experiment.draws_encoder or run.strategy.shuffles_frames
     return run.strategy.name, run.seed if seeded else None
 
 
 def _probe_group(
-    experiment: Experiment, group: Sequence[StrategyRun], context: RuntimeContext
+    experiment: Experiment,
+    group: Sequence[StrategyRun],
+    encoded: Mapping[FeatureKey, StrategyRun],
+    feed: ClipFeed,
+    context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
-    features: dict[tuple[str, int | None], Tensor] = {}
+    features: dict[FeatureKey, Tensor] = {}
     for run in group:
         key = _feature_key(experiment, run)
         if key in features:
             continue
-        encodable = select_encodable(experiment.store, strategy=run.strategy)
+        whole = encoded[key]
         every = load_or_extract_features(
-            experiment.of_seed(run.seed), replace(run, clips=encodable), context
+            experiment.of_seed(whole.seed), whole, feed, context
         )
-        # Keep the features of this label set's clips, some of the encodable ones.
-        own = every[np.searchsorted(encodable.row, run.clips.row)]
+        # Keep the features of this label set's clips, some of the encoded ones.
+        own = every[np.searchsorted(whole.clips.row, run.clips.row)]
         features[key] = own.to(experiment.device)
     yield from train_fold_heads(
         [(run, features[_feature_key(experiment, run)]) for run in group],

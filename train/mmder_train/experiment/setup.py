@@ -80,6 +80,10 @@ class Experiment:
         """True if the seed draws initial weights of the encoder."""
         return self.weights is None or bool(self.config.allow_missing)
 
+    def encoder_seed(self, seed: int) -> int | None:
+        """Return the seed of a frozen encoder, None if all seeds have the same."""
+        return seed if self.config.seeds and self.draws_encoder else None
+
     @property
     def render_settings(self) -> RenderSettings:
         """Settings for rendering clips as images."""
@@ -119,7 +123,7 @@ class Experiment:
 
         Its weights are drawn from the seed, then loaded from the file if there is one.
         """
-        return self._build_encoder().to(self.device)
+        return self.build_encoder().to(self.device)
 
     @property
     def frozen_encoder(self) -> Encoder:
@@ -128,7 +132,7 @@ class Experiment:
         def build() -> Encoder:
             # Random numbers take seconds to draw, and a complete file replaces all.
             with nullcontext() if self.draws_encoder else SkipRandomInit():
-                encoder = self._build_encoder()
+                encoder = self.build_encoder()
             dtype = FROZEN_DTYPE[self.device.type]
             return encoder.to(device=self.device, dtype=dtype).eval()
 
@@ -137,7 +141,7 @@ class Experiment:
     @property
     def saved_encoder(self) -> Encoder:
         """The frozen encoder as it is saved: 32-bit floats on the CPU, built once."""
-        return self._built_once("saved", self._build_encoder)
+        return self._built_once("saved", self.build_encoder)
 
     def _built_once(self, name: str, build: Callable[[], Encoder]) -> Encoder:
         key = (name, self.config.seed if self.draws_encoder else None)
@@ -145,7 +149,8 @@ class Experiment:
             self.built[key] = build()
         return self.built[key]
 
-    def _build_encoder(self) -> Encoder:
+    def build_encoder(self) -> Encoder:
+        """Build the initial encoder on the CPU, in 32-bit floats."""
         torch.manual_seed(self.config.seed)
         encoder = build_encoder(
             self.config.encoder,

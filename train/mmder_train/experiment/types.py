@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mmder_train.data.folds import Fold
+from mmder_train.data.reader_threads import ReaderThreads
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.models.registry import Encoder
 from mmder_train.models.videomae import Head
@@ -26,10 +27,12 @@ class RuntimeContext:
     """Folder for checkpoints of unfinished folds."""
     save_every_s: float = 300.0
     """Seconds between two checkpoints."""
-    workers: int = 0
-    """Number of processes that read the store. 0 reads in the training process."""
+    readers: ReaderThreads = field(default_factory=ReaderThreads)
+    """Threads that read the store."""
     world: WorldInfo = field(default_factory=WorldInfo)
     """Processes that train together."""
+    shard_weights: bool = False
+    """True to divide weights, gradients and moments among the processes."""
 
 
 UnfinishedFolds = Sequence[tuple[StrategyRun, Sequence[Fold]]]

@@ -6,6 +6,7 @@ training, in testing and in prediction, and features are extracted once for all 
 """
 
 from collections.abc import Callable, Mapping
+from functools import cache
 
 import numpy as np
 import torch
@@ -87,10 +88,7 @@ def global_mvn(values: Values, spectrogram: str) -> Values:
             "normalization."
         )
         raise SettingsError(msg)
-    mean, std = (
-        torch.from_numpy(_interpolate(knots, statistics.rows))[:, None].to(values)
-        for knots in (statistics.mean_db, statistics.std_db)
-    )
+    mean, std = _row_statistics_on(values.device, spectrogram)
     return _scale_standardized((values - mean) / std)
 
 
@@ -112,6 +110,19 @@ def _min_max(values: Values, axes: tuple[int, ...]) -> Values:
 
 def _scale_standardized(values: Values) -> Values:
     return ((values + MVN_STDS) / (2 * MVN_STDS)).clamp(0, 1)
+
+
+@cache
+def _row_statistics_on(
+    device: torch.device, spectrogram: str
+) -> tuple[Float[Tensor, "row 1"], Float[Tensor, "row 1"]]:
+    """Return the mean and standard deviation of each row on a device, copied once."""
+    statistics = ROW_STATISTICS[spectrogram]
+    mean, std = (
+        torch.from_numpy(_interpolate(knots, statistics.rows)).float()[:, None]
+        for knots in (statistics.mean_db, statistics.std_db)
+    )
+    return mean.to(device), std.to(device)
 
 
 def _interpolate(knots: tuple[float, ...], rows: int) -> Float64[np.ndarray, " row"]:

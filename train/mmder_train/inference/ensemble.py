@@ -58,7 +58,9 @@ def _same_encoder(a: RawCheckpoint, b: RawCheckpoint) -> bool:
     """Return whether two files differ only in their heads, as with a frozen encoder."""
     heads = Head(1, 1).state_dict().keys()
     return a.tensors.keys() == b.tensors.keys() and all(
-        name in heads or torch.equal(tensor, b.tensors[name])
+        name in heads
+        or tensor is b.tensors[name]
+        or torch.equal(tensor, b.tensors[name])
         for name, tensor in a.tensors.items()
     )
 

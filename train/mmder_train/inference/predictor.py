@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from mmder_train.data import coverage
-from mmder_train.data.dataset import load_arrays
 from mmder_train.data.image_transforms import mirror
 from mmder_train.data.selection import accepted_statuses
+from mmder_train.data.stored_arrays import load_arrays
 from mmder_train.fusion.fuse import frame_permutations, fuse
 from mmder_train.inference.clip_list import ClipList, find_clips
 from mmder_train.inference.preprocessing import PreparedClip, prepare_clips

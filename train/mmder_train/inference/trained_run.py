@@ -23,6 +23,7 @@ from mmder_train.fusion.strategies import STRATEGIES, Strategy
 from mmder_train.inference.ensemble import FoldEnsemble, build_ensembles
 from mmder_train.runtime.device import choose_device, model_precision
 from mmder_train.weights import native, readers
+from mmder_train.weights.shared_encoder import OpenedEncoders
 from mmder_train.weights.types import RawCheckpoint
 
 DEVICES = ("auto", "cpu", "cuda")
@@ -140,8 +141,10 @@ def load_trained_run(
         file = file_name(every, name, seed)
         files = {k: RunDirectory(path=run_dir).weights(file, k) for k in folds}
         _check_files_exist(run_dir, files)
+        encoders: OpenedEncoders = {}
         checkpoints = {
-            k: _load_weights(file, results, name, k) for k, file in files.items()
+            k: _load_weights(file, results, name, k, encoders)
+            for k, file in files.items()
         }
         prep_settings = _prep_settings(
             run_dir,
@@ -228,10 +231,17 @@ def _check_files_exist(run_dir: Path, files: Mapping[int, Path]) -> None:
 
 
 def _load_weights(
-    file: Path, results: Mapping[str, Any], strategy: str, fold: int
+    file: Path,
+    results: Mapping[str, Any],
+    strategy: str,
+    fold: int,
+    encoders: OpenedEncoders,
 ) -> RawCheckpoint:
-    """Load a weights file, and check that it is of this run, strategy and fold."""
-    checkpoint = readers.read_checkpoint(file)
+    """Load a weights file, and check that it is of this run, strategy and fold.
+
+    Frozen encoders that are already read are in `encoders`.
+    """
+    checkpoint = readers.read_checkpoint(file, encoders)
     if checkpoint.format != native.METADATA:
         msg = f"weights {file}: not written by mmder-train; expected those of this run"
         raise WeightsError(msg)

@@ -17,6 +17,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
+from mmder_train.models.drop_path import DropPath
+
 FRAMES = 16
 SIDE_PX = 224
 TUBELET = (2, 16, 16)
@@ -214,7 +216,11 @@ def run_blocks(
     """
     for block in blocks:
         if recompute and torch.is_grad_enabled():
-            tokens = checkpoint(block, tokens, use_reentrant=False)
+            # Only stochastic depth draws random numbers, which must be drawn again.
+            draws = any(isinstance(part, DropPath) for part in block.modules())
+            tokens = checkpoint(
+                block, tokens, use_reentrant=False, preserve_rng_state=draws
+            )
         else:
             tokens = block(tokens)
     return tokens

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 
 import numpy as np
 import torch
@@ -10,8 +10,10 @@ from jaxtyping import Int64
 from torch import Tensor
 
 from mmder_train.data.augmentation import AUGMENTATIONS
-from mmder_train.data.loader import Batched, BatchLoader
+from mmder_train.data.clip_feed import ClipFeed
+from mmder_train.data.loader import BatchLoader
 from mmder_train.data.sampler import BatchSampler
+from mmder_train.data.stored_arrays import ClipArrays
 from mmder_train.fusion.fuse import frame_permutations, fuse
 from mmder_train.fusion.rendering import (
     RenderSettings,
@@ -59,17 +61,17 @@ class MaskedBatch(MicroBatch):
 class ClipSource:
     """Stored clips, and the settings with which they are fused and masked."""
 
-    dataset: Batched
+    clips: ClipArrays
+    feed: ClipFeed
+    """Way of the clips to the device."""
     clip_ids: Sequence[str]
-    """Name of each clip of the dataset."""
+    """Name of each clip."""
     strategy: Strategy
     render_settings: RenderSettings
     config: PretrainConfig
     patch_px: int
     """Height and width of the encoder's patches."""
     device: torch.device
-    workers: int = 0
-    """Number of processes that read."""
     world: WorldInfo = SINGLE_PROCESS
 
     def fused(
@@ -81,9 +83,7 @@ class ClipSource:
             index: Positions of the clips.
             batch_size: Number of clips per batch, in all processes.
         """
-        for batch in self.load(
-            BatchSampler(index, batch_size=batch_size, world=self.world)
-        ):
+        for batch in self._in_order(index, batch_size):
             arrays = self.to_device(batch)
             yield batch["clip"], self._fuse(arrays, self._permutations(batch["clip"]))
 
@@ -98,9 +98,7 @@ class ClipSource:
             index: Positions of the clips.
             batch_size: Number of clips per batch, in all processes.
         """
-        for batch in self.load(
-            BatchSampler(index, batch_size=batch_size, world=self.world)
-        ):
+        for batch in self._in_order(index, batch_size):
             yield batch["clip"], self.validation_batch(batch)
 
     def audio_from_faces(
@@ -117,12 +115,8 @@ class ClipSource:
             faces: Position of the clip whose faces each of them gets.
             batch_size: Number of clips per batch, in all processes.
         """
-        face_of = dict(zip(index.tolist(), faces.tolist(), strict=True))
-        for batch in self.load(
-            BatchSampler(index, batch_size=batch_size, world=self.world)
-        ):
-            positions = [face_of[i] for i in batch["clip"].tolist()]
-            other = self.dataset.__getitems__(positions)
+        others = self.load(BatchSampler(faces, batch_size=batch_size, world=self.world))
+        for batch, other in zip(self._in_order(index, batch_size), others, strict=True):
             arrays = self.to_device({**batch, "frames": other["frames"]})
             (masked,) = self.mask(
                 arrays, 1, epoch=VALIDATION_EPOCH, hidden_kind="audio"
@@ -134,10 +128,21 @@ class ClipSource:
         (masked,) = self.mask(self.to_device(batch), 1, epoch=VALIDATION_EPOCH)
         return masked
 
-    def load(self, sampler: BatchSampler) -> Iterable[StoredBatch]:
-        """Return stored batches in the order of a sampler."""
-        pin = self.device.type == "cuda"
-        return BatchLoader(self.dataset, sampler, workers=self.workers, pin=pin)
+    def _in_order(
+        self, index: Int64[np.ndarray, " clip"], batch_size: int
+    ) -> Iterable[StoredBatch]:
+        """Return batches in the order of `index`. One loader serves all calls."""
+        self._evaluated.sampler.set_index(index, batch_size=batch_size)
+        return self._evaluated
+
+    @cached_property
+    def _evaluated(self) -> BatchLoader:
+        nothing = np.empty(0, np.int64)
+        return self.load(BatchSampler(nothing, batch_size=1, world=self.world))
+
+    def load(self, sampler: BatchSampler) -> BatchLoader:
+        """Return a loader of stored clips in the order of a sampler."""
+        return self.feed.loader(self.clips, sampler)
 
     def to_device(self, batch: StoredBatch) -> dict[str, Tensor]:
         """Move a stored batch to the device of the model."""

@@ -10,13 +10,13 @@ from jaxtyping import Int64
 from mmder_store import Store
 from mmder_store.errors import SettingsError
 from mmder_train.data.clip_hashes import clip_hashes
-from mmder_train.data.dataset import spectrogram_array
 from mmder_train.data.folds import SPEAKERS, choose_protocol
 from mmder_train.data.selection import (
     ClipSelection,
     accepted_statuses,
     labeled_speakers,
 )
+from mmder_train.data.stored_arrays import spectrogram_array
 from mmder_train.fusion.strategies import Strategy
 from mmder_train.weights.seen_clips import SeenClips
 

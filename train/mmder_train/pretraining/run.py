@@ -7,16 +7,16 @@ import torch
 
 from mmder_store.atomic_files import atomic_write
 from mmder_train import weights
-from mmder_train.data.dataset import ClipDataset
+from mmder_train.data.sampler import BatchSampler
 from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.fusion.fuse import frame_permutations
 from mmder_train.pretraining import reconstruction
 from mmder_train.pretraining.batches import ClipSource, EpochSteps
+from mmder_train.pretraining.clip_sources import pool_source, probe_source
 from mmder_train.pretraining.config import BETAS
 from mmder_train.pretraining.masking import token_kinds
 from mmder_train.pretraining.model import MaskedAutoencoder
-from mmder_train.pretraining.pooled_dataset import PooledDataset
 from mmder_train.pretraining.setup import Pretraining
 from mmder_train.pretraining.state import PretrainState
 from mmder_train.pretraining.validation import (
@@ -80,11 +80,11 @@ def pretrain(
     model = pretraining.initial_model()
     # All processes drew the same weights; each draws its own augmentation.
     torch.manual_seed(config.seed + world.rank * RANK_SEED_STEP)
-    source = _pool_source(pretraining, model, context)
+    source = pool_source(pretraining, model, context)
     steps = EpochSteps.create(source, pretraining.pool.train)
     state = _create_state(pretraining, model, context, steps=len(steps))
     probe = pretraining.probe
-    probe_source = _probe_source(pretraining, model, context)
+    probed = probe_source(pretraining, model, context)
 
     def after_epoch(_: torch.nn.Module) -> dict[str, float]:
         epoch = len(state.history) + 1
@@ -93,8 +93,8 @@ def pretrain(
             row |= held_out_losses(model, source, pretraining.pool.val)
             row |= cross_modal_losses(model, source, pretraining.pool.val)
         due = epoch % config.probe_every == 0 or epoch == config.epochs
-        if probe is not None and probe_source is not None and due:
-            row |= probe_scores(model, probe, probe_source)
+        if probe is not None and probed is not None and due:
+            row |= probe_scores(model, probe, probed)
         return row
 
     context.progress.begin(
@@ -154,51 +154,6 @@ def _log_clips(pretraining: Pretraining, context: RuntimeContext) -> None:
         log(f"held out to measure the loss: {len(pool.val)} clips of {names}")
 
 
-def _pool_source(
-    pretraining: Pretraining, model: MaskedAutoencoder, context: RuntimeContext
-) -> ClipSource:
-    config = pretraining.config
-    dataset = PooledDataset(
-        pretraining.pool, strategy=pretraining.strategy, spectrogram=config.spectrogram
-    )
-    preloaded = dataset.preload()
-    return ClipSource(
-        dataset=dataset,
-        clip_ids=pretraining.pool.clip_id,
-        strategy=pretraining.strategy,
-        render_settings=pretraining.render_settings(pretraining.pool.stores[0]),
-        config=config,
-        patch_px=model.patch_px,
-        device=pretraining.device,
-        workers=0 if preloaded else context.workers,
-        world=context.world,
-    )
-
-
-def _probe_source(
-    pretraining: Pretraining, model: MaskedAutoencoder, context: RuntimeContext
-) -> ClipSource | None:
-    probe = pretraining.probe
-    if probe is None:
-        return None
-    return ClipSource(
-        dataset=ClipDataset(
-            probe.store,
-            clips=probe.clips,
-            strategy=pretraining.strategy,
-            spectrogram=pretraining.config.spectrogram,
-        ),
-        clip_ids=probe.clips.clip_id,
-        strategy=pretraining.strategy,
-        render_settings=pretraining.render_settings(probe.store),
-        config=pretraining.config,
-        patch_px=model.patch_px,
-        device=pretraining.device,
-        workers=context.workers,
-        world=context.world,
-    )
-
-
 def _create_state(
     pretraining: Pretraining,
     model: MaskedAutoencoder,
@@ -237,7 +192,7 @@ def _draw_reconstruction(
     pool, config = pretraining.pool, pretraining.config
     index = (pool.val if len(pool.val) else pool.train)[:1]
     name = pool.clip_id[int(index[0])]
-    stored = source.dataset.__getitems__(index.tolist())
+    (stored,) = source.load(BatchSampler(index, batch_size=1))
     batch = source.validation_batch(stored)
     permutations = frame_permutations([name], seed=config.seed).to(source.device)
     drawn = reconstruction.reconstruct(

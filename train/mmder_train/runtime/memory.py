@@ -42,30 +42,14 @@ OUT_OF_MEMORY = (
     "unable to find an engine to execute this computation",
 )
 """Parts of messages of errors that mean exhausted memory. Their classes do not."""
-OUT_OF_SHARED_MEMORY = (
-    "killed by signal: Bus error",
-    "out of shared memory",
-    "unable to allocate shared memory",
-    "unable to mmap",
-    "unable to write to file </torch_",
-)
-"""Parts of messages of errors of reader processes that share too little memory."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Return whether an error of torch or Python means that memory was exhausted."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and _contains(error, OUT_OF_MEMORY)
-
-
-def is_out_of_shared_memory(error: BaseException) -> bool:
-    """Return whether a reader process had too little shared memory (``/dev/shm``)."""
-    return isinstance(error, RuntimeError) and _contains(error, OUT_OF_SHARED_MEMORY)
-
-
-def _contains(error: BaseException, parts: tuple[str, ...]) -> bool:
-    return any(part in str(error) for part in parts)
+    text = str(error)
+    return isinstance(error, RuntimeError) and any(p in text for p in OUT_OF_MEMORY)
 
 
 @contextmanager
@@ -78,17 +62,11 @@ def explain_out_of_memory() -> Iterator[None]:
     try:
         yield
     except (RuntimeError, MemoryError) as error:
-        if is_out_of_shared_memory(error):
-            msg = (
-                "out of shared memory: the reader processes need more of /dev/shm. Use "
-                "--workers 0, or start the container with --ipc=host or --shm-size 8g."
-            )
-        elif is_out_of_memory(error):
-            msg = (
-                "out of memory: the encoder, its optimizer and one batch do not fit. "
-                "Use a smaller --encoder or --batch-size, with --method finetune also "
-                "--checkpoint-activations or a larger --grad-accum-steps."
-            )
-        else:
+        if not is_out_of_memory(error):
             raise
+        msg = (
+            "out of memory: the encoder, its optimizer and one batch do not fit. "
+            "Use a smaller --encoder or --batch-size, with --method finetune also "
+            "--checkpoint-activations or a larger --grad-accum-steps."
+        )
         raise MmderError(msg) from error

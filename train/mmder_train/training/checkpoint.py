@@ -3,8 +3,10 @@
 import json
 import re
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,12 @@ from torch import Tensor
 from mmder_store.atomic_files import atomic_write, write_json
 from mmder_store.errors import SettingsError
 from mmder_store.settings import digest
+from mmder_train.runtime.background_writer import BackgroundWriter
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
+from mmder_train.runtime.host_copies import HostCopies
 from mmder_train.runtime.signals import StopRequest, TrainingInterruptedError
 from mmder_train.runtime.tensor_files import save_tensors
-from mmder_train.training.process_state import ProcessState, pack, unpack
+from mmder_train.training.process_state import pack, unpack
 from mmder_train.training.train_state import TrainState
 
 
@@ -30,6 +34,9 @@ class Checkpoint:
     renamed into place after that file is complete, so that the two always match. The
     primary process writes them, with the random states of all processes. The fold can
     be resumed with another number of processes.
+
+    Training waits only for the copy of its state to host memory. A thread writes the
+    files, one checkpoint at a time.
     """
 
     path: Path
@@ -45,6 +52,8 @@ class Checkpoint:
     task: str = "this fold"
     """Name of the training, for messages."""
     _saved_s: float = field(default_factory=time.monotonic)
+    _copies: HostCopies = field(default_factory=HostCopies)
+    _writer: BackgroundWriter = field(default_factory=BackgroundWriter)
 
     @property
     def _json_path(self) -> Path:
@@ -56,43 +65,66 @@ class Checkpoint:
         Raises:
             SettingsError: If the checkpoint is damaged or belongs to another run.
         """
-        saved = self._read()
-        steps = self.world.all_gather(saved[1]["step"] if saved else None)
-        if len(set(steps)) > 1:
-            problem = f"differs between the processes (steps {steps})"
-            way_out = "Put the folder of the run where all processes can read it."
-            raise self._error(problem, way_out)
-        if saved is None:
+        # All processes read what the primary process found, also if a network file
+        # system still shows them older files.
+        facts = self.world.broadcast(self._read_facts)
+        if facts is None:
             return False
         world = self.world
+        problem = ""
         try:
-            state.load_state_dict(*saved)
-            own = unpack(*saved, rank=world.rank, world_size=world.world_size)
-        except (KeyError, ValueError, RuntimeError, TypeError, AttributeError) as error:
+            tensors = load_file(self._json_path.with_name(facts["tensors"]))
+        except FileNotFoundError:
+            problem = "lacks its tensors"
+        except SafetensorError as error:
+            problem = f"cannot be read ({_short(error)})"
+        self._raise_for_all(problem)
+        try:
+            state.load(tensors, facts)
+            own = unpack(tensors, facts, rank=world.rank, world_size=world.world_size)
+        except (
+            LookupError,
+            ValueError,
+            RuntimeError,
+            TypeError,
+            AttributeError,
+        ) as error:
             problem = f"is of another model ({_short(error)})"
             raise self._error(problem) from error
         state.load_process_state(own)
         return True
 
-    def _read(self) -> tuple[dict[str, Tensor], dict[str, Any]] | None:
+    def _read_facts(self) -> dict[str, Any] | None:
+        """Read the JSON file, or return None if there is no checkpoint."""
         try:
             facts = json.loads(self._json_path.read_text(encoding="utf-8"))
             file = str(facts["tensors"])
             int(facts["step"])
-            problem = ""
-            if Path(file).name != file:
-                problem = f"names a file in another folder ({file})"
-            elif facts["of"] != digest(self.identity):
-                problem = "is of a run with other settings"
-            if not problem:
-                return load_file(self._json_path.with_name(file)), facts
-        except FileNotFoundError as error:
-            if error.filename and Path(error.filename) == self._json_path:
-                return None
-            problem = "lacks its tensors"
-        except (ValueError, KeyError, TypeError, SafetensorError) as error:
+            of = facts["of"]
+        except FileNotFoundError:
+            return None
+        except (ValueError, KeyError, TypeError) as error:
             problem = f"cannot be read ({_short(error)})"
-        raise self._error(problem)
+            raise self._error(problem) from error
+        problem = ""
+        if Path(file).name != file:
+            problem = f"names a file in another folder ({file})"
+        elif of != digest(self.identity):
+            problem = "is of a run with other settings"
+        if problem:
+            raise self._error(problem)
+        return dict(facts)
+
+    def _raise_for_all(self, problem: str) -> None:
+        """Raise the problem of any process in all of them."""
+        problems = self.world.all_gather(problem)
+        for rank, found in enumerate(problems):
+            if found:
+                if all(problems):
+                    raise self._error(found)
+                found += f" in process {rank} of {len(problems)}"
+                way_out = "Put the folder of the run where all processes can read it."
+                raise self._error(found, way_out)
 
     def _error(self, problem: str, way_out: str = "") -> SettingsError:
         way_out = way_out or f"Delete it to train {self.task} from the beginning."
@@ -109,9 +141,13 @@ class Checkpoint:
         due = time.monotonic() - self._saved_s > self.save_every_s
         request = self.world.all_reduce_max(2 * (self.stop_request.signal or 0) + due)
         number = request // 2
+        self._writer.check()
         if request:
             self.save(state)
         if number:
+            self._writer.wait()
+            # No process ends before the file is written: torchrun would kill the rest.
+            self.world.all_gather(None)
             interrupted = TrainingInterruptedError(
                 f"stopped after step {state.step} of {self.task}, which is saved. Run "
                 "the same command to resume."
@@ -120,33 +156,53 @@ class Checkpoint:
             raise interrupted
 
     def save(self, state: TrainState) -> None:
-        """Write the complete state, and delete older files. All processes call it.
+        """Copy the complete state, and start to write it. All processes call it.
+
+        The write before must have ended; this waits for it.
 
         Raises:
             NonFiniteLossError: If the loss of the last step is infinite or NaN.
                 Nothing is written.
-            OSError: If a file cannot be written. The older checkpoint is kept.
+            OSError: If the checkpoint before could not be written. The older one is
+                kept.
         """
         state.check_loss()
         process_states = self.world.all_gather(state.process_state())
         if self.world.is_primary:
-            self._write(state, process_states)
+            self._writer.wait()
+            random_states, sums = pack(process_states)
+            tensors = self._copies.copy(state.named_tensors()) | random_states
+            facts = state.progress() | sums
+            self._writer.start(partial(self._write, tensors, facts))
+        elif state.sharded:
+            for _ in state.named_tensors():
+                pass  # gathered for the primary process
         self._saved_s = time.monotonic()
 
-    def _write(self, state: TrainState, process_states: Sequence[ProcessState]) -> None:
-        tensors, facts = (
-            shared | own
-            for shared, own in zip(
-                state.state_dict(), pack(process_states), strict=True
-            )
-        )
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Context of the training. At its end the last write has ended.
+
+        Raises:
+            OSError: If that write failed, unless the training failed itself.
+        """
+        try:
+            yield
+        finally:
+            self._writer.join()
+        self._writer.wait()
+
+    def _write(self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+        """Write the files, and delete older ones."""
         json_path = self._json_path
-        tensor_path = json_path.with_name(f"{json_path.stem}-{state.step}.safetensors")
+        tensor_path = json_path.with_name(
+            f"{json_path.stem}-{facts['step']}.safetensors"
+        )
         with atomic_write(tensor_path) as draft:
             save_tensors(draft, tensors)
         write_json(
             json_path,
-            facts | {"tensors": tensor_path.name, "of": digest(self.identity)},
+            {**facts, "tensors": tensor_path.name, "of": digest(self.identity)},
         )
         for file in self._files():
             if file not in (json_path, tensor_path):

@@ -12,6 +12,7 @@ from mmder_store.errors import MmderError
 from mmder_train.runtime.device import model_precision
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 from mmder_train.runtime.memory import is_out_of_memory
+from mmder_train.runtime.sharding import is_sharded
 
 InputBatches = Iterable[tuple[Tensor, Any]]
 """Batches as pairs: positions of the clips, and the input of the model."""
@@ -98,7 +99,8 @@ def _apply(
                 outputs = [model(part) for part in _split(batch, size)]
             return torch.cat(outputs), size
         except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
+            # All processes of divided weights need as many passes as each other.
+            if not is_out_of_memory(error) or is_sharded(model):
                 raise
             if size is None or size == 1:
                 msg = (

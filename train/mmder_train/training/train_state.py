@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -18,13 +18,18 @@ from mmder_train.runtime.distributed import (
     share_gradients,
 )
 from mmder_train.runtime.memory import is_out_of_memory
+from mmder_train.runtime.sharding import is_sharded, load_whole, whole_state_dict
 from mmder_train.training.process_state import ProcessState
+from mmder_train.training.state_tensors import (
+    BEST_PREFIX,
+    EMA_PREFIX,
+    MODEL_PREFIX,
+    load_optimizer,
+    module_tensors,
+    optimizer_tensors,
+    select_prefix,
+)
 from mmder_train.training.step_loss import StepLoss
-
-BEST_PREFIX = "best."
-EMA_PREFIX = "average."
-MODEL_PREFIX = "model."
-OPTIMIZER_PREFIX = "optimiser."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,14 +77,17 @@ class TrainState:
     static_graph: bool = False
     """True if each step has one backward pass, so that several processes can plan the
     exchange of their gradients once."""
+    sharded: bool = field(init=False)
+    """True if the weights are divided among the processes."""
     _wrapped: nn.Module | None = None
     _pending: StepLoss | None = None
 
     def __post_init__(self) -> None:
-        """Wrap the model if several processes share their gradients."""
+        """Wrap the model if several processes share its gradients."""
         if self.defer_loss_check is None:
             self.defer_loss_check = self.device.type == "cuda"
-        if self.world.world_size > 1:
+        self.sharded = is_sharded(self.model)
+        if self.world.world_size > 1 and not self.sharded:
             self._wrapped = share_gradients(
                 self.model,
                 self.device,
@@ -161,6 +169,9 @@ class TrainState:
         micro_batch = next(micro_batches)
         while micro_batch is not None:
             following = next(micro_batches, None)
+            if self.sharded and self.world.all_reduce_max(int(following is not None)):
+                # All processes gather the weights equally often.
+                following = following or replace(micro_batch, counts=False)
             # Processes exchange gradients once per step, with the last micro-batch.
             waits = following is not None and isinstance(model, DistributedDataParallel)
             with model.no_sync() if waits else nullcontext():  # type: ignore[operator]
@@ -233,54 +244,43 @@ class TrainState:
 
     def save_best(self) -> None:
         """Copy the current evaluated weights to `best`."""
-        weights = self.eval_model.state_dict()
-        self.best = {name: t.detach().cpu().clone() for name, t in weights.items()}
+        self.best = whole_state_dict(self.eval_model)
 
     def restore_best(self) -> None:
         """Load the weights in `best`. Keep the last ones if none were saved."""
         if self.best:
-            self.eval_model.load_state_dict(self.best)
+            load_whole(self.eval_model, self.best)
 
-    def state_dict(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return what a step changes and all processes share.
+    def named_tensors(self) -> Iterator[tuple[str, Tensor]]:
+        """Yield the tensors that a step changes and all processes share, by name.
 
-        Returns:
-            Tensors by name, and JSON values.
+        They are the current ones, not copies. All processes must read them all if the
+        weights are divided among them.
         """
-        tensors = {
-            MODEL_PREFIX + name: t for name, t in self.model.state_dict().items()
-        }
+        yield from module_tensors(MODEL_PREFIX, self.model)
         if self.ema is not None:
-            ema = self.ema.module.state_dict()
-            tensors |= {EMA_PREFIX + name: t for name, t in ema.items()}
-        tensors |= {BEST_PREFIX + name: t for name, t in self.best.items()}
-        for number, values in self.optimizer.state_dict()["state"].items():
-            tensors |= {
-                f"{OPTIMIZER_PREFIX}{number}.{name}": t for name, t in values.items()
-            }
-        tensors = {k: t.detach().cpu().contiguous() for k, t in tensors.items()}
-        return tensors, {"step": self.step, "history": self.history}
+            yield from module_tensors(EMA_PREFIX, self.ema.module)
+        yield from ((BEST_PREFIX + name, t) for name, t in self.best.items())
+        yield from optimizer_tensors(self.optimizer)
 
-    def load_state_dict(
-        self, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]
-    ) -> None:
-        """Restore a state returned by `state_dict`.
+    def progress(self) -> dict[str, Any]:
+        """Return the progress of the training, as JSON values."""
+        return {"step": self.step, "history": list(self.history)}
+
+    def load(self, tensors: Mapping[str, Tensor], progress: Mapping[str, Any]) -> None:
+        """Restore what `named_tensors` and `progress` returned.
 
         Raises:
-            KeyError, ValueError, RuntimeError: If the state is of another model.
+            KeyError, ValueError, RuntimeError, IndexError: If they are of another
+                model.
         """
-        self.model.load_state_dict(select_prefix(MODEL_PREFIX, tensors))
+        load_whole(self.model, select_prefix(MODEL_PREFIX, tensors))
         if self.ema is not None:
-            self.ema.module.load_state_dict(select_prefix(EMA_PREFIX, tensors))
+            load_whole(self.ema.module, select_prefix(EMA_PREFIX, tensors))
         self.best = select_prefix(BEST_PREFIX, tensors)
-        optimizer: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in select_prefix(OPTIMIZER_PREFIX, tensors).items():
-            number, _, key = name.partition(".")
-            optimizer.setdefault(int(number), {})[key] = tensor
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": optimizer, "param_groups": groups})
-        self.step = int(facts["step"])
-        self.history = list(facts["history"])
+        load_optimizer(self.optimizer, tensors)
+        self.step = int(progress["step"])
+        self.history = list(progress["history"])
 
     def process_state(self) -> ProcessState:
         """Return what a step changes in this process only."""
@@ -299,10 +299,3 @@ class TrainState:
             torch.set_rng_state(saved.cpu_rng)
         if self.device.type == "cuda" and saved.gpu_rng is not None:
             torch.cuda.set_rng_state(saved.gpu_rng, self.device)
-
-
-def select_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Return the tensors whose names start with a prefix, which is removed."""
-    return {
-        k.removeprefix(prefix): t for k, t in tensors.items() if k.startswith(prefix)
-    }

@@ -5,7 +5,7 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -84,8 +84,19 @@ def fit(
 
     Raises:
         MmderError: If the loss is not finite, or the memory does not suffice.
+        OSError: If a checkpoint cannot be written.
         TrainingInterruptedError: If the run was asked to stop.
     """
+    with nullcontext() if checkpoint is None else checkpoint.writing():
+        _fit(state, plan, progress, checkpoint)
+
+
+def _fit(
+    state: TrainState,
+    plan: FitPlan,
+    progress: Progress,
+    checkpoint: Checkpoint | None,
+) -> None:
     if checkpoint is not None and checkpoint.load(state):
         progress.log(f"resuming after epoch {len(state.history)}, step {state.step}")
     progress.start_epochs([plan.tags], done=len(state.history))

@@ -28,10 +28,14 @@ POOLING_KEYS: dict[str, Callable[[Any], bool]] = {
 """Settings of a run that its weights depend on, and a check of each value."""
 
 
-def to_state_dict(encoder: nn.Module, head: Head) -> dict[str, Tensor]:
-    """Return all tensors of an encoder and its head under the official names."""
-    both = {**encoder.state_dict(), **head.state_dict()}
-    return {name: tensor.cpu().contiguous() for name, tensor in both.items()}
+def to_state_dict(encoder: nn.Module | None, head: Head | None) -> dict[str, Tensor]:
+    """Return all tensors of an encoder, its head or both under the official names."""
+    modules = [module for module in (encoder, head) if module is not None]
+    return {
+        name: tensor.cpu().contiguous()
+        for module in modules
+        for name, tensor in module.state_dict().items()
+    }
 
 
 def save_weights(

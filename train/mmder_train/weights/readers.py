@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 
 from mmder_store.errors import WeightsError
-from mmder_train.weights import keras, native, torch_pickle
+from mmder_train.weights import keras, native, shared_encoder, torch_pickle
 from mmder_train.weights.completeness import partial_advice
 from mmder_train.weights.types import RawCheckpoint
 
@@ -37,15 +37,22 @@ class FileReader:
     """Read the whole file."""
 
 
-def read_checkpoint(path: Path) -> RawCheckpoint:
+def read_checkpoint(
+    path: Path, encoders: shared_encoder.OpenedEncoders | None = None
+) -> RawCheckpoint:
     """Read a file, a folder, or a sharded model by its index.
+
+    Args:
+        path: File or folder. With the head of a linear probe, its encoder is read too.
+        encoders: Encoders that are already read. One that is read is added, so that
+            the heads of a run share its tensors.
 
     Raises:
         WeightsError: If there is no such file, or if it is damaged or of an unknown
             type.
     """
     if path.is_dir():
-        return read_checkpoint(_model_file(path))
+        return read_checkpoint(_model_file(path), encoders)
     if not path.is_file():
         msg = f"weights {path}: no such file"
         raise WeightsError(msg)
@@ -55,12 +62,37 @@ def read_checkpoint(path: Path) -> RawCheckpoint:
         head = file.read(64)
     for reader in FILE_READERS:
         if reader.recognizes(head):
-            return reader.read(path)
+            checkpoint = reader.read(path)
+            if shared_encoder.METADATA not in checkpoint.metadata:
+                return checkpoint
+            return shared_encoder.add_encoder(
+                checkpoint,
+                _read_safetensors,
+                lambda file: sha256([file]),
+                {} if encoders is None else encoders,
+            )
     msg = (
         f"weights {path}: {_describe(head)}; expected safetensors, a torch.save file "
         "or Keras weights in HDF5"
     )
     raise WeightsError(msg)
+
+
+def names_encoder(path: Path) -> bool:
+    """Return whether a safetensors file is a head that names the file of its encoder.
+
+    Raises:
+        WeightsError: If the file is damaged.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            text = (file.metadata() or {}).get(native.METADATA)
+    except (SafetensorError, OSError) as error:
+        msg = f"weights {path}: damaged or truncated ({error}); delete it"
+        raise WeightsError(msg) from error
+    if text is None:
+        return False
+    return shared_encoder.METADATA in native.read_metadata(path, text)[0]
 
 
 def sha256(paths: Sequence[Path]) -> str:
