@@ -67,7 +67,7 @@ figures: demo
 
 # The published contents of each corpus: full lists, or counts if the licence requires it.
 manifests: env
-	for corpus in ravdess cremad iemocap mead savee enterface; do \
+	for corpus in ravdess cremad iemocap mead savee enterface msp-improv dfew mafw; do \
 	  $(BIN)/mmder-prep published $$corpus > data_manifests/$$corpus.csv || exit 1; \
 	done
 

@@ -10,13 +10,16 @@ from typing import Any
 
 VOCABULARY = (
     "angry",
+    "anxious",
     "calm",
     "contempt",
+    "disappointed",
     "disgust",
     "excited",
     "fearful",
     "frustrated",
     "happy",
+    "helpless",
     "neutral",
     "sad",
     "surprised",
@@ -26,13 +29,16 @@ SPELLINGS: Mapping[str, str] = {
     spelling: emotion
     for emotion, spellings in {
         "angry": ("anger", "ang"),
+        "anxious": ("anxiety",),
         "calm": ("calmness",),
         "contempt": ("contemptuous",),
+        "disappointed": ("disappointment",),
         "disgust": ("disgusted", "dis"),
         "excited": ("excitement", "exc"),
         "fearful": ("fear", "fea", "afraid", "scared"),
         "frustrated": ("frustration", "fru"),
         "happy": ("happiness", "joy", "hap"),
+        "helpless": ("helplessness",),
         "neutral": ("neutrality", "neu"),
         "sad": ("sadness",),
         "surprised": ("surprise", "sur"),
@@ -148,6 +154,19 @@ LABEL_SETS = {
         label_set(
             "enterface-6",
             ("angry", "disgust", "fearful", "happy", "sad", "surprised"),
+        ),
+        label_set("msp-improv-4", ("angry", "happy", "neutral", "sad")),
+        # The classes of DFEW and MAFW in the order of their publishers.
+        label_set(
+            "dfew-7",
+            ("happy", "sad", "neutral", "angry", "surprised", "disgust", "fearful"),
+        ),
+        label_set(
+            "mafw-11",
+            (
+                *("angry", "disgust", "fearful", "happy", "neutral", "sad"),
+                *("surprised", "contempt", "anxious", "helpless", "disappointed"),
+            ),
         ),
     )
 }

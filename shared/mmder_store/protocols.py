@@ -6,7 +6,11 @@ A `FoldProtocol` is kept in the store, so the trainer needs no other file.
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+SpeakerSeparation = Literal["apart", "unknown"]
+"""``apart`` if no person is in training and test. ``unknown`` if the publisher splits
+clips and does not name the people; each clip then counts as a speaker of its own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,15 +27,20 @@ class FoldProtocol:
     """Speakers in the training set of every fold and in no test set."""
     held_out: tuple[str, ...] = ()
     """Validation speakers, in no training set and no test set."""
+    speakers: SpeakerSeparation = "apart"
+    """Relation of the people in training to those in test."""
 
     def to_json(self) -> dict[str, Any]:
         """Return the entry for the attributes of a store."""
-        return {
+        entry = {
             "fold_of": dict(self.fold_of),
             "source": self.source,
             "only_trained": list(self.only_trained),
             "held_out": list(self.held_out),
         }
+        return (
+            entry if self.speakers == "apart" else entry | {"speakers": self.speakers}
+        )
 
 
 def _folds(*folds: Iterable[int]) -> dict[str, int]:
@@ -143,6 +152,11 @@ PROTOCOLS = {
             fold_of=_deal_speakers(ENTERFACE_SPEAKERS, folds=5, seed=0),
             source="none without shared speakers is published; dealt to five folds in "
             "the order of the SHA-256 of 0: and the name",
+        ),
+        FoldProtocol(
+            name="msp-improv-sessions-6",
+            fold_of={f"{sex}0{k}": k for k in range(1, 7) for sex in "FM"},
+            source="leave one session out, as in HiCMAE",
         ),
     )
 }

@@ -81,6 +81,7 @@ class StoreSpec:
                     source=folds[name]["source"],
                     only_trained=tuple(folds[name]["only_trained"]),
                     held_out=tuple(folds[name]["held_out"]),
+                    speakers=folds[name].get("speakers", "apart"),
                 )
                 for name in attributes["protocol_order"]
             ),

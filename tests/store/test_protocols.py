@@ -18,6 +18,7 @@ def test_every_speaker_is_in_exactly_one_part(name: str) -> None:
         "iemocap": [f"Ses0{k}{sex}" for k in range(1, 6) for sex in "FM"],
         "mead": list(MEAD_SPEAKERS),
         "savee": ["DC", "JE", "JK", "KL"],
+        "msp": [f"{sex}0{k}" for k in range(1, 7) for sex in "FM"],
         "enterface": [f"s{number:02d}" for number in range(1, 45)],
     }[name.split("-")[0]]
     assert sorted(in_parts) == sorted(speakers)

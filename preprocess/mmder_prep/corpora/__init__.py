@@ -8,7 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmder_prep.corpora import cremad, enterface, iemocap, mead, ravdess, savee
+from mmder_prep.corpora import (
+    cremad,
+    dfew,
+    enterface,
+    iemocap,
+    mafw,
+    mead,
+    msp_improv,
+    ravdess,
+    savee,
+)
+from mmder_prep.corpora.listing import root_variable
 from mmder_prep.corpora.manifest import Manifest
 from mmder_prep.corpora.published import ExpectedContents
 
@@ -50,7 +61,7 @@ class Corpus:
     @property
     def root_variable(self) -> str:
         """Environment variable that overrides the default folder."""
-        return f"MMDER_{self.name.upper()}_ROOT"
+        return root_variable(self.name)
 
 
 CORPORA = (
@@ -108,5 +119,26 @@ CORPORA = (
         step="auto",
         find=enterface.find,
         published=enterface.published,
+    ),
+    Corpus(
+        name="msp-improv",
+        title="MSP-IMPROV: twelve actors in six sessions, four emotions.",
+        step="auto",
+        find=msp_improv.find,
+        published=msp_improv.published,
+    ),
+    Corpus(
+        name="dfew",
+        title="DFEW: 11,697 clips of films, seven emotions.",
+        step="auto",
+        find=dfew.find,
+        published=dfew.published,
+    ),
+    Corpus(
+        name="mafw",
+        title="MAFW: 9,172 clips of films and shows, eleven emotions.",
+        step="auto",
+        find=mafw.find,
+        published=mafw.published,
     ),
 )

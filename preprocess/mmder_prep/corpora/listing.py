@@ -225,10 +225,15 @@ def no_clips_error(
     if listing.unreadable:
         state += f"; {listing.unreadable[0]} is skipped"
     out = advice or (
-        f"{source}, and pass the folder with --root or MMDER_{corpus.upper()}_ROOT"
+        f"{source}, and pass the folder with --root or {root_variable(corpus)}"
     )
     msg = f"{corpus}: no {wanted} found in {root.absolute()}: {state}. {out}"
     return ManifestError(msg)
+
+
+def root_variable(corpus: str) -> str:
+    """Return the environment variable with the folder of a corpus."""
+    return f"MMDER_{corpus.upper().replace('-', '_')}_ROOT"
 
 
 def other_modality_advice(modality: str, clips: int) -> str:

@@ -106,7 +106,7 @@ def test_all_problems_are_reported_at_once(tmp_path: Path) -> None:
         "lines 3, 5, 6: clip_id 'a' is already on line 2",
         "lines 3, 6: emotion 'joyful' is unknown",
     ]
-    assert text[-2].startswith("expected one of angry, calm")
+    assert text[-2].startswith("expected one of angry, anxious, calm")
     assert "--label-map" in text[-2]
 
 

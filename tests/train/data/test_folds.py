@@ -94,3 +94,16 @@ def test_missing_folds_speakers_and_classes_are_reported() -> None:
     with pytest.raises(SettingsError, match=r"--fold 6: no clips.*of which 1, 2"):
         folds.select_folds(split, 6, SIX)
     assert [f.number for f in folds.select_folds(split, 2, SIX)] == [2]
+
+
+def test_folds_of_clips_of_unknown_speakers_are_marked() -> None:
+    protocol = FoldProtocol(
+        name="clips-2", fold_of={"1": 1, "2": 2}, source="", speakers="unknown"
+    )
+    split = folds.split(["1", "2"], protocol)
+    (line,) = folds.fold_warnings(split, protocol, np.array([0, 0]), ["sad"])
+    assert "the same person can be in training and test" in line
+    assert folds.speaker_separation("clips-2", [SIX, protocol]) == "unknown"
+    assert folds.speaker_separation(SIX.name, [SIX, protocol]) == "apart"
+    assert folds.speaker_separation(folds.SPEAKERS, [SIX, protocol]) == "apart"
+    assert "speakers" not in SIX.to_json()

@@ -25,6 +25,7 @@ def test_a_linear_probe_finds_planted_emotions_reproducibly(train: Train) -> Non
     cfas = results["strategies"]["cfas"]
     assert [f["fold"] for f in cfas["folds"]] == [1, 6]
     assert cfas["mean"]["uar"] > 0.6
+    assert cfas["test_speakers"] == "apart"
     assert cfas["chance"] == {
         "war": 0.25,
         "uar": pytest.approx(1 / 7),

@@ -124,6 +124,17 @@ def test_different_clips_are_a_warning(compare: Compare) -> None:
     assert [row.folds for row in ranking.rows if row.first.run == "b"] == [[1]]
 
 
+def test_a_protocol_of_unknown_speakers_is_marked(compare: Compare) -> None:
+    make_run(Path("a"))
+    (ranking,) = compare_runs([Path("a")])
+    assert ranking.rows[0].speaker_independent == "yes"
+    change_results("strategies", "cfas", "test_speakers", to="unknown")
+    (ranking,) = compare_runs([Path("a")])
+    assert ranking.rows[0].speaker_independent == "unknown: clips are split"
+    assert compare("a").exit_code == 0
+    assert "unknown: clips are split" in Path("compare/compare.md").read_text()
+
+
 def remove_fold(run: Path, *, strategy: str, fold: int) -> None:
     """Remove a fold from the results and the predictions of a run."""
     results = json.loads((run / "results.json").read_text())

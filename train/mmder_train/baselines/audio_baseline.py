@@ -262,6 +262,9 @@ def _results(
                 "clips": len(baseline.clips.row),
                 "excluded": baseline.clips.excluded,
                 "warnings": baseline.warnings,
+                "test_speakers": folds.speaker_separation(
+                    baseline.protocol, baseline.store.spec.protocols
+                ),
                 **summary.summarize_folds(
                     {r.fold: fold_confusion(r, classes=classes) for r in fold_results},
                     details,

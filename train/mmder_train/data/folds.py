@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from mmder_store.errors import SettingsError
-from mmder_store.protocols import FoldProtocol
+from mmder_store.protocols import FoldProtocol, SpeakerSeparation
 
 SPEAKER_FOLDS = 5
 SPEAKERS = f"speakers-{SPEAKER_FOLDS}"
@@ -75,6 +75,14 @@ def choose_protocol(
         return contiguous(speakers)
     msg = f"--protocol {name}: this store has {', '.join([*known, SPEAKERS])}"
     raise SettingsError(msg)
+
+
+def speaker_separation(
+    name: str, protocols: Sequence[FoldProtocol]
+) -> SpeakerSeparation:
+    """Return whether training and test share people, by the name of a protocol."""
+    known: dict[str, SpeakerSeparation] = {p.name: p.speakers for p in protocols}
+    return known.get(name, "apart")
 
 
 def split(speakers: Sequence[str], protocol: FoldProtocol) -> tuple[Fold, ...]:
@@ -197,6 +205,11 @@ def fold_warnings(
         f"fold {k} of {protocol.name}: no clips in this store, skipped"
         for k in sorted(sizes.keys() - present.keys())
     ]
+    if protocol.speakers == "unknown":
+        lines.append(
+            f"{protocol.name} splits clips of unknown speakers: the same person can be "
+            "in training and test"
+        )
     if protocol.held_out:
         lines.append(
             f"{protocol.name} holds out speakers {', '.join(protocol.held_out)} for "

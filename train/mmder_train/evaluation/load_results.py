@@ -45,6 +45,8 @@ class StrategyResults:
     """Warnings about missing clips, speakers, folds or classes."""
     seen: bool
     """True if test clips, or their speakers, were seen in pre-training."""
+    speakers_unknown: bool
+    """True if the same person can be in training and test."""
     clip_id: tuple[str, ...]
     """Ids of the tested clips."""
     speaker: tuple[str, ...]
@@ -218,6 +220,7 @@ def _load_predictions(
         classes=classes,
         warnings=tuple(map(str, scores["warnings"])),
         seen=bool(scores.get("seen_in_pretraining")),
+        speakers_unknown=scores.get("test_speakers") == "unknown",
         clip_id=tuple(r["clip_id"] for r in rows),
         speaker=tuple(r["speaker"] for r in rows),
         fold=np.array([int(r["fold"]) for r in rows], dtype=np.int64),

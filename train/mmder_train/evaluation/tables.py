@@ -85,8 +85,10 @@ def _title(name: str, title: str) -> str:
 
 def _mark(scores: Mapping[str, Any]) -> str:
     """Return a remark on results that are not valid, empty for all others."""
-    seen = scores.get("seen_in_pretraining")
-    return ", not valid: tests clips seen in pre-training" if seen else ""
+    if scores.get("seen_in_pretraining"):
+        return ", not valid: tests clips seen in pre-training"
+    unknown = scores.get("test_speakers") == "unknown"
+    return ", not speaker-independent: speakers are unknown" if unknown else ""
 
 
 def _fold_table(name: str, title: str, scores: Mapping[str, Any]) -> Table:

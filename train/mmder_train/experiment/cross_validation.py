@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from mmder_train.data import folds
 from mmder_train.data.coverage import coverage_warning
 from mmder_train.evaluation import metrics
 from mmder_train.evaluation.build_results import (
@@ -205,6 +206,9 @@ def _build_results(
                 "excluded": s.clips.excluded,
                 "warnings": s.warnings,
                 "seen_in_pretraining": [asdict(fold) for fold in s.seen],
+                "test_speakers": folds.speaker_separation(
+                    experiment.config.protocol, experiment.store.spec.protocols
+                ),
                 **_score_strategy(experiment, name, fold_results, merges),
             }
             for name, s in by_name.items()

@@ -94,8 +94,10 @@ class ResultRow:
     @property
     def speaker_independent(self) -> str:
         """Remark on the test speakers, as for published results."""
-        seen = any(run.seen for run in self.runs)
-        return "no: seen in pre-training" if seen else "yes"
+        if any(run.seen for run in self.runs):
+            return "no: seen in pre-training"
+        unknown = any(run.speakers_unknown for run in self.runs)
+        return "unknown: clips are split" if unknown else "yes"
 
     @property
     def title(self) -> str:
