@@ -223,7 +223,5 @@ def save_config(
 
 def _toml(value: object) -> str:
     """Return a text, number, truth value or a list of them in the syntax of TOML."""
-    if isinstance(value, Path):
-        value = str(value)
-    # The syntax of JSON, in which TOML writes all of these.
-    return json.dumps(value, ensure_ascii=False)
+    # The syntax of JSON, in which TOML writes all of these. Paths become texts.
+    return json.dumps(value, ensure_ascii=False, default=str)

@@ -9,7 +9,7 @@ from mmder_train.cli.options import (
     MODEL,
     OUTPUT,
     fold_option,
-    seed_option,
+    run_seed_option,
     verbose_option,
 )
 
@@ -28,7 +28,7 @@ TARGETS = ("huggingface", "onnx")
     panel=OUTPUT,
 )
 @click.option("--strategy", help="Strategy to use if the run has several.", panel=MODEL)
-@seed_option
+@run_seed_option
 @fold_option("Fold whose model is exported; required if the run has several.")
 @verbose_option
 def export(

@@ -17,7 +17,9 @@ from mmder_train.cli.compare import compare
 from mmder_train.cli.config_file import check_weights, config_option, save_config
 from mmder_train.cli.env import env
 from mmder_train.cli.export import export
+from mmder_train.cli.features import features
 from mmder_train.cli.options import (
+    DATA,
     OPTIMIZATION,
     OUTPUT,
     RECIPES,
@@ -27,15 +29,18 @@ from mmder_train.cli.options import (
     tensorboard_option,
     verbose_option,
     weights_option,
+    workers_option,
 )
 from mmder_train.cli.predict import predict
 from mmder_train.cli.pretrain import pretrain
+from mmder_train.cli.score import score
 from mmder_train.cli.training_options import training_options
 from mmder_train.cli.weights import weights
 
 RUNTIME_OPTIONS = (
-    *("store", "weights", "recipe", "resume", "out", "device", "workers"),
-    *("feature_cache", "save_every", "save_weights", "shard_weights", "tensorboard"),
+    *("store", "test_stores", "weights", "recipe", "resume", "out", "device"),
+    *("workers", "feature_cache", "save_every", "save_weights", "shard_weights"),
+    "tensorboard",
 )
 """Parameters of the group that are not settings in `TrainConfig`."""
 
@@ -56,6 +61,15 @@ class TrainProgram(Program):
     context_settings={"show_default": True, "help_option_names": ["-h", "--help"]},
 )
 @store_option(required=False, text="Sealed store written by mmder-prep; required.")
+@click.option(
+    "--test-store",
+    "test_stores",
+    type=LocalPath(),
+    multiple=True,
+    help="Sealed store to test on after training on the whole --store; can be "
+    "repeated.",
+    panel=DATA,
+)
 @weights_option
 @training_options
 @click.option(
@@ -84,13 +98,7 @@ class TrainProgram(Program):
     panel=OUTPUT,
 )
 @device_option("Device of the encoder.")
-@click.option(
-    "--workers",
-    type=click.IntRange(min=0),
-    help="Number of threads that read the store.  "
-    "[default: 0 on a CPU, up to 8 with a GPU]",
-    panel=OUTPUT,
-)
+@workers_option
 @click.option(
     "--feature-cache",
     metavar="DIR|none",
@@ -181,7 +189,10 @@ def _refuse_misplaced(ctx: click.Context, named: list[str]) -> None:
     raise click.UsageError(msg)
 
 
-for command in (baseline, compare, env, export, predict, pretrain, weights):
+for command in (
+    *(baseline, compare, env, export, features),
+    *(predict, pretrain, score, weights),
+):
     cli.add_command(command)
 
 

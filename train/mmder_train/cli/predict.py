@@ -16,7 +16,7 @@ from mmder_train.cli.options import (
     device_option,
     fold_option,
     out_option,
-    seed_option,
+    run_seed_option,
     store_option,
     verbose_option,
 )
@@ -45,7 +45,7 @@ DETAILS = ("coarse", "fine")
     panel=MODEL,
 )
 @click.option("--strategy", help="Strategy to use if the run has several.", panel=MODEL)
-@seed_option
+@run_seed_option
 @out_option(
     "CSV file for the probabilities of all classes. Until the last clip is predicted, "
     "its rows are in FILE.partial."

@@ -38,6 +38,7 @@ def train(
     given: dict[str, Any],
     *,
     store: Path,
+    test_stores: tuple[Path, ...],
     weights: str,
     recipe: str | None,
     resume: Path | None,
@@ -56,6 +57,7 @@ def train(
         given: Settings named on the command line; all others come from the recipe and
             from the defaults of the method.
         store: Path of the sealed store.
+        test_stores: Paths of other stores to test on, after training on all clips.
         weights: Initial weights of the encoder, or ``none``.
         recipe: Name of a preset.
         resume: Folder of a run to resume with its own settings.
@@ -82,6 +84,7 @@ def train(
     from mmder_train.evaluation import tables
     from mmder_train.evaluation.run_directory import RunDirectory
     from mmder_train.experiment import setup
+    from mmder_train.experiment.cross_corpus_setup import setup_cross_corpus_tests
     from mmder_train.experiment.cross_validation import cross_validate
     from mmder_train.experiment.feature_cache import cache_dir
     from mmder_train.runtime import distributed
@@ -117,6 +120,16 @@ def train(
             )
         features = cache_dir(store, feature_cache, method=config.method)
         experiment = setup.setup_experiment(Store(store), config, features)
+        tests = setup_cross_corpus_tests(
+            experiment,
+            [
+                (Store(path), cache_dir(path, feature_cache, method=config.method))
+                for path in test_stores
+            ],
+        )
+        experiment = replace(
+            experiment, test_stores=tuple(test.to_json() for test in tests)
+        )
         directory = RunDirectory(path=out or experiment.default_run_dir())
         with open_run(
             directory,
@@ -128,7 +141,11 @@ def train(
             shard_weights=shard_weights,
         ) as context:
             results = cross_validate(
-                experiment, directory, save_weights=save_weights, context=context
+                experiment,
+                directory,
+                save_weights=save_weights,
+                context=context,
+                cross_corpus_tests=tests,
             )
         if world.is_primary:
             tables.print_tables(results, directory, Console())

@@ -9,7 +9,12 @@ from typing import Any
 
 import rich_click as click
 
-from mmder_train.cli.option_types import STRATEGIES, SeedNumbers, StrategyNames
+from mmder_train.cli.option_types import (
+    STRATEGIES,
+    SeedNumber,
+    SeedNumbers,
+    StrategyNames,
+)
 from mmder_train.cli.options import (
     ENCODERS,
     EVALUATION,
@@ -28,10 +33,17 @@ from mmder_train.cli.options import (
     protocol_option,
 )
 
-TRAINING_OPTIONS: tuple[Decorator, ...] = (
-    labels_option,
-    protocol_option,
-    fold_option("Fold to train and test."),
+FEATURE_SEED = "Seed of random initial weights and of the RFAS order."
+
+
+def seed_option(text: str) -> Decorator:
+    """Return the option ``--seed``."""
+    return click.option(
+        "--seed", type=SeedNumber(), default=0, help=text, panel=OPTIMIZATION
+    )
+
+
+ENCODER_OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--strategy",
         "strategies",
@@ -69,6 +81,14 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     ),
     image_norm_option,
     *SPECTROGRAM_OPTIONS,
+)
+"""Options of the input, the encoder and its weights."""
+
+TRAINING_OPTIONS: tuple[Decorator, ...] = (
+    labels_option,
+    protocol_option,
+    fold_option("Fold to train and test."),
+    *ENCODER_OPTIONS,
     choice_option(
         "--method",
         ("linear-probe", "finetune"),
@@ -258,6 +278,17 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
 
 def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add every option that determines the numbers of a run."""
-    for option in reversed(TRAINING_OPTIONS):
+    return _add(TRAINING_OPTIONS, command)
+
+
+def encoder_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add every option that determines the features of a frozen encoder."""
+    return _add((*ENCODER_OPTIONS, seed_option(FEATURE_SEED)), command)
+
+
+def _add(
+    options: tuple[Decorator, ...], command: Callable[..., Any]
+) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command

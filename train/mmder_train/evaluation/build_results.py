@@ -40,6 +40,7 @@ def build_results(
             "clips": len(store),
             "versions": dict(store.versions),
         },
+        **{k: v for k, v in identity.items() if k == "test_stores"},
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in packages},

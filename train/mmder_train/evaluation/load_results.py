@@ -7,7 +7,7 @@ results. The files may come from elsewhere and are checked before they are used.
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,13 @@ class StrategyResults:
     """True if test clips, or their speakers, were seen in pre-training."""
     speakers_unknown: bool
     """True if the same person can be in training and test."""
+    foreign: Mapping[str, Any] | None
+    """Origin of the predictions of another program. None for runs of mmder."""
+    cross_corpus: tuple["StrategyResults", ...] = ()
+    """Results on other stores, after training on the whole store."""
+    dropped: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    """Classes that only the training store or only the test store has, in a result on
+    another store."""
     clip_id: tuple[str, ...]
     """Ids of the tested clips."""
     speaker: tuple[str, ...]
@@ -173,11 +180,14 @@ def _load_seed(
 ) -> list[StrategyResults]:
     """Load a table of predictions of a strategy, and those over merged classes."""
     scores, config = results["strategies"][strategy], dict(results["config"])
-    loaded = [
-        _load_predictions(
-            folder, name, results, strategy, table, scores, results["classes"]
-        )
+    own = _load_predictions(
+        folder, name, results, strategy, table, scores, results["classes"]
+    )
+    others = [
+        _load_cross_corpus(folder, name, results, strategy, entry)
+        for entry in scores.get("cross_corpus", [])
     ]
+    loaded = [replace(own, cross_corpus=tuple(others))]
     for merged in scores.get("merged", []):
         # A separate label set keeps it out of the ranking of other heads.
         relabeled = {**results, "config": {**config, "labels": str(merged["title"])}}
@@ -193,6 +203,27 @@ def _load_seed(
             )
         )
     return loaded
+
+
+def _load_cross_corpus(
+    folder: RunDirectory,
+    name: str,
+    results: Mapping[str, Any],
+    strategy: str,
+    entry: Mapping[str, Any],
+) -> StrategyResults:
+    """Load the predictions of a strategy on another store."""
+    loaded = _load_predictions(
+        folder,
+        name,
+        {**results, "store": entry["store"]},
+        strategy,
+        entry["predictions"],
+        {"equation": "", **entry},
+        entry["classes"],
+    )
+    dropped = (tuple(entry["dropped_train"]), tuple(entry["dropped_test"]))
+    return replace(loaded, dropped=dropped)
 
 
 def _load_predictions(
@@ -221,6 +252,7 @@ def _load_predictions(
         warnings=tuple(map(str, scores["warnings"])),
         seen=bool(scores.get("seen_in_pretraining")),
         speakers_unknown=scores.get("test_speakers") == "unknown",
+        foreign=dict(scores["foreign"]) if scores.get("foreign") else None,
         clip_id=tuple(r["clip_id"] for r in rows),
         speaker=tuple(r["speaker"] for r in rows),
         fold=np.array([int(r["fold"]) for r in rows], dtype=np.int64),

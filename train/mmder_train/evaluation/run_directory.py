@@ -35,11 +35,11 @@ class FoldResult:
     strategy: str
     """Name of the strategy or baseline, with the seed if the run has several."""
     fold: int
-    """Number of the fold, from 1."""
+    """Number of the fold, from 1. 0 for a test on another store."""
     speakers: tuple[str, ...]
     """Tested speakers."""
-    train_clips: int
-    """Number of clips that the fold was trained on."""
+    train_clips: int | None
+    """Number of clips that the fold was trained on. None if it is not known."""
     validated: tuple[str, ...]
     """Speakers of the train side that were held out to choose the epoch."""
     history: tuple[Mapping[str, float], ...]
@@ -146,9 +146,19 @@ class RunDirectory:
         name = "encoder" if seed is None else f"encoder-seed{seed}"
         return self.path / "weights" / f"{name}.safetensors"
 
+    def _cross_corpus(self, strategy: str, test: str) -> Path:
+        return self.path / "cross-corpus" / f"{strategy}-{test}.json"
+
     def fold(self, strategy: str, fold: int) -> FoldResult | None:
         """Read the result of a fold, or return None if it is not finished."""
-        content = self._read(self._fold(strategy, fold))
+        return self._read_result(self._fold(strategy, fold))
+
+    def cross_corpus(self, strategy: str, test: str) -> FoldResult | None:
+        """Read the result on another store, or return None if it is not finished."""
+        return self._read_result(self._cross_corpus(strategy, test))
+
+    def _read_result(self, path: Path) -> FoldResult | None:
+        content = self._read(path)
         if content is None:
             return None
         try:
@@ -165,13 +175,16 @@ class RunDirectory:
                 probability=tuple(map(tuple, content["probability"])),
             )
         except KeyError as error:
-            path = self._fold(strategy, fold)
             msg = f"{path}: lacks {error}, of another version. Choose another --out."
             raise SettingsError(msg) from error
 
     def finish_fold(self, record: FoldResult) -> None:
         """Write the result of a fold, which marks it as finished."""
         write_json(self._fold(record.strategy, record.fold), asdict(record))
+
+    def finish_cross_corpus(self, record: FoldResult, test: str) -> None:
+        """Write the result on another store, which marks it as finished."""
+        write_json(self._cross_corpus(record.strategy, test), asdict(record))
 
     def results(self) -> dict[str, Any] | None:
         """Read the results of the run, or return None if it is not finished."""

@@ -41,6 +41,9 @@ def print_tables(
             rows = {n: t[title] for n, t in zip(names, tables, strict=True)}
             console.print(_strategy_table(rows, scores, title))
     for name in names:
+        if scores[name].get("cross_corpus"):
+            console.print(_cross_corpus_table(name, scores[name]["cross_corpus"]))
+    for name in names:
         _print_path("confusion matrix", folder.confusion(name), console)
     _print_path("all numbers", folder.path / "results.json", console)
 
@@ -132,6 +135,32 @@ def _fold_table(name: str, title: str, scores: Mapping[str, Any]) -> Table:
             *_cells(scores["best_test_epoch"]),
         )
     table.add_row("chance", "always the largest class", "", *_cells(scores["chance"]))
+    return table
+
+
+def _cross_corpus_table(name: str, entries: Sequence[Mapping[str, Any]]) -> Table:
+    """Build a table with one row per other store that a strategy was tested on."""
+    table = Table(
+        title=_title(f"{name}, trained on the whole store", "")
+        + ", over common classes",
+        box=box.ASCII2,
+        title_justify="left",
+    )
+    for column in ("test store", "classes", "dropped classes"):
+        table.add_column(column)
+    chance = [f"chance {title}" for title in SCORES.values()]
+    for column in ("clips", *SCORES.values(), *chance):
+        table.add_column(column, justify="right")
+    for entry in entries:
+        dropped = [*entry["dropped_train"], *entry["dropped_test"]]
+        table.add_row(
+            str(entry["store"]["name"]) + _mark(entry),
+            str(len(entry["classes"])),
+            ", ".join(dropped) or "none",
+            str(entry["pooled"]["clips"]),
+            *_cells(entry["pooled"]),
+            *_cells(entry["chance"]),
+        )
     return table
 
 

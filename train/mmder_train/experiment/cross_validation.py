@@ -23,6 +23,13 @@ from mmder_train.evaluation.class_merging import ClassMerge, available_merges
 from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
 from mmder_train.evaluation.seeds import summarize_seeds
 from mmder_train.evaluation.write_results import write_results
+from mmder_train.experiment.cross_corpus import (
+    cross_corpus_entry,
+    cross_corpus_results,
+    predictions_name,
+    run_cross_corpus_tests,
+)
+from mmder_train.experiment.cross_corpus_setup import CrossCorpusTest
 from mmder_train.experiment.finetune import finetune
 from mmder_train.experiment.fold_weights import FoldWeights, missing_weights
 from mmder_train.experiment.linear_probe import linear_probe
@@ -46,6 +53,7 @@ def cross_validate(
     *,
     save_weights: bool,
     context: RuntimeContext,
+    cross_corpus_tests: Sequence[CrossCorpusTest] = (),
 ) -> dict[str, Any]:
     """Train and test every unfinished fold, and return the results of the run.
 
@@ -56,6 +64,7 @@ def cross_validate(
         directory: Opened folder of the run. Folds that are finished there are reused.
         save_weights: True to save the weights of each fold.
         context: Runtime resources.
+        cross_corpus_tests: Other stores to test on, after training on all clips.
     """
     # Only the primary process reads. On a network file system, others may not see yet
     # what it has written.
@@ -81,7 +90,16 @@ def cross_validate(
     fold_weights = FoldWeights(experiment, directory) if save_weights else None
     for output in _explain_errors(method(experiment, unfinished, context)):
         _finish_fold(experiment, output, directory, fold_weights, context)
-    return dict(context.world.broadcast(lambda: _finish_run(experiment, directory)))
+    if cross_corpus_tests:
+        with explain_out_of_memory():
+            run_cross_corpus_tests(
+                experiment, cross_corpus_tests, method, directory, context
+            )
+    return dict(
+        context.world.broadcast(
+            lambda: _finish_run(experiment, directory, cross_corpus_tests)
+        )
+    )
 
 
 def _finished_folds(
@@ -150,11 +168,22 @@ def _finish_fold(
     context.progress.log(_summary_line(fold_result, output, classes=classes))
 
 
-def _finish_run(experiment: Experiment, directory: RunDirectory) -> dict[str, Any]:
+def _finish_run(
+    experiment: Experiment,
+    directory: RunDirectory,
+    tests: Sequence[CrossCorpusTest],
+) -> dict[str, Any]:
     """Write the results of the run, and return them."""
     merges = available_merges(experiment.labels, experiment.store.spec.label_sets)
     fold_results = {s.name: _read_folds(s, directory) for s in experiment.strategies}
     results = _build_results(experiment, fold_results, merges)
+    for name, scores in results["strategies"].items() if tests else ():
+        on_tests = cross_corpus_results(name, tests, directory)
+        scores["cross_corpus"] = [cross_corpus_entry(t, r) for t, r in on_tests]
+        for test, result in on_tests:
+            directory.write_predictions(
+                predictions_name(name, test), [result], test.classes
+            )
     # All folds are finished. A kill may have left a part of a fold's checkpoint.
     shutil.rmtree(directory.checkpoints, ignore_errors=True)
     write_results(directory, results, fold_results, merges=merges)

@@ -6,7 +6,7 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Float64, Int64
+from jaxtyping import Float, Float64, Int64
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
@@ -77,17 +77,7 @@ def _finetune_strategy(
         context.progress.log(f"weights are divided among {world.world_size} processes")
 
     def logits(model: nn.Module, index: Int64[np.ndarray, " side"]) -> Tensor:
-        views = []
-        for mirrored in (False, True)[: config.views]:
-            batches = fused.in_order(
-                index,
-                batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
-                mirrored=mirrored,
-            )
-            views.append(
-                evaluate.collect_outputs(model, batches, device=device, world=world)[1]
-            )
-        return evaluate.average_views(views)
+        return classifier_logits(model, fused, index, world=world)
 
     for fold in folds:
         start = time.monotonic()
@@ -109,7 +99,7 @@ def _finetune_strategy(
         )
         name = strategy_run.name
         context.progress.begin(
-            f"{name} fold {fold.number}", clips=config.epochs * len(fold.train)
+            f"{name} {fold.title}", clips=config.epochs * len(fold.train)
         )
 
         def score_epoch(model: nn.Module, fold: Fold = fold) -> dict[str, float]:
@@ -147,6 +137,38 @@ def _finetune_strategy(
         )
         # Only here, because the caller has now written the fold's results.
         checkpoint.delete()
+
+
+def classifier_logits(
+    model: nn.Module,
+    fused: FusedBatches,
+    index: Int64[np.ndarray, " side"],
+    *,
+    world: WorldInfo,
+) -> Float[Tensor, "side class"]:
+    """Return the outputs of a classifier for some clips, averaged over their views.
+
+    Args:
+        model: Encoder with head.
+        fused: Encoder inputs of the clips.
+        index: Positions of the clips.
+        world: Processes that share the clips.
+    """
+    experiment = fused.experiment
+    if not len(index):
+        return torch.empty(0, len(experiment.labels.classes))
+    device = experiment.device
+    views = []
+    for mirrored in (False, True)[: experiment.config.views]:
+        batches = fused.in_order(
+            index,
+            batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
+            mirrored=mirrored,
+        )
+        views.append(
+            evaluate.collect_outputs(model, batches, device=device, world=world)[1]
+        )
+    return evaluate.average_views(views)
 
 
 def describe_learning_rate(config: TrainConfig, world: WorldInfo) -> str:

@@ -6,7 +6,6 @@ strategies and seeds are trained together.
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -16,12 +15,9 @@ from torch import Tensor, nn
 
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.class_weights import class_weight
-from mmder_train.data.clip_feed import ClipFeed
 from mmder_train.data.folds import Fold
-from mmder_train.data.selection import select_encodable
 from mmder_train.evaluation.validation import validate
-from mmder_train.experiment.batches import create_feed
-from mmder_train.experiment.feature_extraction import load_or_extract_features
+from mmder_train.experiment.feature_extraction import clip_features
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import (
     FoldOutput,
@@ -64,19 +60,14 @@ def linear_probe(
         for group in _groups(experiment)
         if any(run.name in names for run in group)
     ]
-    # Clips of all label sets are encoded, so that runs with others find them cached.
-    encoded = {
-        _feature_key(experiment, run): replace(
-            run, clips=select_encodable(experiment.store, strategy=run.strategy)
-        )
-        for group in groups
-        for run in group
-    }
-    if not encoded:
+    if not groups:
         return
-    feed = create_feed(experiment, list(encoded.values()), context, rereads=False)
+    distinct: dict[FeatureKey, StrategyRun] = {}
+    for run in (run for group in groups for run in group):
+        distinct.setdefault(_feature_key(experiment, run), run)
+    features = clip_features(experiment, list(distinct.values()), context)
     for group in groups:
-        for output in _probe_group(experiment, group, encoded, feed, context):
+        for output in _probe_group(experiment, group, features, context):
             if (output.strategy_run.name, output.fold.number) in missing:
                 yield output
 
@@ -103,7 +94,7 @@ def train_fold_heads(
     folds = [(run, fold, x) for run, x in runs for fold in run.folds]
     tasks = [
         HeadTask(
-            title=f"{run.name} fold {fold.number}",
+            title=f"{run.name} {fold.title}",
             features=features,
             labels=run.clips.label,
             train=fold.train,
@@ -139,7 +130,7 @@ def train_fold_heads(
         yield FoldOutput(
             strategy_run=run,
             fold=fold,
-            logits=_logits(head.head, features, fold.test),
+            logits=head_logits(head.head, features, fold.test),
             history=head.history,
             encoder=None,
             head=head.head,
@@ -178,24 +169,13 @@ def _feature_key(experiment: Experiment, run: StrategyRun) -> FeatureKey:
 def _probe_group(
     experiment: Experiment,
     group: Sequence[StrategyRun],
-    encoded: Mapping[FeatureKey, StrategyRun],
-    feed: ClipFeed,
+    features: Iterator[Float[Tensor, "_ dim"]],
     context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
-    features: dict[FeatureKey, Tensor] = {}
-    for run in group:
-        key = _feature_key(experiment, run)
-        if key in features:
-            continue
-        whole = encoded[key]
-        every = load_or_extract_features(
-            experiment.of_seed(whole.seed), whole, feed, context
-        )
-        # Keep the features of this label set's clips, some of the encoded ones.
-        own = every[np.searchsorted(whole.clips.row, run.clips.row)]
-        features[key] = own.to(experiment.device)
+    keys = dict.fromkeys(_feature_key(experiment, run) for run in group)
+    by_key = {key: next(features).to(experiment.device) for key in keys}
     yield from train_fold_heads(
-        [(run, features[_feature_key(experiment, run)]) for run in group],
+        [(run, by_key[_feature_key(experiment, run)]) for run in group],
         config=experiment.config,
         classes=len(experiment.labels.classes),
         context=context,
@@ -213,15 +193,22 @@ def _score_epoch(
         config,
         fold,
         torch.from_numpy(labels),
-        lambda index: _logits(model, features, index),
+        lambda index: head_logits(model, features, index),
     )
 
 
-def _logits(
+def head_logits(
     model: nn.Module,
     features: Float[Tensor, "clip dim"],
     index: Int64[np.ndarray, " side"],
 ) -> Float[Tensor, "side class"]:
+    """Return the outputs of a head for some clips.
+
+    Args:
+        model: Head.
+        features: Features of all clips, on the device of the head.
+        index: Positions of the clips.
+    """
     positions = torch.from_numpy(index)
     _, logits = evaluate.collect_outputs(
         model,

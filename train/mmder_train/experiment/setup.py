@@ -1,6 +1,6 @@
 """Set up a run: check that settings, store and weights fit, before any training."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from mmder_store import LabelSet, Store
-from mmder_store.errors import SettingsError
 from mmder_store.settings import digest
 from mmder_train import weights
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data import folds
 from mmder_train.data.selection import (
     ClipSelection,
+    choose_labels,
     excluded_text,
     labeled_speakers,
     select_clips,
@@ -67,11 +67,15 @@ class Experiment:
     """Feature dimension of the encoder."""
     feature_cache_dir: Path | None = None
     """Folder of cached features. None if features are not cached."""
+    test_stores: tuple[Mapping[str, Any], ...] = ()
+    """Name, hash and label set of each other store that the run is tested on."""
     built: dict[tuple[str, int | None], Encoder] = field(default_factory=dict)
     """Encoders that were built, shared by the experiments of all seeds."""
 
     def of_seed(self, seed: int) -> "Experiment":
         """Return the experiment as it is with one of its seeds only."""
+        if not self.config.seeds:
+            return self
         runs = tuple(run for run in self.strategies if run.seed == seed)
         return replace(self, config=self.config.of_seed(seed), strategies=runs)
 
@@ -110,7 +114,10 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the results, as JSON values."""
         store = {"name": self.store_name, "sha256": self.store.sha256}
-        return {"config": self.config.to_json(), "store": store}
+        identity: dict[str, Any] = {"config": self.config.to_json(), "store": store}
+        if self.test_stores:
+            identity["test_stores"] = [dict(entry) for entry in self.test_stores]
+        return identity
 
     def default_run_dir(self) -> Path:
         """Return a folder named after the store and a hash of the identity."""
@@ -165,6 +172,45 @@ class Experiment:
         return encoder
 
 
+@dataclass(frozen=True, kw_only=True)
+class ResolvedModel:
+    """Settings of an encoder, with weights that fit it."""
+
+    config: TrainConfig
+    """Settings without gaps."""
+    weights: weights.Weights | None
+    """Initial weights of the encoder. None for random weights."""
+    feature_dim: int
+    """Feature dimension of the encoder."""
+
+
+def resolve_model(config: TrainConfig) -> ResolvedModel:
+    """Load the weights, fill in the settings that depend on them, and check the fit.
+
+    Args:
+        config: Settings. An empty `encoder` and None select the value that the weights
+            expect. `weights` is a path here, and the file name in the result.
+
+    Raises:
+        MmderError: If the weights do not fit the encoder.
+    """
+    loaded = None if config.weights == "none" else weights.load_weights(config.weights)
+    config = _resolve_config(config, loaded)
+    if config.compile:
+        check_compiler(config.device)
+    with torch.device("meta"):
+        encoder = build_encoder(
+            config.encoder,
+            _pooling(config),
+            compiled=config.compile,
+            drop_tokens=config.drop_tokens,
+        )
+    if loaded is not None:
+        match = weights.match_weights(encoder, loaded, config.allow_missing)
+        match.raise_if_incompatible(loaded.name)
+    return ResolvedModel(config=config, weights=loaded, feature_dim=encoder.dim)
+
+
 def setup_experiment(
     store: Store, config: TrainConfig, feature_cache_dir: Path | None = None
 ) -> Experiment:
@@ -180,28 +226,12 @@ def setup_experiment(
     Raises:
         MmderError: If they do not fit.
     """
-    sets = {s.name: s for s in store.spec.label_sets}
-    labels = sets.get(config.labels or next(iter(sets), ""))
-    if labels is None:
-        msg = f"--labels {config.labels}: this store has {', '.join(sets) or 'none'}"
-        raise SettingsError(msg)
+    labels = choose_labels(store, config.labels)
     speakers = labeled_speakers(store, labels)
     protocol = folds.choose_protocol(config.protocol, store.spec.protocols, speakers)
-    loaded = None if config.weights == "none" else weights.load_weights(config.weights)
-    config = _resolve_config(config, loaded)
-    if config.compile:
-        check_compiler(config.device)
-    with torch.device("meta"):
-        encoder = build_encoder(
-            config.encoder,
-            _pooling(config),
-            compiled=config.compile,
-            drop_tokens=config.drop_tokens,
-        )
-    if loaded is not None:
-        match = weights.match_weights(encoder, loaded, config.allow_missing)
-        match.raise_if_incompatible(loaded.name)
-    config = replace(config, labels=labels.name, protocol=protocol.name)
+    model = resolve_model(config)
+    loaded = model.weights
+    config = replace(model.config, labels=labels.name, protocol=protocol.name)
     strategies: list[StrategyRun] = []
     for name in config.strategies:
         clips = select_clips(store, strategy=STRATEGIES[name], labels=labels)
@@ -239,7 +269,7 @@ def setup_experiment(
         labels=labels,
         weights=loaded,
         strategies=tuple(strategies),
-        feature_dim=encoder.dim,
+        feature_dim=model.feature_dim,
         feature_cache_dir=feature_cache_dir,
     )
 

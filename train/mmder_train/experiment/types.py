@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -61,6 +61,7 @@ def metric_tags(run: StrategyRun, fold: Fold) -> Tags:
     return {"strategy": run.strategy.name, "fold": fold.number, "seed": run.seed}
 
 
+@runtime_checkable
 class TuningMethod(Protocol):
     """A training method: fine-tuning or a linear probe."""
 

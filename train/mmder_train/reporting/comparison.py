@@ -17,6 +17,7 @@ from mmder_train.evaluation.metrics import Interval
 from mmder_train.evaluation.model_quality import has_random_encoder
 from mmder_train.reporting import published_results
 from mmder_train.reporting.published_results import Published
+from mmder_train.reporting.published_settings import SpeakerIndependence
 
 SEED = 0
 """Seed of the bootstrap intervals, so that equal runs yield equal reports."""
@@ -26,8 +27,17 @@ NAMED = ("encoder", "weights")
 """Settings that the name of every row contains."""
 MAIN = ("method", "spectrogram", "recipe")
 """Settings that are preferred in the name of a row if they differ."""
-IGNORED = ("seed", "seeds", "strategies", "labels", "weights_sha256")
+IGNORED = (
+    *("seed", "seeds", "strategies", "labels", "weights_sha256"),
+    *("name", "predictions_sha256", "train_list_sha256"),
+)
 """Settings that do not distinguish rows, or that other settings imply."""
+MODALITIES = {"av": "A+V", "audio": "A", "video": "V"}
+"""Input of foreign predictions by the setting `modality`."""
+FOREIGN = "foreign predictions"
+"""Part of the name of a row that another program predicted."""
+SPEAKERS_UNKNOWN: SpeakerIndependence = "unknown: clips are split"
+"""Remark on results on folds of clips whose speakers are not known."""
 RANDOM_WEIGHTS = "random weights"
 """Part of the name of a row whose encoder is frozen and was never trained."""
 
@@ -83,6 +93,8 @@ class ResultRow:
     def modality(self) -> str:
         """Input of the strategy: ``V``, ``A`` or ``A+V``."""
         name = self.first.strategy
+        if self.first.foreign is not None:
+            return MODALITIES[str(self.first.config.get("modality"))]
         single = {"video": "V", "audio": "A"}
         return "A" if name.startswith("baseline-") else single.get(name, "A+V")
 
@@ -96,8 +108,17 @@ class ResultRow:
         """Remark on the test speakers, as for published results."""
         if any(run.seen for run in self.runs):
             return "no: seen in pre-training"
-        unknown = any(run.speakers_unknown for run in self.runs)
-        return "unknown: clips are split" if unknown else "yes"
+        if any(run.speakers_unknown for run in self.runs):
+            return SPEAKERS_UNKNOWN
+        foreign = self.first.foreign
+        if foreign is not None and not foreign.get("speakers_checked"):
+            return "not checked"
+        return "yes"
+
+    @property
+    def is_foreign(self) -> bool:
+        """True if another program made the predictions."""
+        return self.first.foreign is not None
 
     @property
     def title(self) -> str:
@@ -105,6 +126,8 @@ class ResultRow:
         config = self.first.config
         weights = config.get("weights", "none")
         parts = [self.first.strategy, str(config.get("encoder") or "")]
+        if self.first.foreign is not None:
+            parts = [str(self.first.foreign.get("name")), FOREIGN]
         if self.has_random_encoder:
             parts.append(RANDOM_WEIGHTS)
         elif weights != "none":
@@ -132,9 +155,10 @@ class Ranking:
     classes: tuple[str, ...]
     rows: tuple[ResultRow, ...]
     published: tuple[Published, ...]
-    """Published results over the same classes."""
+    """Published results over the same classes, and on the folds of one of the rows as
+    far as their folds are known."""
     not_comparable: tuple[Published, ...]
-    """Published results on the same corpus, over other or unconfirmed classes."""
+    """All other published results on the same corpus."""
     warnings: tuple[str, ...]
 
 
@@ -287,9 +311,16 @@ def _ranking(
     ranked = sorted(rows, key=lambda r: (-r.war, r.first.strategy, r.first.run))
     corpora = {r.first.store.get("corpus") for r in ranked}
     known = sorted(
-        published_results.ROWS, key=lambda row: (-row.war, row.method, row.source)
+        published_results.ROWS, key=lambda r: (-(r.war or 0), r.method, r.source)
     )
-    same = tuple(r for r in known if r.setting.labels == labels and r.corpus in corpora)
+    protocols = {None, *(row.protocol for row in ranked)}
+    same = tuple(
+        r
+        for r in known
+        if r.corpus in corpora
+        and r.setting.labels == labels
+        and r.setting.protocol in protocols
+    )
     warnings = []
     clips = [set(r.first.clip_id) for r in ranked]
     if any(c != clips[0] for c in clips):

@@ -11,6 +11,12 @@ from mmder_train.evaluation.confusion_plot import model_text
 from mmder_train.evaluation.metrics import SCORES
 from mmder_train.reporting import layout, plots
 from mmder_train.reporting.comparison import RANDOM_WEIGHTS, Ranking, ResultRow
+from mmder_train.reporting.cross_corpus import (
+    CrossRow,
+    CrossScore,
+    cross_table,
+    dropped_lines,
+)
 from mmder_train.reporting.published_results import Published
 
 TEMPLATE = "templates/comparison.html.jinja"
@@ -37,6 +43,12 @@ def markdown(rankings: Sequence[Ranking]) -> str:
             parts.append(_markdown_table(layout.SHORT_COLUMNS, rows))
         numbered = enumerate(map(_escape, section.notes), start=1)
         parts.append("\n".join(f"{number}. {note}" for number, note in numbered))
+    cross = cross_table(rankings)
+    if cross is not None:
+        parts += [f"## {layout.CROSS_CORPUS}", layout.CROSS_LEGEND]
+        parts.append(_markdown_table(*layout.cross_rows(cross)))
+        dropped = map(_escape, dropped_lines(cross))
+        parts.append("\n".join(f"- {line}" for line in dropped))
     return "\n\n".join(filter(None, parts)) + "\n"
 
 
@@ -63,7 +75,7 @@ def table(rankings: Sequence[Ranking]) -> str:
         head += [score, *(f"{score}_{part}" for part in ("low", "high", "seed_std"))]
         head += [f"{score}_fold_mean", f"{score}_fold_std"]
     head += [f"recall_{c}{part}" for c in classes for part in ("", "_low", "_high")]
-    head += ["note"]
+    head += ["note", "train_store", "test_store"]
     text = io.StringIO()
     writer = csv.DictWriter(text, head, restval="", lineterminator="\n")
     writer.writeheader()
@@ -72,6 +84,10 @@ def table(rankings: Sequence[Ranking]) -> str:
             writer.writerow(_own_record(ranking, row))
         for published in (*ranking.published, *ranking.not_comparable):
             writer.writerow(_published_record(published))
+    cross = cross_table(rankings)
+    for crossed in () if cross is None else cross.rows:
+        for cell in filter(None, crossed.scores):
+            writer.writerow(_cross_record(crossed, cell))
     return text.getvalue()
 
 
@@ -79,7 +95,7 @@ def _own_record(ranking: Ranking, row: ResultRow) -> dict[str, Any]:
     first = row.first
     record: dict[str, Any] = {
         "label_set": ranking.labels,
-        "kind": "own",
+        "kind": "foreign" if row.is_foreign else "own",
         "method": row.title,
         "modality": row.modality,
         "source": " ".join(row.sources),
@@ -111,6 +127,30 @@ def _own_record(ranking: Ranking, row: ResultRow) -> dict[str, Any]:
     return record
 
 
+def _cross_record(row: CrossRow, score: CrossScore) -> dict[str, Any]:
+    own = row.own
+    record: dict[str, Any] = {
+        "label_set": own.first.config.get("labels"),
+        "kind": "cross-corpus",
+        "method": own.title,
+        "modality": own.modality,
+        "source": " ".join(r.run for r in own.runs),
+        "classes": len(score.classes),
+        "speaker_independent": score.speaker_independent,
+        "clips": score.clips,
+        "speakers": score.speakers,
+        "seeds": len(own.runs),
+        "train_store": row.train_store,
+        "test_store": score.test_store,
+    }
+    for i, name in enumerate(("war", "uar")):
+        record[name] = _exact((score.war, score.uar)[i])
+        if score.intervals:
+            low, high = score.intervals[i]
+            record |= {f"{name}_low": _exact(low), f"{name}_high": _exact(high)}
+    return record
+
+
 def _published_record(row: Published) -> dict[str, Any]:
     return {
         "label_set": row.setting.labels or "",
@@ -120,7 +160,8 @@ def _published_record(row: Published) -> dict[str, Any]:
         "source": row.source,
         "classes": row.setting.classes or "",
         "speaker_independent": row.setting.speaker_independent,
-        "war": f"{row.war:.2f}",
+        "protocol": row.setting.protocol or "",
+        "war": "" if row.war is None else f"{row.war:.2f}",
         "uar": "" if row.uar is None else f"{row.uar:.2f}",
         "note": row.setting.note,
     }
@@ -152,7 +193,14 @@ def html(rankings: Sequence[Ranking]) -> str:
         }
         for ranking in rankings
     ]
+    cross = cross_table(rankings)
+    columns, rows = ([], []) if cross is None else layout.cross_rows(cross)
     page = environment.from_string(source).render(
+        cross_title=layout.CROSS_CORPUS,
+        cross_legend=layout.CROSS_LEGEND,
+        cross_columns=columns,
+        cross_rows=rows,
+        cross_dropped=[] if cross is None else dropped_lines(cross),
         title=layout.TITLE,
         legend=layout.LEGEND,
         random_weights=RANDOM_WEIGHTS,
