@@ -109,9 +109,10 @@ def setup_cross_corpus_tests(
             first.
 
     Raises:
-        SettingsError: If the run has several seeds, a store is named twice, was prepared differently, has fewer
-            than two classes in common with the run, or has a speaker or a clip of the
-            training store, or if the initial weights have seen its clips.
+        SettingsError: If the run has several seeds, or if a store is named twice, was
+            prepared differently, has fewer than two classes in common with the run, or
+            has a speaker or a clip of the training store, or if the initial weights
+            have seen its clips.
     """
     seeds = experiment.config.seeds
     if seeds and stores:
