@@ -132,7 +132,7 @@ def test_published_rows_are_ranked_on_their_folds(compare: Compare) -> None:
     assert compare("five").exit_code == 0
     text = Path("compare/compare.md").read_text()
     line = next(t for t in text.splitlines() if "ResLSTM" in t)
-    assert line.startswith("| ResLSTM-SA-h64 | - | 62.30 | A | Krasnoproshin")
+    assert line.startswith("| ResLSTM-SA-h64 | - | 62.30 | - | A | Krasnoproshin")
     assert luna in line
 
 
