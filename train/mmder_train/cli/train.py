@@ -107,6 +107,13 @@ def train(
             msg = f"--resume takes all settings from {resume}: leave out {names[0]}"
             raise SettingsError(msg)
         out = resume
+        others = RunDirectory(path=resume).test_stores()
+        if others and not test_stores:
+            msg = (
+                f"--resume {resume}: the run is tested on {', '.join(others)}, too. "
+                "Name the path of each with --test-store."
+            )
+            raise SettingsError(msg)
         config = TrainConfig.from_json(RunDirectory(path=resume).config())
         config = replace(config, device=chosen, weights=weights)
     if out is not None:

@@ -214,6 +214,11 @@ class RunDirectory:
         content = self._read(self.path / "run.json") or {}
         return content.get("task") == "pretraining"
 
+    def test_stores(self) -> list[str]:
+        """Read the names of the other stores that the run is tested on."""
+        content = self._read(self.path / "run.json") or {}
+        return [str(entry.get("name")) for entry in content.get("test_stores", [])]
+
     def config(self) -> dict[str, Any]:
         """Read the settings of the run.
 

@@ -157,12 +157,12 @@ def _setup_test(
         outputs=tuple(trained.index(c) for c in classes),
         dropped_train=tuple(c for c in trained if c not in classes),
         runs=runs,
-        speakers=_speaker_separation(experiment.store, store),
+        speakers=speaker_separation(experiment.store, store),
         feature_cache_dir=feature_cache_dir,
     )
 
 
-def _speaker_separation(trained: Store, tested: Store) -> SpeakerSeparation:
+def speaker_separation(trained: Store, tested: Store) -> SpeakerSeparation:
     """Return whether the people of both stores are known to differ.
 
     They are not if both stores are of one corpus that does not name its people.
@@ -227,6 +227,12 @@ def _select(
         warnings.append(f"{len(clips.row) - len(kept)} clips of dropped classes")
     seen = _check_seen(option, experiment, store, chosen)
     warnings += [f"not valid: {fold}" for fold in seen]
+    loaded = experiment.weights
+    if loaded is not None and loaded.metadata.get("store_sha256") == store.sha256:
+        warnings.append(
+            f"weights {loaded.name} were trained on this very store: they have seen "
+            "speakers that are tested here"
+        )
     return replace(own, clips=chosen, folds=(), warnings=warnings, seen=seen)
 
 
