@@ -12,15 +12,23 @@ from sklearn.metrics import accuracy_score, balanced_accuracy_score
 
 from fake_store import make_store
 from mmder_store import Store
+from mmder_store.errors import SettingsError
+from mmder_store.protocols import PROTOCOLS, FoldProtocol
 from mmder_train import FusionDataset
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.folds import whole
-from mmder_train.experiment.cross_corpus_setup import setup_cross_corpus_tests
+from mmder_train.experiment.cross_corpus_setup import (
+    setup_cross_corpus_tests,
+    speaker_separation,
+)
 from mmder_train.experiment.linear_probe import linear_probe
 from mmder_train.experiment.setup import setup_experiment
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.models.registry import build_encoder
+from mmder_train.models.videomae import PoolingConfig
 from mmder_train.runtime.progress import silent
+from mmder_train.weights.seen_clips import SeenClips
+from mmder_train.weights.types import SourceInfo, Weights
 from train_runs import Train, invoke, read_results
 
 SIX = ("angry", "disgust", "fearful", "happy", "neutral", "sad")
@@ -144,6 +152,9 @@ def test_folds_do_not_depend_on_test_stores(train: Train, others: Path) -> None:
     done = train("sound.zarr", *AUDIO, "--out", "b")
     assert done.exit_code == 1
     assert "run folder b: holds another run (test_stores" in done.output
+    done = train("sound.zarr", "--resume", "b")
+    assert done.exit_code == 1
+    assert "tested on six, seven, too. Name the path of each with" in done.output
 
 
 def test_finetuning_is_tested_and_resumed(train: Train, others: Path) -> None:
@@ -185,6 +196,73 @@ def test_unsuitable_stores_are_one_line(
     assert text in done.output
     assert done.output.count("\n") == 1
     assert not Path("run").exists()
+
+
+def test_stores_need_a_run_of_one_seed(train: Train, others: Path) -> None:
+    words = ("--test-store", str(others / "six"), "--seed", "0,1", "--out", "run")
+    done = train("sound.zarr", *AUDIO, *words)
+    assert done.exit_code == 1
+    assert "--test-store: needs one seed, found 2 in --seed" in done.stderr
+    assert not Path("run").exists()
+
+
+def test_seen_test_clips_are_refused_or_marked(stores: Path, others: Path) -> None:
+    seen = SeenClips(clips=8, speakers={"six": ("01",), "handmade": ("01",)})
+    loaded = Weights(
+        name="w.safetensors",
+        format="mmder",
+        sha256="0",
+        encoder="tiny",
+        tensors={},
+        dropped={},
+        readout=PoolingConfig(),
+        image_norm="imagenet",
+        source_info=SourceInfo(),
+        metadata={"pretraining": {"seen": seen.to_json()}},
+    )
+    config = TrainConfig(
+        strategies=("audio",), labels="", protocol="", epochs=1, batch_size=1, lr=1
+    )
+    experiment = setup_experiment(Store(stores / "sound.zarr"), config)
+    experiment = replace(experiment, weights=loaded)
+    tested = [(Store(others / "six"), None)]
+    with pytest.raises(SettingsError) as caught:
+        setup_cross_corpus_tests(experiment, tested)
+    assert "weights w.safetensors have seen 6 of its 12 clips" in str(caught.value)
+    allowed = replace(experiment, config=replace(config, allow_seen=True))
+    (test,) = setup_cross_corpus_tests(allowed, tested)
+    assert test.runs[0].seen[0].clips == 6
+    assert "not valid: 6 of 12 test clips were seen" in test.runs[0].warnings[-1]
+    metadata = {"store_sha256": tested[0][0].sha256}
+    own = replace(experiment, weights=replace(loaded, metadata=metadata))
+    (test,) = setup_cross_corpus_tests(own, tested)
+    assert "w.safetensors were trained on this very store" in test.runs[0].warnings[-1]
+    # Nothing is known about another corpus.
+    (test,) = setup_cross_corpus_tests(experiment, [(Store(others / "seven"), None)])
+    assert test.runs[0].seen == ()
+
+
+def test_people_of_unnamed_speakers_may_be_in_both_stores(
+    tmp_path: Path, others: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    split = FoldProtocol(
+        name="clips-1", fold_of={"01": 1}, source="list", speakers="unknown"
+    )
+    monkeypatch.setitem(PROTOCOLS, "clips-1", split)
+    films, more, other = (
+        make_store(
+            tmp_path / name,
+            clips=8,
+            speakers=1,
+            modality="audio",
+            corpus=corpus,
+            protocols=("clips-1",),
+        )
+        for name, corpus in (("a", "films"), ("b", "films"), ("c", "other films"))
+    )
+    assert speaker_separation(films, more) == "unknown"
+    assert speaker_separation(films, other) == "apart"
+    assert speaker_separation(Store(others / "six"), Store(others / "six")) == "apart"
 
 
 def test_stores_need_two_common_classes(stores: Path, others: Path) -> None:

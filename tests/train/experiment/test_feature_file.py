@@ -38,7 +38,7 @@ def test_numpy_archive(tmp_path: Path) -> None:
     with np.load(path, allow_pickle=False) as file:
         assert {name: file[name].tolist() for name in TEXTS} == TEXTS
         assert file["fold_two-folds"].tolist() == [1, -1]
-        assert file["seen_in_pretraining"].tolist() == [False, True]
+        assert file["seen_by_encoder"].tolist() == [False, True]
         for name, x in TABLE.features.items():
             assert np.array_equal(file[f"features_{name}"], x)
         assert json.loads(str(file["metadata"])) == TABLE.metadata

@@ -1,5 +1,6 @@
 """Features for other programs are those of the frozen encoder, with clips and folds."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,10 @@ from mmder_store.emotions import LABEL_SETS
 from mmder_store.protocols import PROTOCOLS
 from mmder_train import FusionDataset, build_encoder
 from mmder_train.config.train_config import TrainConfig
-from mmder_train.experiment.feature_table import setup_features
+from mmder_train.experiment.feature_table import seen_by_encoder, setup_features
+from mmder_train.models.videomae import PoolingConfig
+from mmder_train.weights.seen_clips import SeenClips
+from mmder_train.weights.types import SourceInfo, Weights
 from train_runs import Train, invoke
 
 CONTIGUOUS = PROTOCOLS["ravdess-contiguous-6"]
@@ -75,7 +79,7 @@ def test_columns_are_those_of_the_store(
     assert columns["fold_speakers-5"].tolist() == [
         1 + speakers.index(s) for s in columns["speaker"]
     ]
-    assert not columns["seen_in_pretraining"].any()
+    assert not columns["seen_by_encoder"].any()
 
 
 def test_linear_probe_and_features_share_the_cache(
@@ -98,6 +102,44 @@ def test_store_without_folds_has_features(tmp_path: Path, small_encoder: None) -
     assert result.exit_code == 1
     assert "needs video" in result.output
     assert not Path("g.npz").exists()
+
+
+def test_clips_that_the_encoder_has_seen_are_marked(faces_store: Store) -> None:
+    """Clips of a speaker count as seen if one of them was trained on."""
+    config = TrainConfig(
+        strategies=("cfas",), labels="", protocol="", epochs=1, batch_size=1, lr=1
+    )
+    experiment = setup_features(faces_store, config, None)
+    finetuned = {
+        "store_sha256": faces_store.sha256,
+        "config": {"method": "finetune"},
+        "trained_clips": ["c0009"],
+    }
+    seen = SeenClips(clips=8, speakers={"handmade": ("01",)}).to_json()
+    speakers = np.array(experiment.strategies[0].clips.speaker)
+    for metadata, marked in (
+        ({}, []),
+        (finetuned, ["24"]),
+        (finetuned | {"store_sha256": "of another store"}, []),
+        (finetuned | {"config": {"method": "linear-probe"}}, []),
+        (finetuned | {"trained_clips": None}, []),
+        ({"pretraining": {"seen": seen}}, ["01"]),
+        (finetuned | {"pretraining": {"seen": seen}}, ["01", "24"]),
+    ):
+        loaded = Weights(
+            name="w.safetensors",
+            format="mmder",
+            sha256="0",
+            encoder="tiny",
+            tensors={},
+            dropped={},
+            readout=PoolingConfig(),
+            image_norm="imagenet",
+            source_info=SourceInfo(),
+            metadata=metadata,
+        )
+        found = seen_by_encoder(replace(experiment, weights=loaded))
+        assert found.tolist() == np.isin(speakers, marked).tolist()
 
 
 def test_settings_of_the_head_do_not_matter(faces_store: Store) -> None:

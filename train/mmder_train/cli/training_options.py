@@ -13,6 +13,7 @@ from mmder_train.cli.option_types import (
     STRATEGIES,
     ModalityNames,
     SeedNumber,
+    SeedNumbers,
     StrategyNames,
 )
 from mmder_train.cli.options import (
@@ -149,8 +150,27 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         "EMA decay; the EMA weights are evaluated. 0 disables it.",
         OPTIMIZATION,
     ),
-    seed_option(
-        "Seed of initial weights, batch order, augmentation and the RFAS order."
+    click.option(
+        "--seed",
+        type=SeedNumbers(),
+        default=0,
+        help="Seed of initial weights, batch order, augmentation and the RFAS order; "
+        "with several, every fold is trained with each.",
+        panel=OPTIMIZATION,
+    ),
+    choice_option(
+        "--class-weights",
+        ("none", "balanced"),
+        "Weights of the classes in the loss; balanced is inversely proportional to "
+        "their number of training clips.",
+        OPTIMIZATION,
+    ),
+    choice_option(
+        "--sampler",
+        ("shuffle", "balanced"),
+        "Clips of an epoch: each once, or drawn so that all classes are equally "
+        "likely.",
+        OPTIMIZATION,
     ),
     choice_option(
         "--augment",

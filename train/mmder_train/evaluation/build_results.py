@@ -118,7 +118,8 @@ def _score_dropped(
             r.fold: fold_confusion(r.without(name), classes=classes)
             for r in fold_results
         }
-        scores[name] = summary.summarize_folds(counts, {k: {} for k in counts})
+        details = {r.fold: {"speakers": list(r.speakers)} for r in fold_results}
+        scores[name] = summary.summarize_folds(counts, details)
     return {"dropped": scores} if scores else {}
 
 
@@ -136,7 +137,7 @@ def _best_test_epochs(fold_results: Sequence[FoldResult]) -> dict[str, Any]:
             "epochs": [int(row["epoch"]) for row in best],
             **{
                 name: float(np.mean([row[f"test_{name}"] for row in best]))
-                for name in ("war", "uar")
+                for name in metrics.SCORES
             },
         }
     }

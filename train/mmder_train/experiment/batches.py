@@ -110,6 +110,7 @@ class FusedBatches:
         batch_size: int,
         mirrored: bool = False,
         dropped: Modality | None = None,
+        dtype: torch.dtype = torch.float32,
         progress: Progress | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this process's part of the clips, in their order and not augmented.
@@ -121,6 +122,7 @@ class FusedBatches:
             batch_size: Number of clips per batch, in all processes.
             mirrored: True to mirror the faces left to right.
             dropped: Modality that all clips lack, or None.
+            dtype: Number format of the input.
             progress: Counts the clips.
 
         Yields:
@@ -140,17 +142,23 @@ class FusedBatches:
                 frames = mirror(frames)
             order = self._frame_orders(arrays["clip"], epoch=0)
             names = [dropped] * len(order)
-            yield batch["clip"], self._fuse(frames, arrays.get("audio"), order, names)
+            x = self._fuse(frames, arrays.get("audio"), order, names, dtype)
+            yield batch["clip"], x
 
     def for_training(self, index: Int64[np.ndarray, " side"]) -> "EpochBatches":
-        """Return the steps of a fold: shuffled in each epoch, augmented and mixed.
+        """Return the steps of a fold: shuffled or drawn, augmented and mixed.
 
         Args:
             index: Positions of the clips.
         """
         config = self.experiment.config
+        balanced = config.sampler == "balanced"
         sampler = BatchSampler(
-            index, batch_size=config.batch_size, seed=config.seed, world=self.world
+            index,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            labels=self.strategy_run.clips.label[index] if balanced else None,
+            world=self.world,
         )
         return EpochBatches(source=self, sampler=sampler, stored=self._load(sampler))
 
@@ -201,6 +209,7 @@ class FusedBatches:
         audio: Tensor | None,
         permutations: Permutation,
         dropped: Sequence[Modality | None],
+        dtype: torch.dtype = torch.float32,
     ) -> Tensor:
         return fuse(
             frames,
@@ -209,6 +218,7 @@ class FusedBatches:
             strategy=self.strategy_run.strategy,
             settings=self.experiment.render_settings,
             dropped=dropped,
+            dtype=dtype,
         )
 
     def step_batches(

@@ -109,10 +109,18 @@ def setup_cross_corpus_tests(
             first.
 
     Raises:
-        SettingsError: If a store is named twice, was prepared differently, has fewer
-            than two classes in common with the run, or has a speaker or a clip of the
-            training store, or if the initial weights have seen its clips.
+        SettingsError: If the run has several seeds, or if a store is named twice, was
+            prepared differently, has fewer than two classes in common with the run, or
+            has a speaker or a clip of the training store, or if the initial weights
+            have seen its clips.
     """
+    seeds = experiment.config.seeds
+    if seeds and stores:
+        msg = (
+            f"--test-store: needs one seed, found {len(seeds)} in --seed. Run the "
+            "command once per seed; 'mmder-train compare' averages the runs."
+        )
+        raise SettingsError(msg)
     hashes = [store.sha256 for store, _ in stores]
     for i, (store, _) in enumerate(stores):
         if hashes[i] in hashes[:i]:
@@ -149,12 +157,12 @@ def _setup_test(
         outputs=tuple(trained.index(c) for c in classes),
         dropped_train=tuple(c for c in trained if c not in classes),
         runs=runs,
-        speakers=_speaker_separation(experiment.store, store),
+        speakers=speaker_separation(experiment.store, store),
         feature_cache_dir=feature_cache_dir,
     )
 
 
-def _speaker_separation(trained: Store, tested: Store) -> SpeakerSeparation:
+def speaker_separation(trained: Store, tested: Store) -> SpeakerSeparation:
     """Return whether the people of both stores are known to differ.
 
     They are not if both stores are of one corpus that does not name its people.
@@ -219,9 +227,13 @@ def _select(
         warnings.append(f"{len(clips.row) - len(kept)} clips of dropped classes")
     seen = _check_seen(option, experiment, store, chosen)
     warnings += [f"not valid: {fold}" for fold in seen]
-    return StrategyRun(
-        strategy=strategy, clips=chosen, folds=(), warnings=warnings, seen=seen
-    )
+    loaded = experiment.weights
+    if loaded is not None and loaded.metadata.get("store_sha256") == store.sha256:
+        warnings.append(
+            f"weights {loaded.name} were trained on this very store: they have seen "
+            "speakers that are tested here"
+        )
+    return replace(own, clips=chosen, folds=(), warnings=warnings, seen=seen)
 
 
 def _check_separate(

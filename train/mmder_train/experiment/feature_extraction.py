@@ -20,7 +20,7 @@ from mmder_train.experiment.feature_parts import FeatureParts
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.fusion.types import Modality
-from mmder_train.models.registry import Encoder
+from mmder_train.models.registry import Encoder, input_dtype
 from mmder_train.runtime.device import ENCODE_BATCH_SIZE
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 from mmder_train.training import evaluate
@@ -58,9 +58,10 @@ def clip_features(
     rereads = any(can_lack(run.strategy, without) for run in runs)
     feed = create_feed(experiment, encoded, context, rereads=rereads)
     for run, every in zip(runs, encoded, strict=True):
+        of_seed = experiment.of_seed(run.seed)
         for dropped in (None, *can_lack(run.strategy, without)):
             features = load_or_extract_features(
-                experiment, every, feed, context, dropped=dropped
+                of_seed, every, feed, context, dropped=dropped
             )
             yield features[np.searchsorted(every.clips.row, run.clips.row)]
 
@@ -166,6 +167,7 @@ def _extract_all(
         np.arange(first, len(clip_ids)),
         batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
         dropped=dropped,
+        dtype=input_dtype(experiment.frozen_encoder),
         progress=context.progress,
     )
     for batch in batches:

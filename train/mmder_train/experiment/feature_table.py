@@ -46,8 +46,8 @@ class FeatureTable:
     """Fold that tests each clip, by protocol. It is 0 for a clip that every fold trains
     on, and -1 for a clip that no fold uses."""
     seen: Bool[np.ndarray, " clip"]
-    """True if the clip, or its speaker, was seen in the pre-training of the weights, as
-    far as their file contains a list."""
+    """True if the encoder was trained on the clip or on its speaker, as far as its
+    weights file lists that."""
     features: Mapping[str, Float32[np.ndarray, "clip dim"]]
     """Features by strategy."""
     metadata: Mapping[str, Any]
@@ -61,7 +61,7 @@ class FeatureTable:
             "emotion": np.array(self.emotion, dtype=np.str_),
             "class": np.array(self.class_name, dtype=np.str_),
             **{f"fold_{name}": numbers for name, numbers in self.folds.items()},
-            "seen_in_pretraining": self.seen,
+            "seen_by_encoder": self.seen,
             **{f"features_{name}": x for name, x in self.features.items()},
         }
 
@@ -105,7 +105,9 @@ def setup_features(
             )
         runs.append(
             StrategyRun(
+                name=name,
                 strategy=STRATEGIES[name],
+                seed=model.config.seed,
                 clips=take_clips(clips, np.searchsorted(clips.row, rows)),
                 folds=(),
                 warnings=warnings,
@@ -155,7 +157,7 @@ def build_feature_table(
             name: fold_numbers(clips.speaker, protocol)
             for name, protocol in protocols.items()
         },
-        seen=_seen(experiment),
+        seen=seen_by_encoder(experiment),
         features=features,
         metadata={
             "format": FORMAT_VERSION,
@@ -175,13 +177,31 @@ def build_feature_table(
     )
 
 
-def _seen(experiment: Experiment) -> Bool[np.ndarray, " clip"]:
-    """Return which clips, or whose speakers, the weights have seen."""
+def seen_by_encoder(experiment: Experiment) -> Bool[np.ndarray, " clip"]:
+    """Return which clips, or whose speakers, the encoder was trained on."""
     clips, store = experiment.strategies[0].clips, experiment.store
     seen = np.zeros(len(clips.row), dtype=np.bool_)
     loaded = experiment.weights
-    known = None if loaded is None else read_seen_clips(loaded.name, loaded.metadata)
+    if loaded is None:
+        return seen
+    known = read_seen_clips(loaded.name, loaded.metadata)
     if known is not None:
         hashes = clip_hashes(store, clips.row.tolist())
         seen[known.seen(hashes, clips.speaker, store.spec.corpus)] = True
+    if loaded.metadata.get("store_sha256") == store.sha256:
+        trained = _finetuned_on(loaded.metadata)
+        people = {
+            speaker
+            for clip_id, speaker in zip(clips.clip_id, clips.speaker, strict=True)
+            if clip_id in trained
+        }
+        seen |= np.array([speaker in people for speaker in clips.speaker])
     return seen
+
+
+def _finetuned_on(metadata: Mapping[str, Any]) -> frozenset[str]:
+    """Return the clips that an encoder was fine-tuned on, by mmder's own metadata."""
+    config, clips = metadata.get("config"), metadata.get("trained_clips")
+    if not isinstance(config, dict) or config.get("method") != "finetune":
+        return frozenset()
+    return frozenset(map(str, clips)) if isinstance(clips, list) else frozenset()

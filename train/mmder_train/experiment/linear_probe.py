@@ -1,7 +1,7 @@
 """Linear probe (`--method linear-probe`): heads are trained on frozen features.
 
-Each clip goes through the encoder once, for all folds. Then the heads of all folds and
-strategies are trained together.
+Each clip goes through the encoder once, for all folds. Then the heads of all folds,
+strategies and seeds are trained together.
 """
 
 import time
@@ -14,16 +14,24 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from mmder_train.config.train_config import TrainConfig
+from mmder_train.data.class_weights import class_weight
 from mmder_train.data.folds import Fold
 from mmder_train.data.modality_dropout import can_lack, draw_dropped
 from mmder_train.evaluation.validation import validate
 from mmder_train.experiment.feature_extraction import clip_features
 from mmder_train.experiment.setup import Experiment, StrategyRun
-from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
+from mmder_train.experiment.types import (
+    FoldOutput,
+    RuntimeContext,
+    UnfinishedFolds,
+    metric_tags,
+)
 from mmder_train.fusion.types import MODALITIES, Modality
 from mmder_train.training import evaluate
 from mmder_train.training.batched_heads import HeadPlan, HeadTask, train_heads
 
+FeatureKey = tuple[str, int | None]
+"""Strategy, and its seed if the features depend on it."""
 GROUP_BYTES = 1 << 30
 """Maximum size of the features whose heads are trained together."""
 Features = Mapping[Modality | None, Float[Tensor, "clip dim"]]
@@ -35,7 +43,8 @@ def linear_probe(
 ) -> Iterator[FoldOutput]:
     """Load or extract the features of all clips, then train the heads of all folds.
 
-    Strategies are trained together as far as their features fit in memory. The heads of
+    Strategies and seeds are trained together as far as features fit in memory, and
+    seeds that do not change the features share them. The heads of
     finished folds are trained again if another fold of their group is not finished:
     the rounding of a head may depend on the number of heads, and a resumed run shall
     equal an uninterrupted one.
@@ -48,27 +57,27 @@ def linear_probe(
     Yields:
         The trained head of a fold, and the predictions on its test side.
     """
-    missing = {
-        (run.strategy.name, fold.number) for run, folds in unfinished for fold in folds
-    }
+    missing = {(run.name, fold.number) for run, folds in unfinished for fold in folds}
     names = {name for name, _ in missing}
     groups = [
         group
         for group in _groups(experiment)
-        if any(run.strategy.name in names for run in group)
+        if any(run.name in names for run in group)
     ]
     if not groups:
         return
+    distinct: dict[FeatureKey, StrategyRun] = {}
+    for run in (run for group in groups for run in group):
+        distinct.setdefault(_feature_key(experiment, run), run)
     features = clip_features(
         experiment,
-        [run for group in groups for run in group],
+        list(distinct.values()),
         context,
         without=_encoded_without(experiment.config),
     )
     for group in groups:
         for output in _probe_group(experiment, group, features, context):
-            name = output.strategy_run.strategy.name
-            if (name, output.fold.number) in missing:
+            if (output.strategy_run.name, output.fold.number) in missing:
                 yield output
 
 
@@ -82,7 +91,7 @@ def train_fold_heads(
     """Train the heads of all folds of some strategies together, and test them.
 
     Args:
-        runs: Strategies, each with the features of its clips on one device.
+        runs: Strategies and seeds, each with the features of its clips on one device.
         config: Settings.
         classes: Number of classes.
         context: Runtime resources.
@@ -92,10 +101,15 @@ def train_fold_heads(
     """
     start = time.monotonic()
     folds = [(run, fold, x) for run, x in runs for fold in run.folds]
+    # Seeds share features, and so the rows that are made of them.
+    distinct = {id(features): (run, features) for run, features in runs}
+    rows = {key: _feature_rows(*pair, config) for key, pair in distinct.items()}
     tasks = [
-        task for run, features in runs for task in _head_tasks(run, features, config)
+        task
+        for run, features in runs
+        for task in _head_tasks(run, features, rows[id(features)], config, classes)
     ]
-    names = ", ".join(run.strategy.name for run, _ in runs)
+    names = ", ".join(run.name for run, _ in runs)
     context.progress.begin(
         f"{names}: {len(tasks)} heads",
         clips=config.epochs * sum(len(task.train) for task in tasks),
@@ -106,7 +120,7 @@ def train_fold_heads(
         batch_size=config.batch_size,
         lr=config.lr,
         weight_decay=config.weight_decay,
-        seed=config.seed,
+        balanced=config.sampler == "balanced",
         patience=config.patience,
     )
     trained = train_heads(tasks, plan, progress=context.progress)
@@ -129,47 +143,61 @@ def train_fold_heads(
         )
 
 
-def _head_tasks(
+def _feature_rows(
     run: StrategyRun, features: Features, config: TrainConfig
-) -> list[HeadTask]:
-    """Return one task per fold of a strategy. They share the features."""
-    rows, draw_rows = features[None], None
+) -> Float[Tensor, "row dim"]:
+    """Return the features that heads are trained on, see `_row_drawer`."""
     if config.modality_dropout and can_lack(run.strategy):
-        rows = torch.cat([features[m] for m in (None, *MODALITIES)])
-        draw_rows = _row_drawer(run.clips.clip_id, config)
+        return torch.cat([features[m] for m in (None, *MODALITIES)])
+    return features[None]
+
+
+def _head_tasks(
+    run: StrategyRun,
+    features: Features,
+    rows: Float[Tensor, "row dim"],
+    config: TrainConfig,
+    classes: int,
+) -> list[HeadTask]:
+    """Return one task per fold of a strategy and a seed. They share the features."""
+    draw_rows = None
+    if config.modality_dropout and can_lack(run.strategy):
+        draw_rows = _row_drawer(run, config.modality_dropout)
+    labels = run.clips.label
     return [
         HeadTask(
-            title=f"{run.strategy.name} {fold.title}",
+            title=f"{run.name} {fold.title}",
             features=rows,
-            labels=run.clips.label,
+            labels=labels,
             train=fold.train,
+            seed=run.seed,
+            class_weight=class_weight(
+                config.class_weights, labels[fold.train], classes=classes
+            ),
             clip_ids=run.clips.clip_id,
             draw_rows=draw_rows,
-            validate=partial(
-                _score_epoch, config, fold, run.clips.label, features[None]
-            ),
+            validate=partial(_score_epoch, config, fold, labels, features[None]),
+            tags=metric_tags(run, fold),
         )
         for fold in run.folds
     ]
 
 
 def _row_drawer(
-    clip_ids: Sequence[str], config: TrainConfig
+    run: StrategyRun, probability: float
 ) -> Callable[[int], Int64[np.ndarray, " clip"]]:
     """Return the function that draws the features of each clip for an epoch.
 
     Rows of the features are those of all clips with both modalities, then those of all
     clips without each of `MODALITIES`.
     """
+    clip_ids = run.clips.clip_id
     block = {name: number for number, name in enumerate((None, *MODALITIES))}
 
     @lru_cache(maxsize=4)
     def draw(epoch: int) -> Int64[np.ndarray, " clip"]:
         dropped = draw_dropped(
-            clip_ids,
-            probability=config.modality_dropout,
-            seed=config.seed,
-            epoch=epoch,
+            clip_ids, probability=probability, seed=run.seed, epoch=epoch
         )
         blocks = np.array([block[name] for name in dropped], dtype=np.int64)
         return np.arange(len(clip_ids)) + len(clip_ids) * blocks
@@ -189,15 +217,26 @@ def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
     """
     groups: list[list[StrategyRun]] = []
     held = GROUP_BYTES
+    last = None
     for run in experiment.strategies:
         size = len(run.clips.row) * experiment.feature_dim * torch.float32.itemsize
         size *= 1 + len(can_lack(run.strategy, _encoded_without(experiment.config)))
-        if held + size > GROUP_BYTES:
+        key = _feature_key(experiment, run)
+        if key == last:  # the seeds of a strategy follow each other
+            size = 0
+        elif held + size > GROUP_BYTES:
             groups.append([])
             held = 0
         groups[-1].append(run)
         held += size
+        last = key
     return groups
+
+
+def _feature_key(experiment: Experiment, run: StrategyRun) -> FeatureKey:
+    """Return a key that is equal for runs with the same features."""
+    seeded = experiment.draws_encoder or run.strategy.shuffles_frames
+    return run.strategy.name, run.seed if seeded else None
 
 
 def _probe_group(
@@ -206,14 +245,13 @@ def _probe_group(
     features: Iterator[Float[Tensor, "_ dim"]],
     context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
-    runs = []
-    for run in group:
+    distinct = {_feature_key(experiment, run): run for run in group}
+    by_key: dict[FeatureKey, Features] = {}
+    for key, run in distinct.items():
         names = (None, *can_lack(run.strategy, _encoded_without(experiment.config)))
-        runs.append(
-            (run, {name: next(features).to(experiment.device) for name in names})
-        )
+        by_key[key] = {m: next(features).to(experiment.device) for m in names}
     yield from train_fold_heads(
-        runs,
+        [(run, by_key[_feature_key(experiment, run)]) for run in group],
         config=experiment.config,
         classes=len(experiment.labels.classes),
         context=context,
