@@ -18,7 +18,7 @@ from mmder_train.experiment.batches import FusedBatches, create_feed
 from mmder_train.experiment.feature_parts import FeatureParts
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import RuntimeContext
-from mmder_train.models.registry import Encoder
+from mmder_train.models.registry import Encoder, input_dtype
 from mmder_train.runtime.device import ENCODE_BATCH_SIZE
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 from mmder_train.training import evaluate
@@ -48,7 +48,8 @@ def clip_features(
     ]
     feed = create_feed(experiment, encoded, context, rereads=False)
     for run, every in zip(runs, encoded, strict=True):
-        features = load_or_extract_features(experiment, every, feed, context)
+        of_seed = experiment.of_seed(run.seed)
+        features = load_or_extract_features(of_seed, every, feed, context)
         yield features[np.searchsorted(every.clips.row, run.clips.row)]
 
 
@@ -144,6 +145,7 @@ def _extract_all(
     batches = FusedBatches(experiment, strategy_run, feed, world=world).in_order(
         np.arange(first, len(clip_ids)),
         batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
+        dtype=input_dtype(experiment.frozen_encoder),
         progress=context.progress,
     )
     for batch in batches:
