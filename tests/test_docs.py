@@ -1,6 +1,7 @@
 """The documentation describes the code as it is."""
 
 import importlib.util
+import json
 import os
 import re
 import runpy
@@ -116,6 +117,9 @@ def test_site_builds_strictly(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     home = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "assets/overview.svg" in home
+    for page in tmp_path.rglob("*.html"):
+        # A snippet that was not included shows its markup.
+        assert "--8" not in page.read_text(encoding="utf-8"), page
     own_model = (tmp_path / "how-to" / "own-model.html").read_text(encoding="utf-8")
     assert "LazyLinear" in own_model, "the examples are not included"
     fetched = re.findall(r'(?:src|<link[^>]*href)="https?://[^"]+"', home)
@@ -142,6 +146,21 @@ def test_examples_run(
     monkeypatch.setattr(sys, "argv", [script, str(tmp_path / "store")])
     runpy.run_path(script, run_name="__main__")
     assert printed in capsys.readouterr().out
+
+
+def test_metrics_are_plotted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tags = {"strategy": "cfas", "fold": 1, "seed": 0}
+    rows = [{**tags, "epoch": n, "loss": 1 / n} for n in (1, 2, 3)]
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+    (tmp_path / "metrics.jsonl").write_text(lines)
+    script, plot = DOCS / "examples" / "plot_metrics.py", tmp_path / "loss.svg"
+    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path), str(plot)])
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().out == f"3 epochs in {plot}\n"
+    assert plot.read_text().count("<svg") == 1
 
 
 def test_example_of_features_trains_on_folds(

@@ -198,6 +198,14 @@ def test_unsuitable_stores_are_one_line(
     assert not Path("run").exists()
 
 
+def test_stores_need_a_run_of_one_seed(train: Train, others: Path) -> None:
+    words = ("--test-store", str(others / "six"), "--seed", "0,1", "--out", "run")
+    done = train("sound.zarr", *AUDIO, *words)
+    assert done.exit_code == 1
+    assert "--test-store: needs one seed, found 2 in --seed" in done.stderr
+    assert not Path("run").exists()
+
+
 def test_seen_test_clips_are_refused_or_marked(stores: Path, others: Path) -> None:
     seen = SeenClips(clips=8, speakers={"six": ("01",), "handmade": ("01",)})
     loaded = Weights(

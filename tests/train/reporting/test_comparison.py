@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import Result
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    recall_score,
+)
 
 from fake_runs import make_run, read_own_rows, read_predictions
 from mmder_store.atomic_files import write_json
@@ -40,7 +45,11 @@ def test_scores_match_sklearn(compare: Compare) -> None:
     results = json.loads(Path("a/results.json").read_text())
     mean = results["strategies"]["cfas"]["mean"]
     assert float(row["war_fold_mean"]) == pytest.approx(100 * mean["war"], abs=1e-3)
-    assert float(row["war_low"]) < float(row["war"]) < float(row["war_high"])
+    f1 = f1_score(true, predicted, average="weighted")
+    assert float(row["weighted_f1"]) == pytest.approx(100 * f1, abs=1e-3)
+    for score in ("war", "uar", "weighted_f1", f"recall_{names[0]}"):
+        low, high = float(row[f"{score}_low"]), float(row[f"{score}_high"])
+        assert low < float(row[score]) < high
     assert (row["folds"], row["speakers"], row["seeds"]) == ("1 2", "8", "1")
 
 
@@ -123,7 +132,7 @@ def test_published_rows_are_ranked_on_their_folds(compare: Compare) -> None:
     assert compare("five").exit_code == 0
     text = Path("compare/compare.md").read_text()
     line = next(t for t in text.splitlines() if "ResLSTM" in t)
-    assert line.startswith("| ResLSTM-SA-h64 | - | 62.30 | A | Krasnoproshin")
+    assert line.startswith("| ResLSTM-SA-h64 | - | 62.30 | - | A | Krasnoproshin")
     assert luna in line
 
 

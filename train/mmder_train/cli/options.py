@@ -92,6 +92,12 @@ image_norm_option = click.option(
     help="Mean and standard deviation of images.  [default: from the weights]",
     panel=MODEL,
 )
+run_seed_option = click.option(
+    "--seed",
+    type=int,
+    help="Seed whose models are used, of a run with several.  [default: the first]",
+    panel=MODEL,
+)
 weights_option = click.option(
     "--weights",
     default="none",

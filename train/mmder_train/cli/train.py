@@ -8,6 +8,32 @@ from typing import Any
 import rich_click as click
 
 
+def resolved_settings(
+    given: dict[str, Any], *, recipe: str | None, weights: str
+) -> dict[str, Any]:
+    """Return the settings of a run, by their names in `TrainConfig`.
+
+    Settings that are left to the store, the weights or `TrainConfig` are missing or
+    empty. ``seed`` is a tuple.
+
+    Args:
+        given: Settings named on the command line or in a file.
+        recipe: Name of a preset.
+        weights: Initial weights of the encoder, or ``none``.
+
+    Raises:
+        SettingsError: If the recipe does not fit.
+    """
+    from mmder_train.config.recipes import resolve_settings
+
+    if "strategies" in given:
+        names = tuple(n for names in given["strategies"] for n in names)
+        given = {**given, "strategies": names}
+    usual = {"strategies": ("cfas",), "encoder": "", "labels": "", "protocol": ""}
+    resolved = resolve_settings(given, recipe, pretrained=weights != "none")
+    return usual | resolved | {"weights": weights}
+
+
 def train(
     given: dict[str, Any],
     *,
@@ -53,7 +79,6 @@ def train(
     from mmder_store import Store
     from mmder_store.errors import SettingsError
     from mmder_train.cli.open_run import open_run
-    from mmder_train.config.recipes import resolve_settings
     from mmder_train.config.train_config import TrainConfig
     from mmder_train.data.reader_threads import default_readers
     from mmder_train.evaluation import tables
@@ -68,14 +93,14 @@ def train(
 
     chosen = choose_device(device)
     if resume is None:
-        if "strategies" in given:
-            given["strategies"] = tuple(
-                n for names in given["strategies"] for n in names
-            )
-        usual = {"strategies": ("cfas",), "encoder": "", "labels": "", "protocol": ""}
-        resolved = resolve_settings(given, recipe, pretrained=weights != "none")
-        found = usual | resolved | {"weights": weights}
-        config = TrainConfig(**found, device=chosen)
+        found = resolved_settings(given, recipe=recipe, weights=weights)
+        seeds = found.pop("seed", (0,))
+        config = TrainConfig(
+            **found,
+            seed=seeds[0],
+            seeds=seeds if len(seeds) > 1 else (),
+            device=chosen,
+        )
     else:
         if given or recipe or out:
             names = [f"--{n.replace('_', '-')}" for n in given] or ["--recipe, --out"]

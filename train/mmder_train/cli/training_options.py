@@ -9,7 +9,12 @@ from typing import Any
 
 import rich_click as click
 
-from mmder_train.cli.option_types import STRATEGIES, SeedNumber, StrategyNames
+from mmder_train.cli.option_types import (
+    STRATEGIES,
+    SeedNumber,
+    SeedNumbers,
+    StrategyNames,
+)
 from mmder_train.cli.options import (
     ENCODERS,
     EVALUATION,
@@ -144,8 +149,27 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         "EMA decay; the EMA weights are evaluated. 0 disables it.",
         OPTIMIZATION,
     ),
-    seed_option(
-        "Seed of initial weights, batch order, augmentation and the RFAS order."
+    click.option(
+        "--seed",
+        type=SeedNumbers(),
+        default=0,
+        help="Seed of initial weights, batch order, augmentation and the RFAS order; "
+        "with several, every fold is trained with each.",
+        panel=OPTIMIZATION,
+    ),
+    choice_option(
+        "--class-weights",
+        ("none", "balanced"),
+        "Weights of the classes in the loss; balanced is inversely proportional to "
+        "their number of training clips.",
+        OPTIMIZATION,
+    ),
+    choice_option(
+        "--sampler",
+        ("shuffle", "balanced"),
+        "Clips of an epoch: each once, or drawn so that all classes are equally "
+        "likely.",
+        OPTIMIZATION,
     ),
     choice_option(
         "--augment",

@@ -118,7 +118,7 @@ def _best_test_epochs(fold_results: Sequence[FoldResult]) -> dict[str, Any]:
             "epochs": [int(row["epoch"]) for row in best],
             **{
                 name: float(np.mean([row[f"test_{name}"] for row in best]))
-                for name in ("war", "uar")
+                for name in metrics.SCORES
             },
         }
     }

@@ -22,6 +22,7 @@ from mmder_train.evaluation.run_directory import (
     RESULTS_VERSION,
     RunDirectory,
 )
+from mmder_train.evaluation.seeds import file_name, results_of_seed, run_seeds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +67,7 @@ class StrategyResults:
 
     def identity(self) -> str:
         """Return a hash of everything that determines the results except the seed."""
-        ignored = ("seed", "strategies")
+        ignored = ("seed", "seeds", "strategies")
         config = {k: v for k, v in self.config.items() if k not in ignored}
         return digest(self.strategy, config, self.store.get("sha256"))
 
@@ -156,10 +157,31 @@ def load_run(path: Path, name: str) -> list[StrategyResults]:
 def _load_strategy(
     folder: RunDirectory, name: str, results: Mapping[str, Any], strategy: str
 ) -> list[StrategyResults]:
-    """Load the predictions of a strategy, and those over merged classes."""
+    """Load the predictions of a strategy for each seed, also over merged classes."""
+    return [
+        loaded
+        for seed in run_seeds(results) or (None,)
+        for loaded in _load_seed(
+            folder,
+            name,
+            results if seed is None else results_of_seed(results, seed),
+            strategy,
+            file_name(results, strategy, seed),
+        )
+    ]
+
+
+def _load_seed(
+    folder: RunDirectory,
+    name: str,
+    results: Mapping[str, Any],
+    strategy: str,
+    table: str,
+) -> list[StrategyResults]:
+    """Load a table of predictions of a strategy, and those over merged classes."""
     scores, config = results["strategies"][strategy], dict(results["config"])
     own = _load_predictions(
-        folder, name, results, strategy, strategy, scores, results["classes"]
+        folder, name, results, strategy, table, scores, results["classes"]
     )
     others = [
         _load_cross_corpus(folder, name, results, strategy, entry)
@@ -169,14 +191,13 @@ def _load_strategy(
     for merged in scores.get("merged", []):
         # A separate label set keeps it out of the ranking of other heads.
         relabeled = {**results, "config": {**config, "labels": str(merged["title"])}}
-        table = f"{strategy}-{merged['labels']}"
         loaded.append(
             _load_predictions(
                 folder,
                 name,
                 relabeled,
                 strategy,
-                table,
+                f"{table}-{merged['labels']}",
                 {**scores, **merged},
                 merged["classes"],
             )

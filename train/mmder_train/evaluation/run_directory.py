@@ -33,7 +33,7 @@ class FoldResult:
     """Result of one fold, written to the run folder after testing."""
 
     strategy: str
-    """Name of the strategy or baseline."""
+    """Name of the strategy or baseline, with the seed if the run has several."""
     fold: int
     """Number of the fold, from 1. 0 for a test on another store."""
     speakers: tuple[str, ...]
@@ -136,10 +136,15 @@ class RunDirectory:
         """Return the path of the weights of a fold."""
         return self.path / "weights" / f"{strategy}-{fold}.safetensors"
 
-    @property
-    def encoder(self) -> Path:
-        """Path of the frozen encoder that all heads of a linear probe use."""
-        return self.path / "weights" / "encoder.safetensors"
+    def encoder(self, seed: int | None = None) -> Path:
+        """Return the path of the frozen encoder that the heads of a linear probe use.
+
+        Args:
+            seed: Seed of its random weights, in a run with several. None for the only
+                encoder of the run.
+        """
+        name = "encoder" if seed is None else f"encoder-seed{seed}"
+        return self.path / "weights" / f"{name}.safetensors"
 
     def _cross_corpus(self, strategy: str, test: str) -> Path:
         return self.path / "cross-corpus" / f"{strategy}-{test}.json"
@@ -198,6 +203,11 @@ class RunDirectory:
     def log(self) -> Path:
         """Path of the log file."""
         return self.path / "log.txt"
+
+    @property
+    def metrics(self) -> Path:
+        """Path of the metrics of all epochs."""
+        return self.path / "metrics.jsonl"
 
     def is_pretraining(self) -> bool:
         """Return whether the folder contains a pre-training."""

@@ -138,14 +138,19 @@ class FusedBatches:
             yield batch["clip"], x
 
     def for_training(self, index: Int64[np.ndarray, " side"]) -> "EpochBatches":
-        """Return the steps of a fold: shuffled in each epoch, augmented and mixed.
+        """Return the steps of a fold: shuffled or drawn, augmented and mixed.
 
         Args:
             index: Positions of the clips.
         """
         config = self.experiment.config
+        balanced = config.sampler == "balanced"
         sampler = BatchSampler(
-            index, batch_size=config.batch_size, seed=config.seed, world=self.world
+            index,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            labels=self.strategy_run.clips.label[index] if balanced else None,
+            world=self.world,
         )
         return EpochBatches(source=self, sampler=sampler, stored=self._load(sampler))
 

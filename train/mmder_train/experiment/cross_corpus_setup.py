@@ -109,10 +109,18 @@ def setup_cross_corpus_tests(
             first.
 
     Raises:
-        SettingsError: If a store is named twice, was prepared differently, has fewer
-            than two classes in common with the run, or has a speaker or a clip of the
-            training store, or if the initial weights have seen its clips.
+        SettingsError: If the run has several seeds, or if a store is named twice, was
+            prepared differently, has fewer than two classes in common with the run, or
+            has a speaker or a clip of the training store, or if the initial weights
+            have seen its clips.
     """
+    seeds = experiment.config.seeds
+    if seeds and stores:
+        msg = (
+            f"--test-store: needs one seed, found {len(seeds)} in --seed. Run the "
+            "command once per seed; 'mmder-train compare' averages the runs."
+        )
+        raise SettingsError(msg)
     hashes = [store.sha256 for store, _ in stores]
     for i, (store, _) in enumerate(stores):
         if hashes[i] in hashes[:i]:
@@ -225,9 +233,7 @@ def _select(
             f"weights {loaded.name} were trained on this very store: they have seen "
             "speakers that are tested here"
         )
-    return StrategyRun(
-        strategy=strategy, clips=chosen, folds=(), warnings=warnings, seen=seen
-    )
+    return replace(own, clips=chosen, folds=(), warnings=warnings, seen=seen)
 
 
 def _check_separate(

@@ -21,6 +21,7 @@ from mmder_train.evaluation.build_results import (
 )
 from mmder_train.evaluation.class_merging import ClassMerge, available_merges
 from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
+from mmder_train.evaluation.seeds import summarize_seeds
 from mmder_train.evaluation.write_results import write_results
 from mmder_train.experiment.cross_corpus import (
     cross_corpus_entry,
@@ -74,15 +75,17 @@ def cross_validate(
         )
     )
     unfinished = [
-        (s, [f for f in s.folds if (s.strategy.name, f.number) not in finished])
+        (s, [f for f in s.folds if (s.name, f.number) not in finished])
         for s in experiment.strategies
     ]
     if results is not None and not any(folds for _, folds in unfinished):
         return dict(results)
     _prepare_process(experiment, context)
-    for strategy_run in experiment.strategies:
-        for warning in strategy_run.warnings:
-            context.progress.log(f"{strategy_run.strategy.name}: {warning}")
+    # The warnings of a strategy are the same for all seeds.
+    for line in dict.fromkeys(
+        f"{s.strategy.name}: {w}" for s in experiment.strategies for w in s.warnings
+    ):
+        context.progress.log(line)
     method = TUNING_METHODS[experiment.config.method]
     fold_weights = FoldWeights(experiment, directory) if save_weights else None
     for output in _explain_errors(method(experiment, unfinished, context)):
@@ -102,20 +105,23 @@ def cross_validate(
 def _finished_folds(
     experiment: Experiment, directory: RunDirectory, *, save_weights: bool
 ) -> set[tuple[str, int]]:
-    """Return the strategy and number of each fold whose files are complete."""
+    """Return the name and number of each fold whose files are complete."""
     return {
-        (s.strategy.name, fold.number)
+        (s.name, fold.number)
         for s in experiment.strategies
         for fold in s.folds
-        if directory.fold(s.strategy.name, fold.number) is not None
+        if directory.fold(s.name, fold.number) is not None
         and not (
-            save_weights and missing_weights(directory, s.strategy.name, fold.number)
+            save_weights
+            and missing_weights(
+                directory, s.name, fold.number, seed=experiment.encoder_seed(s.seed)
+            )
         )
     }
 
 
 def _read_folds(strategy_run: StrategyRun, directory: RunDirectory) -> list[FoldResult]:
-    name = strategy_run.strategy.name
+    name = strategy_run.name
     fold_results = [directory.fold(name, f.number) for f in strategy_run.folds]
     return [r for r in fold_results if r is not None]
 
@@ -169,9 +175,7 @@ def _finish_run(
 ) -> dict[str, Any]:
     """Write the results of the run, and return them."""
     merges = available_merges(experiment.labels, experiment.store.spec.label_sets)
-    fold_results = {
-        s.strategy.name: _read_folds(s, directory) for s in experiment.strategies
-    }
+    fold_results = {s.name: _read_folds(s, directory) for s in experiment.strategies}
     results = _build_results(experiment, fold_results, merges)
     for name, scores in results["strategies"].items() if tests else ():
         on_tests = cross_corpus_results(name, tests, directory)
@@ -189,7 +193,7 @@ def _finish_run(
 def _fold_result(output: FoldOutput) -> FoldResult:
     clips, fold = output.strategy_run.clips, output.fold
     return FoldResult(
-        strategy=output.strategy_run.strategy.name,
+        strategy=output.strategy_run.name,
         fold=fold.number,
         speakers=fold.speakers,
         train_clips=len(fold.train),
@@ -218,13 +222,14 @@ def _build_results(
     merges: Sequence[ClassMerge],
 ) -> dict[str, Any]:
     """Return the contents of ``results.json``."""
+    by_name = {s.strategy.name: s for s in experiment.strategies}
     return build_results(
         experiment.identity(),
         experiment.store,
         experiment.labels,
         packages=PACKAGES,
         strategies={
-            s.strategy.name: {
+            name: {
                 "equation": s.strategy.equation,
                 "clips": len(s.clips.row),
                 "excluded": s.clips.excluded,
@@ -233,12 +238,25 @@ def _build_results(
                 "test_speakers": folds.speaker_separation(
                     experiment.config.protocol, experiment.store.spec.protocols
                 ),
-                **score_strategy(
-                    fold_results[s.strategy.name],
-                    labels=experiment.labels,
-                    merges=merges,
-                ),
+                **_score_strategy(experiment, name, fold_results, merges),
             }
-            for s in experiment.strategies
+            for name, s in by_name.items()
         },
     )
+
+
+def _score_strategy(
+    experiment: Experiment,
+    strategy: str,
+    fold_results: Mapping[str, Sequence[FoldResult]],
+    merges: Sequence[ClassMerge],
+) -> dict[str, Any]:
+    """Return the scores of a strategy, over its seeds if there are several."""
+    by_seed = {
+        s.seed: score_strategy(
+            fold_results[s.name], labels=experiment.labels, merges=merges
+        )
+        for s in experiment.strategies
+        if s.strategy.name == strategy
+    }
+    return summarize_seeds(by_seed) if len(by_seed) > 1 else by_seed.popitem()[1]

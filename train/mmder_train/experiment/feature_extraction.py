@@ -48,7 +48,8 @@ def clip_features(
     ]
     feed = create_feed(experiment, encoded, context, rereads=False)
     for run, every in zip(runs, encoded, strict=True):
-        features = load_or_extract_features(experiment, every, feed, context)
+        of_seed = experiment.of_seed(run.seed)
+        features = load_or_extract_features(of_seed, every, feed, context)
         yield features[np.searchsorted(every.clips.row, run.clips.row)]
 
 

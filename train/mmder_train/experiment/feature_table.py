@@ -105,7 +105,9 @@ def setup_features(
             )
         runs.append(
             StrategyRun(
+                name=name,
                 strategy=STRATEGIES[name],
+                seed=model.config.seed,
                 clips=take_clips(clips, np.searchsorted(clips.row, rows)),
                 folds=(),
                 warnings=warnings,

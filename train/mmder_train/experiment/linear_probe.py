@@ -1,7 +1,7 @@
 """Linear probe (`--method linear-probe`): heads are trained on frozen features.
 
-Each clip goes through the encoder once, for all folds. Then the heads of all folds and
-strategies are trained together.
+Each clip goes through the encoder once, for all folds. Then the heads of all folds,
+strategies and seeds are trained together.
 """
 
 import time
@@ -14,14 +14,22 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from mmder_train.config.train_config import TrainConfig
+from mmder_train.data.class_weights import class_weight
 from mmder_train.data.folds import Fold
 from mmder_train.evaluation.validation import validate
 from mmder_train.experiment.feature_extraction import clip_features
 from mmder_train.experiment.setup import Experiment, StrategyRun
-from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
+from mmder_train.experiment.types import (
+    FoldOutput,
+    RuntimeContext,
+    UnfinishedFolds,
+    metric_tags,
+)
 from mmder_train.training import evaluate
 from mmder_train.training.batched_heads import HeadPlan, HeadTask, train_heads
 
+FeatureKey = tuple[str, int | None]
+"""Strategy, and its seed if the features depend on it."""
 GROUP_BYTES = 1 << 30
 """Maximum size of the features whose heads are trained together."""
 
@@ -31,7 +39,8 @@ def linear_probe(
 ) -> Iterator[FoldOutput]:
     """Load or extract the features of all clips, then train the heads of all folds.
 
-    Strategies are trained together as far as their features fit in memory. The heads of
+    Strategies and seeds are trained together as far as features fit in memory, and
+    seeds that do not change the features share them. The heads of
     finished folds are trained again if another fold of their group is not finished:
     the rounding of a head may depend on the number of heads, and a resumed run shall
     equal an uninterrupted one.
@@ -44,22 +53,22 @@ def linear_probe(
     Yields:
         The trained head of a fold, and the predictions on its test side.
     """
-    missing = {
-        (run.strategy.name, fold.number) for run, folds in unfinished for fold in folds
-    }
+    missing = {(run.name, fold.number) for run, folds in unfinished for fold in folds}
     names = {name for name, _ in missing}
     groups = [
         group
         for group in _groups(experiment)
-        if any(run.strategy.name in names for run in group)
+        if any(run.name in names for run in group)
     ]
     if not groups:
         return
-    features = clip_features(experiment, [r for g in groups for r in g], context)
+    distinct: dict[FeatureKey, StrategyRun] = {}
+    for run in (run for group in groups for run in group):
+        distinct.setdefault(_feature_key(experiment, run), run)
+    features = clip_features(experiment, list(distinct.values()), context)
     for group in groups:
         for output in _probe_group(experiment, group, features, context):
-            name = output.strategy_run.strategy.name
-            if (name, output.fold.number) in missing:
+            if (output.strategy_run.name, output.fold.number) in missing:
                 yield output
 
 
@@ -73,7 +82,7 @@ def train_fold_heads(
     """Train the heads of all folds of some strategies together, and test them.
 
     Args:
-        runs: Strategies, each with the features of its clips on one device.
+        runs: Strategies and seeds, each with the features of its clips on one device.
         config: Settings.
         classes: Number of classes.
         context: Runtime resources.
@@ -85,16 +94,21 @@ def train_fold_heads(
     folds = [(run, fold, x) for run, x in runs for fold in run.folds]
     tasks = [
         HeadTask(
-            title=f"{run.strategy.name} {fold.title}",
+            title=f"{run.name} {fold.title}",
             features=features,
             labels=run.clips.label,
             train=fold.train,
+            seed=run.seed,
+            class_weight=class_weight(
+                config.class_weights, run.clips.label[fold.train], classes=classes
+            ),
             clip_ids=run.clips.clip_id,
             validate=partial(_score_epoch, config, fold, run.clips.label, features),
+            tags=metric_tags(run, fold),
         )
         for run, fold, features in folds
     ]
-    names = ", ".join(run.strategy.name for run, _ in runs)
+    names = ", ".join(run.name for run, _ in runs)
     context.progress.begin(
         f"{names}: {len(tasks)} heads",
         clips=config.epochs * sum(len(task.train) for task in tasks),
@@ -105,7 +119,7 @@ def train_fold_heads(
         batch_size=config.batch_size,
         lr=config.lr,
         weight_decay=config.weight_decay,
-        seed=config.seed,
+        balanced=config.sampler == "balanced",
         patience=config.patience,
     )
     trained = train_heads(tasks, plan, progress=context.progress)
@@ -131,14 +145,25 @@ def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
     """
     groups: list[list[StrategyRun]] = []
     held = GROUP_BYTES
+    last = None
     for run in experiment.strategies:
         size = len(run.clips.row) * experiment.feature_dim * torch.float32.itemsize
-        if held + size > GROUP_BYTES:
+        key = _feature_key(experiment, run)
+        if key == last:  # the seeds of a strategy follow each other
+            size = 0
+        elif held + size > GROUP_BYTES:
             groups.append([])
             held = 0
         groups[-1].append(run)
         held += size
+        last = key
     return groups
+
+
+def _feature_key(experiment: Experiment, run: StrategyRun) -> FeatureKey:
+    """Return a key that is equal for runs with the same features."""
+    seeded = experiment.draws_encoder or run.strategy.shuffles_frames
+    return run.strategy.name, run.seed if seeded else None
 
 
 def _probe_group(
@@ -147,9 +172,10 @@ def _probe_group(
     features: Iterator[Float[Tensor, "_ dim"]],
     context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
-    runs = [(run, next(features).to(experiment.device)) for run in group]
+    keys = dict.fromkeys(_feature_key(experiment, run) for run in group)
+    by_key = {key: next(features).to(experiment.device) for key in keys}
     yield from train_fold_heads(
-        runs,
+        [(run, by_key[_feature_key(experiment, run)]) for run in group],
         config=experiment.config,
         classes=len(experiment.labels.classes),
         context=context,

@@ -1,9 +1,8 @@
 """Set up a run: check that settings, store and weights fit, before any training."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +20,7 @@ from mmder_train.data.selection import (
     labeled_speakers,
     select_clips,
 )
+from mmder_train.evaluation.seeds import seed_name
 from mmder_train.experiment.seen_check import (
     SeenFold,
     check_not_seen,
@@ -38,9 +38,12 @@ from mmder_train.runtime.device import FROZEN_DTYPE
 
 @dataclass(frozen=True, kw_only=True)
 class StrategyRun:
-    """One fusion strategy of a run, with its clips and folds."""
+    """One fusion strategy of a run with one seed, its clips and its folds."""
 
+    name: str
+    """Name of the files: that of the strategy, and the seed if the run has several."""
     strategy: Strategy
+    seed: int
     clips: ClipSelection
     folds: tuple[folds.Fold, ...]
     warnings: list[str]
@@ -59,12 +62,31 @@ class Experiment:
     weights: weights.Weights | None
     """Initial weights of the encoder. None for random weights."""
     strategies: tuple[StrategyRun, ...]
+    """Every strategy, with each seed."""
     feature_dim: int
     """Feature dimension of the encoder."""
     feature_cache_dir: Path | None = None
     """Folder of cached features. None if features are not cached."""
     test_stores: tuple[Mapping[str, Any], ...] = ()
     """Name, hash and label set of each other store that the run is tested on."""
+    built: dict[tuple[str, int | None], Encoder] = field(default_factory=dict)
+    """Encoders that were built, shared by the experiments of all seeds."""
+
+    def of_seed(self, seed: int) -> "Experiment":
+        """Return the experiment as it is with one of its seeds only."""
+        if not self.config.seeds:
+            return self
+        runs = tuple(run for run in self.strategies if run.seed == seed)
+        return replace(self, config=self.config.of_seed(seed), strategies=runs)
+
+    @property
+    def draws_encoder(self) -> bool:
+        """True if the seed draws initial weights of the encoder."""
+        return self.weights is None or bool(self.config.allow_missing)
+
+    def encoder_seed(self, seed: int) -> int | None:
+        """Return the seed of a frozen encoder, None if all seeds have the same."""
+        return seed if self.config.seeds and self.draws_encoder else None
 
     @property
     def render_settings(self) -> RenderSettings:
@@ -110,20 +132,29 @@ class Experiment:
         """
         return self.build_encoder().to(self.device)
 
-    @cached_property
+    @property
     def frozen_encoder(self) -> Encoder:
         """The initial encoder in the precision of frozen encoders, built once."""
-        # Random numbers take seconds to draw, and a complete file replaces all of them.
-        filled = self.weights is not None and not self.config.allow_missing
-        with SkipRandomInit() if filled else nullcontext():
-            encoder = self.build_encoder()
-        dtype = FROZEN_DTYPE[self.device.type]
-        return encoder.to(device=self.device, dtype=dtype).eval()
 
-    @cached_property
+        def build() -> Encoder:
+            # Random numbers take seconds to draw, and a complete file replaces all.
+            with nullcontext() if self.draws_encoder else SkipRandomInit():
+                encoder = self.build_encoder()
+            dtype = FROZEN_DTYPE[self.device.type]
+            return encoder.to(device=self.device, dtype=dtype).eval()
+
+        return self._built_once("frozen", build)
+
+    @property
     def saved_encoder(self) -> Encoder:
         """The frozen encoder as it is saved: 32-bit floats on the CPU, built once."""
-        return self.build_encoder()
+        return self._built_once("saved", self.build_encoder)
+
+    def _built_once(self, name: str, build: Callable[[], Encoder]) -> Encoder:
+        key = (name, self.config.seed if self.draws_encoder else None)
+        if key not in self.built:
+            self.built[key] = build()
+        return self.built[key]
 
     def build_encoder(self) -> Encoder:
         """Build the initial encoder on the CPU, in 32-bit floats."""
@@ -201,7 +232,7 @@ def setup_experiment(
     model = resolve_model(config)
     loaded = model.weights
     config = replace(model.config, labels=labels.name, protocol=protocol.name)
-    strategies = []
+    strategies: list[StrategyRun] = []
     for name in config.strategies:
         clips = select_clips(store, strategy=STRATEGIES[name], labels=labels)
         split = folds.split(clips.speaker, protocol)
@@ -220,15 +251,18 @@ def setup_experiment(
             seen = find_seen_folds(loaded, store, clips, selected)
             warnings[:0] = check_not_seen(loaded, seen, config)
             warnings += rendering_warnings(loaded, config)
-        strategies.append(
+        strategies += [
             StrategyRun(
+                name=seed_name(name, seed) if config.seeds else name,
                 strategy=STRATEGIES[name],
+                seed=seed,
                 clips=clips,
-                folds=_with_validation(selected, clips, config),
+                folds=_with_validation(selected, clips, config.of_seed(seed)),
                 warnings=warnings,
                 seen=seen,
             )
-        )
+            for seed in config.seeds or (config.seed,)
+        ]
     return Experiment(
         config=config,
         store=store,

@@ -14,6 +14,7 @@ from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.models.registry import Encoder
 from mmder_train.models.videomae import Head
 from mmder_train.runtime.distributed import WorldInfo
+from mmder_train.runtime.metrics_file import Tags
 from mmder_train.runtime.progress import Progress
 
 
@@ -35,7 +36,7 @@ class RuntimeContext:
 
 
 UnfinishedFolds = Sequence[tuple[StrategyRun, Sequence[Fold]]]
-"""Every strategy of a run, with its folds that are not finished."""
+"""Every strategy and seed of a run, with its folds that are not finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +54,11 @@ class FoldOutput:
     head: Head
     seconds: float
     """Duration of training and testing. The mean if folds are trained together."""
+
+
+def metric_tags(run: StrategyRun, fold: Fold) -> Tags:
+    """Return the tags of a fold in the metrics of a run."""
+    return {"strategy": run.strategy.name, "fold": fold.number, "seed": run.seed}
 
 
 @runtime_checkable

@@ -10,11 +10,11 @@ from mmder_train.evaluation.load_results import StrategyResults
 from mmder_train.reporting.comparison import (
     SEED,
     SPEAKERS_UNKNOWN,
-    Pair,
     Ranking,
     ResultRow,
 )
 
+Pair = tuple[float, float]
 StoreKey = tuple[str, str]
 """Hash and name of a store."""
 
@@ -107,16 +107,17 @@ def _score(row: ResultRow, store: StoreKey) -> CrossScore | None:
     by_speaker = np.stack([r.confusion_by(r.speaker) for r in found])
     pooled = by_speaker.sum(axis=1)
     speakers = len(set(first.speaker))
+    intervals = metrics.intervals(by_speaker, seed=SEED) if speakers > 1 else None
     return CrossScore(
         test_store=store[1],
         classes=first.classes,
         dropped=first.dropped,
         war=float(np.mean([metrics.war(c) for c in pooled])),
         uar=float(np.mean([metrics.uar(c) for c in pooled])),
-        intervals=metrics.intervals(by_speaker, seed=SEED) if speakers > 1 else None,
+        intervals=intervals and intervals[:2],
         clips=len(first.clip_id),
         speakers=speakers,
-        chance=metrics.chance(pooled[0]),
+        chance=metrics.chance(pooled[0])[:2],
         speaker_independent=_speaker_independent(found),
     )
 

@@ -2,39 +2,38 @@
 
 from dataclasses import dataclass
 
-from mmder_train.evaluation.metrics import DRAWS
-from mmder_train.reporting.comparison import Pair, Ranking, ResultRow
-from mmder_train.reporting.cross_corpus import CrossTable
+from mmder_train.evaluation.metrics import DRAWS, SCORES, Interval
+from mmder_train.reporting.comparison import Ranking, ResultRow
+from mmder_train.reporting.cross_corpus import CrossTable, Pair
 from mmder_train.reporting.published_results import Published
 
 COLUMNS = (
     "method",
-    "WAR [95 %]",
-    "UAR [95 %]",
+    *(f"{title} [95 %]" for title in SCORES.values()),
     "modality",
     "source",
     "classes",
     "speaker-independent",
     "tested",
     "seeds",
-    "WAR, mean of folds",
-    "UAR, mean of folds",
+    *(f"{title}, mean of folds" for title in SCORES.values()),
     "note",
 )
 """Columns of the table of comparable results. The scores follow the name, so that a
 narrow screen shows them."""
-SHORT_COLUMNS = ("method", "WAR", "UAR", *COLUMNS[3:7], "note")
+SHORT_COLUMNS = ("method", "WAR", "UAR", *COLUMNS[4:8], "note")
 """Columns of the table of results that are not comparable."""
 TITLE = "Comparison with published results"
-RECALL = "Recall of each class, percent"
+RECALL = "Recall of each class [95 %], percent"
 NOT_COMPARABLE = (
     "Published results on the same corpus that are not comparable, because their "
     "classes or folds differ, or their classes were not confirmed"
 )
 LEGEND = (
     "WAR: fraction of clips that are classified correctly. UAR: mean over classes of "
-    "the fraction of their clips that are classified correctly. Both are in percent, "
-    "over all clips of all tested folds (pooled). In brackets: the middle 95 % of "
+    "the fraction of their clips that are classified correctly. Weighted F1: mean over "
+    "classes of the F1 score, weighted with their clips. All are in percent, over all "
+    "clips of all tested folds (pooled). In brackets: the middle 95 % of "
     f"{DRAWS} resamples of the speakers. After +-: the standard deviation over seeds. "
     "Mean of folds: mean and standard deviation of the scores of the folds. Published "
     "rows are as printed; do not compare numbers of different protocols directly."
@@ -63,7 +62,7 @@ class Line:
 
     def short_cells(self) -> tuple[str, ...]:
         """Return the cells of `SHORT_COLUMNS` except the note."""
-        return self.cells[:7]
+        return (*self.cells[:3], *self.cells[4:8])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,8 +111,7 @@ def lines(ranking: Ranking) -> list[Line]:
             "",
             _tested(largest),
             "",
-            "",
-            "",
+            *("" for _ in SCORES),
         ),
         note="",
     )
@@ -125,9 +123,9 @@ def lines(ranking: Ranking) -> list[Line]:
 
 
 def _own_line(row: ResultRow, classes: int) -> Line:
-    intervals = row.intervals or (None, None)
-    seed_std = row.seed_std or (None, None)
-    scores = zip((row.war, row.uar), intervals, seed_std, strict=True)
+    intervals = row.intervals or (None,) * len(SCORES)
+    seed_std = row.seed_std or (None,) * len(SCORES)
+    scores = zip(row.scores, intervals, seed_std, strict=True)
     folds = zip(row.fold_mean, row.fold_std, strict=True)
     return Line(
         is_own=True,
@@ -135,7 +133,7 @@ def _own_line(row: ResultRow, classes: int) -> Line:
             row.title,
             *(_score(*score) for score in scores),
             row.modality,
-            ", ".join(r.run for r in row.runs),
+            ", ".join(row.sources),
             str(classes),
             row.speaker_independent,
             _tested(row),
@@ -175,14 +173,14 @@ def published_line(row: Published) -> Line:
         cells=(
             row.method,
             *("-" if score is None else f"{score:.2f}" for score in (row.war, row.uar)),
+            "-",
             row.modality,
             row.source,
             str(setting.classes or "?"),
             setting.speaker_independent,
             setting.protocol or "",
             "",
-            "",
-            "",
+            *("" for _ in SCORES),
         ),
         note=setting.note,
     )
@@ -205,6 +203,16 @@ def _tested(row: ResultRow) -> str:
     )
 
 
+def recall_cells(row: ResultRow) -> list[str]:
+    """Return the recall of each class with its interval; a dash for an empty class."""
+    return [
+        "-" if value != value else _score(value, interval, None)
+        for value, interval in zip(
+            row.recall.tolist(), row.recall_intervals, strict=True
+        )
+    ]
+
+
 def cross_rows(table: CrossTable) -> tuple[list[str], list[list[str]]]:
     """Return the columns and the rows of the table of cross-corpus results."""
     rows = []
@@ -221,7 +229,11 @@ def cross_rows(table: CrossTable) -> tuple[list[str], list[list[str]]]:
                 )
             elif key == own_key:
                 cells.append(
-                    _cross_cell((own.war, own.uar), own.intervals, own.chance)
+                    _cross_cell(
+                        own.scores[:2],
+                        own.intervals and own.intervals[:2],
+                        own.chance[:2],
+                    )
                     + f"; {len(own.first.classes)} classes, folds"
                 )
             else:
@@ -237,7 +249,7 @@ def _cross_cell(scores: Pair, intervals: tuple[Pair, Pair] | None, chance: Pair)
     return f"{war} / {uar}; chance {guess}"
 
 
-def _score(value: float, interval: Pair | None, std: float | None) -> str:
+def _score(value: float, interval: Interval | None, std: float | None) -> str:
     text = percent(value)
     if std is not None:
         text += f" +- {percent(std)}"
@@ -248,7 +260,7 @@ def _score(value: float, interval: Pair | None, std: float | None) -> str:
 
 def score_text(row: ResultRow) -> str:
     """Return a line with WAR and UAR over all clips, and their intervals."""
-    war, uar = row.intervals or (None, None)
+    war, uar = row.intervals[:2] if row.intervals else (None, None)
     scope = " (intervals: 95 % over speakers)" if row.intervals else ""
     return (
         f"WAR {_score(row.war, war, None)}, UAR {_score(row.uar, uar, None)}, percent"

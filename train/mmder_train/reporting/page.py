@@ -8,6 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from mmder_train.evaluation.confusion_plot import model_text
+from mmder_train.evaluation.metrics import SCORES
 from mmder_train.reporting import layout, plots
 from mmder_train.reporting.comparison import RANDOM_WEIGHTS, Ranking, ResultRow
 from mmder_train.reporting.cross_corpus import (
@@ -31,7 +32,7 @@ def markdown(rankings: Sequence[Ranking]) -> str:
         rows = [(*line.cells, section.note_number(line)) for line in section.lines]
         parts.append(_markdown_table(layout.COLUMNS, rows))
         parts.append(f"{layout.RECALL}:")
-        recall = [(r.title, *map(_recall, r.recall.tolist())) for r in ranking.rows]
+        recall = [(r.title, *layout.recall_cells(r)) for r in ranking.rows]
         parts.append(_markdown_table(("method", *ranking.classes), recall))
         if section.not_comparable:
             parts.append(f"{layout.NOT_COMPARABLE}:")
@@ -49,10 +50,6 @@ def markdown(rankings: Sequence[Ranking]) -> str:
         dropped = map(_escape, dropped_lines(cross))
         parts.append("\n".join(f"- {line}" for line in dropped))
     return "\n\n".join(filter(None, parts)) + "\n"
-
-
-def _recall(fraction: float) -> str:
-    return "-" if fraction != fraction else layout.percent(fraction)
 
 
 def _markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
@@ -74,10 +71,11 @@ def table(rankings: Sequence[Ranking]) -> str:
     classes = sorted({c for r in rankings for c in r.classes})
     head = ["label_set", "kind", "method", "modality", "source", "classes"]
     head += ["speaker_independent", "protocol", "folds", "clips", "speakers", "seeds"]
-    for score in ("war", "uar"):
+    for score in SCORES:
         head += [score, *(f"{score}_{part}" for part in ("low", "high", "seed_std"))]
         head += [f"{score}_fold_mean", f"{score}_fold_std"]
-    head += [*(f"recall_{c}" for c in classes), "note", "train_store", "test_store"]
+    head += [f"recall_{c}{part}" for c in classes for part in ("", "_low", "_high")]
+    head += ["note", "train_store", "test_store"]
     text = io.StringIO()
     writer = csv.DictWriter(text, head, restval="", lineterminator="\n")
     writer.writeheader()
@@ -100,7 +98,7 @@ def _own_record(ranking: Ranking, row: ResultRow) -> dict[str, Any]:
         "kind": "foreign" if row.is_foreign else "own",
         "method": row.title,
         "modality": row.modality,
-        "source": " ".join(r.run for r in row.runs),
+        "source": " ".join(row.sources),
         "classes": len(ranking.classes),
         "speaker_independent": row.speaker_independent,
         "protocol": row.protocol,
@@ -110,8 +108,8 @@ def _own_record(ranking: Ranking, row: ResultRow) -> dict[str, Any]:
         "seeds": len(row.runs),
         "note": "; ".join(first.warnings),
     }
-    for i, score in enumerate(("war", "uar")):
-        record[score] = _exact((row.war, row.uar)[i])
+    for i, score in enumerate(SCORES):
+        record[score] = _exact(row.scores[i])
         record[f"{score}_fold_mean"] = _exact(row.fold_mean[i])
         record[f"{score}_fold_std"] = _exact(row.fold_std[i])
         if row.intervals:
@@ -119,8 +117,13 @@ def _own_record(ranking: Ranking, row: ResultRow) -> dict[str, Any]:
             record |= {f"{score}_low": _exact(low), f"{score}_high": _exact(high)}
         if row.seed_std:
             record[f"{score}_seed_std"] = _exact(row.seed_std[i])
-    for name, recall in zip(ranking.classes, row.recall.tolist(), strict=True):
+    for name, recall, interval in zip(
+        ranking.classes, row.recall.tolist(), row.recall_intervals, strict=True
+    ):
         record[f"recall_{name}"] = "" if recall != recall else _exact(recall)
+        if interval:
+            ends = dict(zip(("low", "high"), map(_exact, interval), strict=True))
+            record |= {f"recall_{name}_{end}": text for end, text in ends.items()}
     return record
 
 
@@ -202,6 +205,7 @@ def html(rankings: Sequence[Ranking]) -> str:
         legend=layout.LEGEND,
         random_weights=RANDOM_WEIGHTS,
         columns=layout.COLUMNS,
+        recall_cells=layout.recall_cells,
         short_columns=layout.SHORT_COLUMNS,
         recall=layout.RECALL,
         not_comparable=layout.NOT_COMPARABLE,
