@@ -22,6 +22,7 @@ from mmder_train.runtime.distributed import (
     SINGLE_PROCESS,
     check_launcher,
     distributed_context,
+    share_gradients,
 )
 from mmder_train.runtime.sharding import check_shardable
 from train_runs import FINETUNE, Train, invoke, read_all_numbers, run_before_step
@@ -197,6 +198,25 @@ def test_weights_that_cannot_be_divided_are_one_line(
 def test_divided_weights_are_not_compiled() -> None:
     with pytest.raises(SettingsError, match="not implemented together with --compile"):
         check_shardable(method="finetune", world_size=2, compiled=True)
+
+
+def test_gradients_are_stored_once_and_constants_are_not_sent(tmp_path: Path) -> None:
+    model = torch.nn.BatchNorm1d(3)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    try:
+        wrapped = share_gradients(
+            model, torch.device("cpu"), unused=False, static_graph=False
+        )
+        wrapped(torch.randn(4, 3)).sum().backward()
+        assert not wrapped.will_sync_module_buffers()  # type: ignore[no-untyped-call]
+    finally:
+        torch.distributed.destroy_process_group()
+    # The gradients are parts of one bucket.
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert len(gradients) == 2
+    assert len({g.untyped_storage().data_ptr() for g in gradients}) == 1
 
 
 @pytest.mark.parametrize(
