@@ -16,6 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fake_store import make_store
 from mmder_store.errors import SettingsError
 from mmder_train.runtime.distributed import (
     SINGLE_PROCESS,
@@ -71,6 +72,8 @@ def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     The two resume the first fold of the fine-tuning, and train the others themselves.
     """
     out = tmp_path_factory.mktemp("distributed")
+    other = out / "other.zarr"
+    make_store(other, clips=7, speakers=1, modality="audio", corpus="other", seed=1)
 
     def words(method: str, name: str) -> list[str]:
         options = [*FINETUNE, "--batch-size", "3", "--epochs", "2", "--device", "cpu"]
@@ -78,6 +81,8 @@ def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             options += SHARDED
         else:
             options += ["--method", method, "--fold", FOLDS[method]]
+        if method != "finetune":
+            options += ["--test-store", str(other)]
         if method == "linear-probe":  # a cache of its own, so that both runs encode
             options += ["--feature-cache", str(out / f"{name}.features")]
         return [
@@ -138,6 +143,17 @@ def test_two_processes_have_the_results_of_one(folder: Path, method: str) -> Non
     with (folder / f"{method}-two/predictions-audio.csv").open() as file:
         clips = sum(len(fold["clip_id"]) for fold in one["every"])
         assert len(list(csv.DictReader(file))) == clips
+
+
+@pytest.mark.parametrize("method", ["linear-probe", "sharded"])
+def test_two_processes_test_on_another_store_as_one(folder: Path, method: str) -> None:
+    one, two = (
+        json.loads(next((folder / f"{method}-{n}/cross-corpus").iterdir()).read_text())
+        for n in ("one", "two")
+    )
+    assert two["clip_id"] == one["clip_id"]
+    assert len(one["clip_id"]) == 7
+    np.testing.assert_allclose(two["probability"], one["probability"], atol=1e-4)
 
 
 def test_two_processes_resume_a_fold_of_one(folder: Path) -> None:

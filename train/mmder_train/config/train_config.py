@@ -1,6 +1,6 @@
 """Settings that determine the numbers of a run, saved with its results.
 
-The number of reader processes, the output folder and the verbosity are not part of
+The number of reader threads, the output folder and the verbosity are not part of
 them: two runs with equal settings over equal stores have equal results.
 """
 
