@@ -177,7 +177,8 @@ MAFW = Setting(
 ZERO_SHOT = Setting(
     labels=None,
     classes=None,
-    speaker_independent="yes",
-    note="zero-shot language model of 0.5 B parameters: trained on films (MAFW, DFEW) "
-    "and not on RAVDESS; the number of tested clips and classes is not stated",
+    speaker_independent="claimed",
+    note="language model of 0.5 B parameters, not trained on RAVDESS according to its "
+    "authors; the training data is not published, and the number of tested clips and "
+    "classes is not stated",
 )
