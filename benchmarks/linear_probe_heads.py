@@ -45,7 +45,6 @@ def measure(quick: bool) -> list[Figure]:
         batch_size=16,
         lr=1e-2,
         weight_decay=0.05,
-        seed=0,
     )
     times = interleaved(
         {
@@ -87,6 +86,7 @@ def make_tasks() -> list[HeadTask]:
             features=features,
             labels=labels,
             train=np.flatnonzero(fold_of != fold),
+            seed=0,
             clip_ids=names,
         )
         for strategy in range(STRATEGIES)
@@ -98,11 +98,11 @@ def make_tasks() -> list[HeadTask]:
 @single_thread()
 def train_alone(task: HeadTask, plan: HeadPlan) -> TrainedHead:
     """Train one head with the trainer's own loop, as fine-tuning does."""
-    torch.manual_seed(plan.seed)
+    torch.manual_seed(task.seed)
     device = task.features.device
     head = Head(task.features.shape[1], plan.classes).to(device)
     labels = torch.from_numpy(task.labels).to(device)
-    sampler = BatchSampler(task.train, batch_size=plan.batch_size, seed=plan.seed)
+    sampler = BatchSampler(task.train, batch_size=plan.batch_size, seed=task.seed)
 
     def epoch_batches(epoch: int, first_step: int) -> Iterator[StepBatch]:
         sampler.set_epoch(epoch, start_batch=first_step)

@@ -56,7 +56,7 @@ def run_table(
     seconds: Seconds = defaultdict(float)
     start = time.perf_counter()
     with (
-        clocked(linear_probe, "load_or_extract_features", seconds, "encoding"),
+        clocked(linear_probe, "clip_features", seconds, "encoding"),
         clocked(linear_probe, "train_heads", seconds, "heads"),
     ):
         try:
@@ -68,18 +68,37 @@ def run_table(
 
 @contextmanager
 def clocked(module: Any, name: str, seconds: Seconds, part: str) -> Iterator[None]:  # noqa: ANN401
-    """Add up the seconds in a function of a module, which is replaced meanwhile."""
+    """Add up the seconds in a function of a module, which is replaced meanwhile.
+
+    If it returns an iterator, the seconds in that are added.
+    """
     function = getattr(module, name)
 
     def timed(*args: Any, **kwargs: Any) -> object:  # noqa: ANN401
-        start = time.perf_counter()
-        try:
-            return function(*args, **kwargs)
-        finally:
-            seconds[part] += time.perf_counter() - start
+        with stopwatch(seconds, part):
+            result = function(*args, **kwargs)
+        return timed_items(result) if isinstance(result, Iterator) else result
+
+    def timed_items(items: Iterator[object]) -> Iterator[object]:
+        while True:
+            with stopwatch(seconds, part):
+                item = next(items, None)
+            if item is None:
+                return
+            yield item
 
     with replaced(module, name, timed):
         yield
+
+
+@contextmanager
+def stopwatch(seconds: Seconds, part: str) -> Iterator[None]:
+    """Add the seconds of a block to those of a part."""
+    start = time.perf_counter()
+    try:
+        yield
+    finally:
+        seconds[part] += time.perf_counter() - start
 
 
 @contextmanager

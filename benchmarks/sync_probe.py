@@ -198,7 +198,7 @@ def main() -> None:
 
 def table_line(task: str, name: str, strategy: str, counts: Counts) -> str:
     """Return a line of the printed table: pooled accuracy in percent."""
-    (low, high), _ = metrics.intervals(counts[None], seed=0)
+    (low, high), *_ = metrics.intervals(counts[None], seed=0)
     war = metrics.war(counts.sum(axis=0))
     accuracy = f"{100 * war:.1f} ({100 * low:.1f} to {100 * high:.1f})"
     return f"| {task} | {name} | `{strategy}` | {counts.sum()} | {accuracy} |"

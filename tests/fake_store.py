@@ -18,6 +18,7 @@ from mmder_store.emotions import LABEL_SETS
 from mmder_store.protocols import PROTOCOLS
 from mmder_store.schema import CHECKSUMS, COLUMNS, arrays_of, shape_of
 from mmder_store.sealing import checksum_rows, write_seal
+from mmder_store.settings import PAPER_STEP_FRAMES
 from mmder_store.writer import create, file_bytes, seal, write_shard
 from mmder_store.zarr_group import (
     get_array,
@@ -43,6 +44,9 @@ def make_store(
     protocols: tuple[str, ...] = ("ravdess-contiguous-6",),
     seed: int = 0,
     emotions: Callable[[int], str] = lambda i: EMOTIONS[i % 8],
+    corpus: str = "handmade",
+    labels: tuple[str, ...] = ("ravdess-7", "ravdess-8"),
+    step_frames: float = PAPER_STEP_FRAMES,
 ) -> Store:
     """Make a store of noise.
 
@@ -61,13 +65,16 @@ def make_store(
         protocols: Names of the fold protocols.
         seed: Seed of the noise.
         emotions: Emotion by index of the clip; the arrays do not depend on it.
+        corpus: Name of the corpus.
+        labels: Names of the label sets.
+        step_frames: Step between the frames.
     """
-    settings = PrepSettings(modality=modality)
+    settings = PrepSettings(modality=modality, step_frames=step_frames)
     spec = StoreSpec(
-        corpus="handmade",
+        corpus=corpus,
         clips=clips,
         settings=settings,
-        label_sets=(LABEL_SETS["ravdess-7"], LABEL_SETS["ravdess-8"]),
+        label_sets=tuple(LABEL_SETS[name] for name in labels),
         protocols=tuple(PROTOCOLS[p] for p in protocols),
         manifest_sha256="0",
         shard_clips=8,

@@ -1,6 +1,7 @@
 """The documentation describes the code as it is."""
 
 import importlib.util
+import json
 import os
 import re
 import runpy
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 import rich_click as click
 
@@ -17,6 +19,8 @@ from fake_store import make_store
 from mmder_prep.cli.main import add_corpora
 from mmder_prep.cli.main import cli as prep
 from mmder_train.cli.main import cli as train
+from mmder_train.experiment.feature_file import write_features
+from mmder_train.experiment.feature_table import FeatureTable
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
@@ -113,6 +117,11 @@ def test_site_builds_strictly(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     home = (tmp_path / "index.html").read_text(encoding="utf-8")
     assert "assets/overview.svg" in home
+    for page in tmp_path.rglob("*.html"):
+        # A snippet that was not included shows its markup.
+        assert "--8" not in page.read_text(encoding="utf-8"), page
+    own_model = (tmp_path / "how-to" / "own-model.html").read_text(encoding="utf-8")
+    assert "LazyLinear" in own_model, "the examples are not included"
     fetched = re.findall(r'(?:src|<link[^>]*href)="https?://[^"]+"', home)
     assert not [f for f in fetched if "canonical" not in f]
 
@@ -137,6 +146,69 @@ def test_examples_run(
     monkeypatch.setattr(sys, "argv", [script, str(tmp_path / "store")])
     runpy.run_path(script, run_name="__main__")
     assert printed in capsys.readouterr().out
+
+
+def test_metrics_are_plotted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tags = {"strategy": "cfas", "fold": 1, "seed": 0}
+    rows = [{**tags, "epoch": n, "loss": 1 / n} for n in (1, 2, 3)]
+    lines = "".join(f"{json.dumps(row)}\n" for row in rows)
+    (tmp_path / "metrics.jsonl").write_text(lines)
+    script, plot = DOCS / "examples" / "plot_metrics.py", tmp_path / "loss.svg"
+    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path), str(plot)])
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    runpy.run_path(str(script), run_name="__main__")
+    assert capsys.readouterr().out == f"3 epochs in {plot}\n"
+    assert plot.read_text().count("<svg") == 1
+
+
+def test_example_of_features_trains_on_folds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Classes that are far apart are recognized; the clip of no fold is not used."""
+    classes = ("happy", "sad")
+    label = np.arange(13) % 2
+    table = FeatureTable(
+        clip_id=tuple(f"c{i}" for i in range(13)),
+        speaker=tuple(str(i // 4) for i in range(13)),
+        emotion=tuple(classes[i] for i in label),
+        class_name=tuple(classes[i] for i in label),
+        folds={"ravdess-contiguous-6": np.array([1] * 4 + [2] * 4 + [5] * 4 + [-1])},
+        seen=np.zeros(13, bool),
+        features={"cfas": np.array([[i, 0.1 * k] for k, i in enumerate(label)], "f4")},
+        metadata={},
+    )
+    features, predictions = tmp_path / "f.npz", tmp_path / "p.csv"
+    write_features(features, table)
+    script = str(DOCS / "examples" / "classify_features.py")
+    monkeypatch.setattr(sys, "argv", [script, str(features), str(predictions)])
+    runpy.run_path(script, run_name="__main__")
+    printed = capsys.readouterr().out.splitlines()
+    assert [line.split(":")[0] for line in printed[:3]] == [
+        "fold 1",
+        "fold 2",
+        "fold 5",
+    ]
+    assert printed[-1] == "all folds: WAR 100.0%, UAR 100.0%"
+    rows = [f"c{i},{classes[i % 2]}" for i in range(12)]
+    assert predictions.read_text().split() == ["clip_id,predicted", *rows]
+
+
+def test_example_lists_a_generated_corpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("01-01-03-01-01-01-07.mp4", "01-01-08-01-01-01-07.mp4"):
+        path = tmp_path / "sample" / "Actor_07" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+    script, listed = str(DOCS / "examples" / "list_sample.py"), tmp_path / "other.csv"
+    monkeypatch.setattr(sys, "argv", [script, str(tmp_path / "sample"), str(listed)])
+    runpy.run_path(script, run_name="__main__")
+    assert listed.read_text().split() == [
+        "clip_id,path,emotion,speaker",
+        "01-01-03-01-01-01-07,sample/Actor_07/01-01-03-01-01-01-07.mp4,happy,Actor_07",
+    ]
 
 
 def test_no_host_and_no_path_in_the_pins() -> None:

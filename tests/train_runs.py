@@ -23,9 +23,11 @@ RANDOMIZED = (
     *("--augment", "audio", "--mask", "0.2", "--mixup", "0.3", "--cutmix", "1"),
     *("--drop-tokens", "0.5", "--drop-path", "0.2", "--label-smoothing", "0.1"),
     *("--ema-decay", "0.9", "--clip-grad", "1", "--layer-decay", "0.8"),
-    *("--val", "speakers", "--grad-accum-steps", "2"),
+    *("--val", "speakers", "--grad-accum-steps", "2", "--sampler", "balanced"),
 )
 """All options that draw random numbers, or add to the state of a checkpoint."""
+PACE = ("learning_rate", "seconds", "clips_per_second", "waiting_fraction", "gpu_gib")
+"""Metrics of an epoch that describe the run, not the model."""
 
 
 def invoke(*arguments: str) -> Result:
@@ -43,6 +45,14 @@ def read_all_numbers(folder: str | Path) -> dict[str, Any]:
     """Read the results of a run, and under ``every`` the results of each fold."""
     folds = sorted(Path(folder, "folds").iterdir())
     return read_results(folder) | {"every": [json.loads(f.read_text()) for f in folds]}
+
+
+def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
+    """Read the metrics of a run, without those that describe the run itself."""
+    lines = Path(folder, "metrics.jsonl").read_text().splitlines()
+    return [
+        {k: v for k, v in json.loads(line).items() if k not in PACE} for line in lines
+    ]
 
 
 def run_before_step(

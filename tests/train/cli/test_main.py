@@ -55,7 +55,8 @@ def test_usage_errors_are_lines_without_a_frame() -> None:
 
 
 @pytest.mark.parametrize(
-    "command", [None, "baseline", "compare", "env", "predict", "weights"]
+    "command",
+    [None, "baseline", "compare", "env", "features", "predict", "score", "weights"],
 )
 def test_help_is_in_panels(command: str | None) -> None:
     done = run(*([command] if command else []), "--help")

@@ -26,11 +26,12 @@ from train_runs import invoke
         ),
         (["--fold", "x,y"], "'x,y': expected a number from 1, or all.\n"),
         (
-            ["--seed", "0,1,2"],
+            ["pretrain", "--seed", "0,1,2"],
             "expected one integer. 'mmder-train compare' averages runs over seeds: run "
             "the command once with each of --seed 0, --seed 1, --seed 2.",
         ),
-        (["--seed", "1.5"], "'1.5': expected one integer.\n"),
+        (["--seed", "1.5"], "'1.5': expected integers separated by commas.\n"),
+        (["--seed", "1,"], "'1,': expected integers separated by commas.\n"),
         (["--encoder", "titan"], "'titan' is not one of 'tiny'"),
         (["--store", "x", "guess"], "No such command 'guess'"),
     ],

@@ -10,7 +10,10 @@ from mmder_train.pretraining.config import PretrainConfig
 
 RESOLVED = {"weights_sha256", "norm_eps", "pool", "pos_embed", "world_size"}
 """Settings that follow from the weights or from torchrun."""
-RUNTIME = {"stores", "probe_store", "out", "workers", "save_every", "tensorboard"}
+RUNTIME = {
+    *("stores", "probe_store", "out", "workers", "save_every", "tensorboard"),
+    "config",
+}
 
 
 def test_options_are_the_settings_with_their_defaults() -> None:

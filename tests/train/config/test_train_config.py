@@ -23,6 +23,9 @@ NO_EFFECT = "has no effect with --method linear-probe"
         ({"epochs": 0}, "--epochs 0: expected 1 or more"),
         ({"batch_size": 0}, "--batch-size 0: expected 1"),
         ({"seed": -1}, "--seed -1: expected 0"),
+        ({"seed": 1, "seeds": (1, 2, 1)}, "--seed 1,2,1: expected each seed once"),
+        ({"seed": 1, "seeds": (1, -2)}, "--seed 1,-2: expected 0 or more"),
+        ({"seed": 0, "seeds": (1, 2)}, "seeds 1,2: expected several, the first equal"),
         ({"lr": 0.0}, "--lr 0: expected above 0"),
         ({"lr": float("nan")}, "--lr nan: expected above 0"),
         ({"weight_decay": 2.0}, "--weight-decay 2: expected 0 to 1"),
@@ -50,6 +53,10 @@ NO_EFFECT = "has no effect with --method linear-probe"
         ({"strategies": ("cfas", "cfas")}, "expected each strategy once"),
         ({"rfas_resample": True}, "Use --method finetune"),
         ({"rfas_resample": True, "method": "finetune"}, "no rfas among cfas"),
+        (
+            {"class_weights": "balanced", "sampler": "balanced"},
+            "--class-weights balanced: --sampler balanced corrects .* Leave one of",
+        ),
     ],
 )
 def test_invalid_settings_are_rejected(change: dict[str, object], text: str) -> None:

@@ -231,6 +231,22 @@ def test_strategies_share_what_is_held(
         assert_as_stored(batch, clips, sampler)
 
 
+@pytest.mark.parametrize("copies", [None, AtOnce()], ids=["host", "device"])
+def test_an_evaluation_and_training_fill_the_same_arrays(
+    av_store: Store, reads: Counts, copies: DeviceCopies | None
+) -> None:
+    clips = clip_arrays(av_store, "audio")
+    held = HeldClips(clips.reader, rows=clips.rows, names=["mfcc_16"], copies=copies)
+    sampler = BatchSampler(np.arange(6), batch_size=4)
+    batches = BatchLoader(clips, sampler, copies=copies, held=held)
+    with torch.inference_mode():
+        kept(batches)
+    sampler.set_index(np.arange(15), batch_size=4)
+    batch = kept(batches)
+    assert set(reads.values()) == {1}
+    assert_as_stored(batch, clips, sampler)
+
+
 def test_clips_of_an_unfinished_batch_are_read_again(
     av_store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:

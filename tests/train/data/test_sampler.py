@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mmder_train.data.sampler import BatchSampler
+from mmder_train.data.sampler import BatchSampler, draw_balanced
 from mmder_train.runtime.distributed import WorldInfo
 
 
@@ -22,6 +22,32 @@ def test_each_epoch_has_all_clips_in_a_new_order() -> None:
         == sorted(itertools.chain(*first))
         == list(range(10, 40))
     )
+
+
+def test_balanced_draws_have_all_classes_equally_often() -> None:
+    """Of 300 clips 240, 54 and 6 are of the three classes; each is drawn 100 times."""
+    labels = np.repeat([2, 0, 5], [240, 54, 6])
+    index = np.arange(1000, 1300)
+    drawn = [
+        draw_balanced(index, labels, seed=3, epoch=epoch) - 1000 for epoch in range(50)
+    ]
+    assert all(len(epoch) == 300 for epoch in drawn)
+    counts = np.array([np.bincount(labels[e], minlength=6)[[0, 2, 5]] for e in drawn])
+    # The standard deviation of the mean of 50 draws is 1.2.
+    assert np.abs(counts.mean(axis=0) - 100).max() < 5
+    assert np.abs(counts.std(axis=0) - np.sqrt(300 * 2 / 9)).max() < 3
+    assert not np.array_equal(drawn[0], drawn[1])
+    again = draw_balanced(index, labels, seed=3, epoch=0) - 1000
+    assert np.array_equal(drawn[0], again)
+
+
+def test_a_balanced_epoch_resumes_after_some_batches() -> None:
+    index = np.arange(30)
+    sampler = BatchSampler(index, batch_size=7, seed=3, labels=index // 25)
+    whole = list(sampler)
+    assert len(whole) == len(sampler) == 5
+    sampler.set_epoch(0, start_batch=2)
+    assert list(sampler) == whole[2:]
 
 
 def test_an_epoch_resumes_after_some_batches() -> None:

@@ -12,17 +12,17 @@ from mmder_train.evaluation.tables import print_tables
 
 TABLE = """\
 cfas (eq. 1), percent
-+-----------------+------------------------------------+-------+--------------+--------------+
-| fold            | tested speakers                    | clips |          WAR |          UAR |
-+-----------------+------------------------------------+-------+--------------+--------------+
-| 1               | 01, 02, 03, 04, ...                |     4 |         75.0 |         75.0 |
-| 2               | 06                                 |     4 |         50.0 |         50.0 |
-+-----------------+------------------------------------+-------+--------------+--------------+
-| mean +- std     | over folds                         |       | 62.5 +- 12.5 | 62.5 +- 12.5 |
-| pooled          | all clips                          |     8 |         62.5 |         62.5 |
-| best test epoch | not valid: chosen on the test side |       |        100.0 |        100.0 |
-| chance          | always the largest class           |       |         50.0 |         50.0 |
-+-----------------+------------------------------------+-------+--------------+--------------+
++-----------------+------------------------------------+-------+--------------+--------------+--------------+
+| fold            | tested speakers                    | clips |          WAR |          UAR |  weighted F1 |
++-----------------+------------------------------------+-------+--------------+--------------+--------------+
+| 1               | 01, 02, 03, 04, ...                |     4 |         75.0 |         75.0 |         73.3 |
+| 2               | 06                                 |     4 |         50.0 |         50.0 |         50.0 |
++-----------------+------------------------------------+-------+--------------+--------------+--------------+
+| mean +- std     | over folds                         |       | 62.5 +- 12.5 | 62.5 +- 12.5 | 61.7 +- 11.7 |
+| pooled          | all clips                          |     8 |         62.5 |         62.5 |         61.9 |
+| best test epoch | not valid: chosen on the test side |       |        100.0 |        100.0 |        100.0 |
+| chance          | always the largest class           |       |         50.0 |         50.0 |         33.3 |
++-----------------+------------------------------------+-------+--------------+--------------+--------------+
 confusion matrix: run/confusion-cfas.png
 all numbers: run/results.json
 """  # noqa: E501
@@ -34,7 +34,7 @@ def test_table_of_a_strategy() -> None:
     details = {k: {"speakers": names} for k, names in speakers.items()}
     scores = {
         "equation": "eq. 1",
-        "best_test_epoch": {"war": 1.0, "uar": 1.0},
+        "best_test_epoch": {"war": 1.0, "uar": 1.0, "weighted_f1": 1.0},
         **summarize_folds(counts, details),
     }
     output = io.StringIO()

@@ -25,7 +25,13 @@ def make_fold(number: int, *test_war: float) -> FoldResult:
         train_clips=9,
         validated=(),
         history=tuple(
-            {"epoch": k, "loss": 1.0 / k, "test_war": war, "test_uar": war / 2}
+            {
+                "epoch": k,
+                "loss": 1.0 / k,
+                "test_war": war,
+                "test_uar": war / 2,
+                "test_weighted_f1": war / 4,
+            }
             if test_war != (0.0,)
             else {"epoch": k, "loss": 1.0}
             for k, war in enumerate(test_war, start=1)
@@ -43,6 +49,7 @@ def test_best_test_epochs_are_those_with_the_highest_war() -> None:
     assert best["epochs"] == [2, 1]
     assert best["war"] == pytest.approx(0.7)
     assert best["uar"] == pytest.approx(0.35)
+    assert best["weighted_f1"] == pytest.approx(0.175)
 
 
 def test_without_test_scores_there_is_no_best_test_epoch() -> None:

@@ -1,15 +1,18 @@
 """Encoder-ready batches of an epoch: read once, by threads, in the same order."""
 
 import multiprocessing.process
+import shutil
 import signal
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mmder_store import Store
+from mmder_train.experiment import feature_extraction
 from train_runs import (
     RANDOMIZED,
     Train,
@@ -35,6 +38,12 @@ def reads(monkeypatch: pytest.MonkeyPatch) -> Counter[tuple[str, int]]:
     return counts
 
 
+def readers() -> list[str]:
+    """Return the names of all threads that read."""
+    names = [t.name for t in threading.enumerate()]
+    return [name for name in names if name.startswith("mmder-reader")]
+
+
 def test_resampled_rfas_orders_change_the_training(train: Train) -> None:
     words = ["av.zarr", "--strategy", "rfas", "--method", "finetune"]
     words += ["--fold", "1", "--epochs", "2"]
@@ -55,10 +64,6 @@ def test_threads_do_not_change_a_run_and_end_with_it(
     def never(_: object) -> None:
         pytest.fail("a process was started")
 
-    def readers() -> list[str]:
-        names = [t.name for t in threading.enumerate()]
-        return [name for name in names if name.startswith("mmder-reader")]
-
     def stop() -> None:
         seen.extend(readers())
         signal.raise_signal(signal.SIGTERM)
@@ -78,6 +83,39 @@ def test_threads_do_not_change_a_run_and_end_with_it(
     assert done.exit_code == 0, done.output
     assert not readers()
     assert read_all_numbers("a") == read_all_numbers("b")
+
+
+def test_threads_end_after_ctrl_c(
+    train_cached: Train, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def interrupt(*_: Any, **__: Any) -> None:
+        seen.extend(readers())
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(feature_extraction, "extract_features", interrupt)
+    assert train_cached("--workers", "2", "--out", "a").exit_code == 130
+    assert seen
+    assert not readers()
+
+
+def test_a_damaged_clip_ends_the_run_and_its_threads_with_one_line(
+    stores: Path, train: Train, tmp_path: Path
+) -> None:
+    damaged = tmp_path / "damaged.zarr"
+    shutil.copytree(stores / "sound.zarr", damaged)
+    (shard,) = (damaged / "stft_16" / "c" / "1").rglob("0/0/0")
+    content = bytearray(shard.read_bytes())
+    content[len(content) // 2] ^= 1
+    shard.write_bytes(content)
+    done = train(str(damaged), *TUNE[1:], "--workers", "2", "--out", "a")
+    assert done.exit_code == 1
+    assert not readers()
+    last = done.stderr.strip().splitlines()[-1]
+    assert f"store {damaged}: stft_16[" in last
+    assert "it is clip 'c00" in last
+    assert "Traceback" not in done.output
 
 
 def test_all_strategies_and_folds_read_each_clip_once(

@@ -7,13 +7,13 @@ import re
 from pathlib import Path
 
 import pytest
-from sklearn.metrics import accuracy_score, balanced_accuracy_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
 from mmder_store.atomic_files import write_json
 from mmder_train.evaluation import run_directory
 from mmder_train.experiment import cross_validation
 from mmder_train.fusion.strategies import STRATEGIES
-from train_runs import Train, read_results
+from train_runs import Train, read_metrics, read_results
 
 
 def test_a_linear_probe_finds_planted_emotions_reproducibly(train: Train) -> None:
@@ -26,7 +26,11 @@ def test_a_linear_probe_finds_planted_emotions_reproducibly(train: Train) -> Non
     assert [f["fold"] for f in cfas["folds"]] == [1, 6]
     assert cfas["mean"]["uar"] > 0.6
     assert cfas["test_speakers"] == "apart"
-    assert cfas["chance"] == {"war": 0.25, "uar": pytest.approx(1 / 7)}
+    assert cfas["chance"] == {
+        "war": 0.25,
+        "uar": pytest.approx(1 / 7),
+        "weighted_f1": pytest.approx(0.1),
+    }
     assert results["config"]["labels"] == "ravdess-7"
     assert results["config"]["protocol"] == "ravdess-contiguous-6"
     assert "/" not in json.dumps(results)
@@ -38,6 +42,8 @@ def test_a_linear_probe_finds_planted_emotions_reproducibly(train: Train) -> Non
     pooled = cfas["pooled"]
     assert pooled["war"] == pytest.approx(accuracy_score(true, predicted))
     assert pooled["uar"] == pytest.approx(balanced_accuracy_score(true, predicted))
+    f1 = f1_score(true, predicted, average="weighted", zero_division=0.0)
+    assert pooled["weighted_f1"] == pytest.approx(f1)
 
     again = train("av.zarr", "--out", "b")
     assert again.stdout == done.stdout.replace("a/", "b/")
@@ -83,12 +89,18 @@ def test_an_interrupted_run_resumes_with_the_same_numbers(
     assert sorted(f.name for f in Path("parts").rglob("*.*")) == [
         "audio-1.json",
         "log.txt",
+        "metrics.jsonl",
         "run.json",
     ]
     done = train(*words, "--out", "parts")
     assert done.exit_code == 0
     assert finished.stat().st_mtime_ns == before
     assert read_results("parts") == read_results("whole")
+    metrics = read_metrics("parts")
+    # The heads of all folds are trained again.
+    assert metrics == read_metrics("whole")
+    names = [(row["fold"], row["epoch"]) for row in metrics]
+    assert len(names) == len(set(names)) == 9
 
 
 def test_one_command_trains_every_strategy(train: Train) -> None:

@@ -124,6 +124,18 @@ def test_batches_are_made_on_the_gpu_without_waiting(
                 strategy=STRATEGIES[strategy],
                 settings=settings,
             )
+            for_frozen = fuse(
+                frames,
+                audio,
+                order,
+                strategy=STRATEGIES[strategy],
+                settings=settings,
+                dtype=torch.bfloat16,
+            )
+            assert (for_frozen.dtype, for_frozen.device.type) == (
+                torch.bfloat16,
+                "cuda",
+            )
             labels = torch.zeros(4, dtype=torch.int64, device="cuda")
             mixed, target = Mixup(mixup=0.8, cutmix=1.0).apply(
                 x,

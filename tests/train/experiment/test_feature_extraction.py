@@ -41,11 +41,10 @@ def test_a_frozen_encoder_is_neither_trained_nor_tracked() -> None:
         features=features,
         labels=np.array([0, 1, 0, 1]),
         train=np.arange(4),
+        seed=0,
         clip_ids=["a", "b", "c", "d"],
     )
-    plan = HeadPlan(
-        classes=2, epochs=3, batch_size=2, lr=0.01, weight_decay=0.05, seed=0
-    )
+    plan = HeadPlan(classes=2, epochs=3, batch_size=2, lr=0.01, weight_decay=0.05)
     train_heads([task], plan, progress=silent())
     for name, parameter in encoder.named_parameters():
         assert parameter.grad is None

@@ -17,7 +17,7 @@ from safetensors.numpy import load_file
 
 from killing import check_nothing_runs, kill, start, wait_for
 from mmder_store.atomic_files import DRAFTS
-from train_runs import FINETUNE, invoke
+from train_runs import FINETUNE, invoke, read_metrics
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(7200)]
 
@@ -68,6 +68,7 @@ def results(folder: Path) -> dict[str, Any]:
             found[name] = file.read_bytes()
         elif file.suffix == ".safetensors":
             found[name] = {k: v.tobytes() for k, v in load_file(file).items()}
+    found["metrics"] = sorted(map(str, read_metrics(folder / "run")))
     assert not [p for p in (folder / "run").rglob(DRAFTS) if p.is_file()]
     return found
 

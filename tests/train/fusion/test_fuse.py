@@ -82,6 +82,32 @@ def test_inputs_equal_the_equations_bit_for_bit(
     assert torch.equal(x, expected)
 
 
+@pytest.mark.parametrize("spectrogram", ["stft", "stft-mel-mfcc"])
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_value_is_rounded_once(name: str, spectrogram: str) -> None:
+    """Also sums of faces and spectrograms, and in one color plane or three."""
+    strategy = STRATEGIES[name]
+    frames, spectrograms = stored_clips(strategy, spectrogram=spectrogram)
+    render_settings = RenderSettings(
+        spectrogram=spectrogram,  # type: ignore[arg-type]
+        colormap=allowed_colormap(spectrogram, "viridis"),  # type: ignore[arg-type]
+    )
+    x, rounded = (
+        fuse(
+            frames,
+            spectrograms,
+            PERMUTATIONS,
+            strategy=strategy,
+            settings=render_settings,
+            dtype=dtype,
+        )
+        for dtype in (torch.float32, torch.bfloat16)
+    )
+    assert rounded.dtype == torch.bfloat16
+    assert torch.equal(rounded, x.bfloat16())
+    assert strategy.adds == (name == "sfas")
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     names=st.lists(st.text(min_size=1), min_size=2, max_size=6, unique=True),

@@ -1,5 +1,6 @@
 """Media files go in, and the probabilities of the run's own test come out."""
 
+import json
 import re
 import shutil
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from click.testing import Result
 
 from mmder_store import Store
 from mmder_train.inference.predictor import predict_clips, predict_files
+from mmder_train.runtime.device import FROZEN_DTYPE
 from small_run import EMOTIONS, STRATEGIES, SmallRun, read_csv
 
 Predict = Callable[..., Result]
@@ -20,13 +22,17 @@ pytestmark = pytest.mark.usefixtures("forked_workers")
 def test_a_test_clip_has_the_probabilities_of_its_fold(
     small_run: SmallRun, strategy: str
 ) -> None:
-    """The model of a fold predicts the same from media files as from the store."""
+    """The model of a fold predicts the same from media files as from the store.
+
+    The stated tolerance on a CPU is 1e-6. The table is rounded to six decimals.
+    """
     table = read_csv(small_run.run_dir / f"predictions-{strategy}.csv")
     tested = {row["clip_id"]: row for row in table}
     assert len(tested) == 7
     for fold in (1, 2):
         trained_run = small_run.load(strategy, fold)
         assert trained_run.prep_settings == Store(small_run.store).spec.settings
+        exact = read_probabilities(small_run, strategy, fold)
         for prediction in predict_clips(small_run.clips, trained_run):
             row = tested.get(prediction.clip_id)
             if row is None:
@@ -37,12 +43,47 @@ def test_a_test_clip_has_the_probabilities_of_its_fold(
             elif int(row["fold"]) == fold:
                 assert prediction.probabilities is not None
                 assert tuple(prediction.probabilities) == trained_run.classes
+                assert [*prediction.probabilities.values()] == pytest.approx(
+                    exact[prediction.clip_id], abs=1e-6
+                )
                 assert prediction.probabilities == pytest.approx(
                     {c: float(row[f"p_{c}"]) for c in trained_run.classes}, abs=2e-6
                 )
                 assert prediction.emotion == row["predicted"]
             else:
                 assert prediction.clip_id in trained_run.train_clips[fold]
+
+
+def read_probabilities(
+    small_run: SmallRun, strategy: str, fold: int
+) -> dict[str, list[float]]:
+    """Read the unrounded probabilities of the clips that a fold tested."""
+    file = small_run.run_dir / "folds" / f"{strategy}-{fold}.json"
+    result = json.loads(file.read_text())
+    return dict(zip(result["clip_id"], result["probability"], strict=True))
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_an_encoder_in_the_format_of_a_gpu_is_within_the_stated_bound(
+    small_run: SmallRun, strategy: str
+) -> None:
+    """A frozen encoder is in bfloat16 on a GPU, and its head in 32-bit floats."""
+    trained_run = small_run.load(strategy, 1)
+    for ensemble in trained_run.ensembles:
+        ensemble.encoder.to(FROZEN_DTYPE["cuda"])
+    exact = read_probabilities(small_run, strategy, 1)
+    clips = [clip for clip in small_run.clips if clip.clip_id in exact]
+    apart = [
+        abs(p - q)
+        for prediction in predict_clips(clips, trained_run)
+        for p, q in zip(
+            (prediction.probabilities or {}).values(),
+            exact[prediction.clip_id],
+            strict=True,
+        )
+    ]
+    assert len(apart) == len(exact) * len(trained_run.classes)
+    assert 1e-6 < max(apart) < 0.05
 
 
 def test_predict_files(small_run: SmallRun) -> None:

@@ -11,7 +11,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from mmder_store.errors import SettingsError
 from mmder_train.cli import options
 from mmder_train.models import mae_dfer, videomae
-from mmder_train.models.registry import ENCODERS, Encoder, build_encoder
+from mmder_train.models.registry import ENCODERS, Encoder, build_encoder, input_dtype
 from mmder_train.models.videomae import PoolingConfig, Size
 
 
@@ -119,6 +119,19 @@ def test_gradients_are_the_same_with_checkpointing(encoder: Encoder) -> None:
     torch.testing.assert_close(gradients, expected, atol=0, rtol=0)
     assert all(gradient.abs().sum() > 0 for gradient in gradients.values())
     assert after < before / 2
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_inputs_in_the_named_format_give_the_same_output(
+    encoder: Encoder, dtype: torch.dtype
+) -> None:
+    """MAE-DFER resizes its input, and a rounded input would change the result."""
+    encoder.to(dtype).eval()
+    clips = torch.randn(2, 3, 16, 224, 224)
+    named = input_dtype(encoder)
+    assert named == (dtype if isinstance(encoder, videomae.Encoder) else torch.float32)
+    with torch.inference_mode():
+        assert torch.equal(encoder(clips.to(named)), encoder(clips))
 
 
 def test_speed_options_do_not_change_the_names_of_weights() -> None:

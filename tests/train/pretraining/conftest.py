@@ -1,9 +1,7 @@
 """Small stores and a small encoder, so that a pre-training takes seconds."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import Result
@@ -40,9 +38,3 @@ def pretrain(stores: Path, small_encoder: None) -> Pretrain:
         return invoke("pretrain", *words, "--device", "cpu", *arguments)
 
     return call
-
-
-def read_metrics(folder: str) -> list[dict[str, Any]]:
-    """Read the measures of all epochs of a pre-training."""
-    lines = Path(folder, "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]

@@ -1,6 +1,5 @@
 """Pre-training: losses fall, runs resume bit for bit, and the weights are usable."""
 
-import json
 import os
 import signal
 import subprocess
@@ -17,16 +16,11 @@ from PIL import Image
 from mmder_store import Store
 from mmder_train.data.clip_hashes import clip_hashes
 from mmder_train.weights import load_weights
-from train_runs import invoke, run_before_step
+from train_runs import invoke, read_metrics, run_before_step
 
 Pretrain = Callable[..., Result]
 SHORT = ("--strategy", "audio", "--epochs", "3", "--batch-size", "4")
-FILES = ("encoder.safetensors", "metrics.jsonl", "reconstruction.png")
-
-
-def read_metrics(folder: str) -> list[dict[str, Any]]:
-    lines = Path(folder, "metrics.jsonl").read_text().splitlines()
-    return [json.loads(line) for line in lines]
+FILES = ("encoder.safetensors", "reconstruction.png")
 
 
 def read_seen(folder: str) -> dict[str, Any]:
@@ -53,6 +47,8 @@ def test_a_stopped_run_resumes_bit_for_bit(
     assert "resuming after epoch 1, step 4" in done.stderr
     for name in FILES:
         assert Path("parts", name).read_bytes() == Path("whole", name).read_bytes()
+    assert read_metrics("parts") == read_metrics("whole")
+    assert [row["epoch"] for row in read_metrics("parts")] == [1, 2, 3]
     assert not Path("parts/checkpoints").exists()
     with Image.open("parts/reconstruction.png") as image:
         assert image.width > 1000

@@ -63,7 +63,7 @@ def test_a_fold_with_seen_test_clips_is_refused(
 
     # An encoder that is trained further has seen the same clips.
     Path("a/encoder.safetensors").write_bytes(
-        Path("b/weights/audio-1.safetensors").read_bytes()
+        Path("b/weights/encoder.safetensors").read_bytes()
     )
     refused = classify("sound.zarr", "--out", "d")
     assert refused.exit_code == 1

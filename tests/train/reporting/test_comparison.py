@@ -9,7 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 from click.testing import Result
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    balanced_accuracy_score,
+    f1_score,
+    recall_score,
+)
 
 from fake_runs import make_run, read_own_rows, read_predictions
 from mmder_store.atomic_files import write_json
@@ -40,7 +45,11 @@ def test_scores_match_sklearn(compare: Compare) -> None:
     results = json.loads(Path("a/results.json").read_text())
     mean = results["strategies"]["cfas"]["mean"]
     assert float(row["war_fold_mean"]) == pytest.approx(100 * mean["war"], abs=1e-3)
-    assert float(row["war_low"]) < float(row["war"]) < float(row["war_high"])
+    f1 = f1_score(true, predicted, average="weighted")
+    assert float(row["weighted_f1"]) == pytest.approx(100 * f1, abs=1e-3)
+    for score in ("war", "uar", "weighted_f1", f"recall_{names[0]}"):
+        low, high = float(row[f"{score}_low"]), float(row[f"{score}_high"])
+        assert low < float(row[score]) < high
     assert (row["folds"], row["speakers"], row["seeds"]) == ("1 2", "8", "1")
 
 
@@ -96,12 +105,35 @@ def test_label_sets_are_ranked_separately(compare: Compare) -> None:
         assert {r.setting.labels for r in ranking.published} == {ranking.labels}
         published = ranking.published + ranking.not_comparable
         assert {r.corpus for r in published} == {"ravdess"}
-        other_labels = {r.setting.labels for r in ranking.not_comparable}
+        other_labels = {
+            r.setting.labels
+            for r in ranking.not_comparable
+            if r.setting.protocol in (None, "ravdess-contiguous-6")
+        }
         assert other_labels == {"ravdess-7", "ravdess-8", None} - {ranking.labels}
     text = Path("compare/compare.md").read_text()
     first, second = re.split(r"^## ravdess-8", text, flags=re.MULTILINE)
     assert "| eight |" not in first
     assert "| seven |" not in second
+
+
+def test_published_rows_are_ranked_on_their_folds(compare: Compare) -> None:
+    """A row whose folds are known is comparable only with runs on these folds."""
+    luna = "ravdess-luna-jimenez-5"
+    make_run(Path("six"), labels="ravdess-8")
+    make_run(Path("five"), labels="ravdess-8", protocol=luna)
+    for run, other in (("six", luna), ("five", "ravdess-contiguous-6")):
+        (ranking,) = compare_runs([Path(run)])
+        assert {"ResLSTM-SA-h64", "HiCMAE-B"} <= {
+            r.method for r in ranking.published + ranking.not_comparable
+        }
+        assert other not in {r.setting.protocol for r in ranking.published}
+        assert other in {r.setting.protocol for r in ranking.not_comparable}
+    assert compare("five").exit_code == 0
+    text = Path("compare/compare.md").read_text()
+    line = next(t for t in text.splitlines() if "ResLSTM" in t)
+    assert line.startswith("| ResLSTM-SA-h64 | - | 62.30 | - | A | Krasnoproshin")
+    assert luna in line
 
 
 def test_different_clips_are_a_warning(compare: Compare) -> None:

@@ -16,11 +16,13 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from fake_store import make_store
 from mmder_store.errors import SettingsError
 from mmder_train.runtime.distributed import (
     SINGLE_PROCESS,
     check_launcher,
     distributed_context,
+    share_gradients,
 )
 from mmder_train.runtime.sharding import check_shardable
 from train_runs import FINETUNE, Train, invoke, read_all_numbers, run_before_step
@@ -70,6 +72,8 @@ def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     The two resume the first fold of the fine-tuning, and train the others themselves.
     """
     out = tmp_path_factory.mktemp("distributed")
+    other = out / "other.zarr"
+    make_store(other, clips=7, speakers=1, modality="audio", corpus="other", seed=1)
 
     def words(method: str, name: str) -> list[str]:
         options = [*FINETUNE, "--batch-size", "3", "--epochs", "2", "--device", "cpu"]
@@ -77,6 +81,8 @@ def folder(audio_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
             options += SHARDED
         else:
             options += ["--method", method, "--fold", FOLDS[method]]
+        if method != "finetune":
+            options += ["--test-store", str(other)]
         if method == "linear-probe":  # a cache of its own, so that both runs encode
             options += ["--feature-cache", str(out / f"{name}.features")]
         return [
@@ -139,6 +145,17 @@ def test_two_processes_have_the_results_of_one(folder: Path, method: str) -> Non
         assert len(list(csv.DictReader(file))) == clips
 
 
+@pytest.mark.parametrize("method", ["linear-probe", "sharded"])
+def test_two_processes_test_on_another_store_as_one(folder: Path, method: str) -> None:
+    one, two = (
+        json.loads(next((folder / f"{method}-{n}/cross-corpus").iterdir()).read_text())
+        for n in ("one", "two")
+    )
+    assert two["clip_id"] == one["clip_id"]
+    assert len(one["clip_id"]) == 7
+    np.testing.assert_allclose(two["probability"], one["probability"], atol=1e-4)
+
+
 def test_two_processes_resume_a_fold_of_one(folder: Path) -> None:
     log = (folder / "finetune-two/log.txt").read_text()
     assert f"resuming after epoch 0, step {RESUMED_AT}" in log
@@ -181,6 +198,25 @@ def test_weights_that_cannot_be_divided_are_one_line(
 def test_divided_weights_are_not_compiled() -> None:
     with pytest.raises(SettingsError, match="not implemented together with --compile"):
         check_shardable(method="finetune", world_size=2, compiled=True)
+
+
+def test_gradients_are_stored_once_and_constants_are_not_sent(tmp_path: Path) -> None:
+    model = torch.nn.BatchNorm1d(3)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{tmp_path}/store", rank=0, world_size=1
+    )
+    try:
+        wrapped = share_gradients(
+            model, torch.device("cpu"), unused=False, static_graph=False
+        )
+        wrapped(torch.randn(4, 3)).sum().backward()
+        assert not wrapped.will_sync_module_buffers()  # type: ignore[no-untyped-call]
+    finally:
+        torch.distributed.destroy_process_group()
+    # The gradients are parts of one bucket.
+    gradients = [p.grad for p in model.parameters() if p.grad is not None]
+    assert len(gradients) == 2
+    assert len({g.untyped_storage().data_ptr() for g in gradients}) == 1
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The log file and the TensorBoard events of a run."""
 
 import io
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,7 +10,7 @@ from rich.console import Console
 
 from mmder_cli import console_progress
 from mmder_train.runtime import progress
-from train_runs import FINETUNE, Train, read_all_numbers
+from train_runs import FINETUNE, PACE, Train, read_all_numbers
 
 
 def test_a_run_writes_a_log(train_audio: Train) -> None:
@@ -18,6 +19,26 @@ def test_a_run_writes_a_log(train_audio: Train) -> None:
     assert sum("audio fold 1: epoch" in line for line in lines) == 4
     assert all("clips/s" in line for line in lines if ": epoch" in line)
     assert "WAR" in lines[-1]
+
+
+def test_metrics_have_the_history_and_the_pace_of_each_epoch(
+    train_audio: Train,
+) -> None:
+    train_audio(*FINETUNE, "--val", "speakers", "--warmup", "0", "--out", "a")
+    lines = Path("a/metrics.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    (fold,) = read_all_numbers("a")["every"]
+    tags = {"strategy": "audio", "fold": 1, "seed": 0}
+    assert [{k: v for k, v in r.items() if k not in PACE} for r in rows] == [
+        {**tags, **epoch} for epoch in fold["history"]
+    ]
+    assert rows[0].keys() >= {"loss", "val_loss", "val_war", "val_uar"}
+    rates = [row["learning_rate"] for row in rows]
+    assert rates == sorted(rates, reverse=True)
+    for row in rows:
+        clips = row["clips_per_second"] * row["seconds"]
+        assert clips == pytest.approx(fold["train_clips"])
+        assert 0 <= row["waiting_fraction"] <= 1
 
 
 def test_tensorboard_receives_scalars(train_audio: Train) -> None:

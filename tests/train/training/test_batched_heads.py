@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
+from sklearn.utils.class_weight import compute_sample_weight
 from torch import nn
 from torch.nn import functional
 
 from mmder_store.errors import MmderError
+from mmder_train.data.class_weights import class_weight
 from mmder_train.models.videomae import Head
 from mmder_train.runtime.progress import silent
 from mmder_train.training.batched_heads import (
@@ -22,9 +24,7 @@ from mmder_train.training.batched_heads import (
 )
 
 CLIPS, DIM, CLASSES = 60, 16, 5
-PLAN = HeadPlan(
-    classes=CLASSES, epochs=8, batch_size=8, lr=1e-2, weight_decay=0.05, seed=3
-)
+PLAN = HeadPlan(classes=CLASSES, epochs=8, batch_size=8, lr=1e-2, weight_decay=0.05)
 LABELS = np.random.default_rng(5).integers(0, CLASSES, CLIPS)
 
 
@@ -37,7 +37,7 @@ def make_features(seed: int, dtype: torch.dtype = torch.float32) -> torch.Tensor
 
 
 def make_task(
-    features: torch.Tensor, train: NDArray[np.int64], **fields: Any
+    features: torch.Tensor, train: NDArray[np.int64], seed: int = 3, **fields: Any
 ) -> HeadTask:
     names = [f"clip-{i}" for i in range(CLIPS)]
     return HeadTask(
@@ -45,6 +45,7 @@ def make_task(
         features=features,
         labels=LABELS,
         train=train,
+        seed=seed,
         clip_ids=names,
         **fields,
     )
@@ -63,7 +64,7 @@ def make_tasks(dtype: torch.dtype = torch.float32) -> list[HeadTask]:
 
 def train_alone(task: HeadTask, plan: HeadPlan) -> tuple[Head, list[float]]:
     """Train one head with autograd and a plain AdamW: the definition of the result."""
-    torch.manual_seed(plan.seed)
+    torch.manual_seed(task.seed)
     head = Head(task.features.shape[1], plan.classes).to(task.features.dtype)
     plain = [head.fc_norm.weight, head.fc_norm.bias, head.head.bias]
     optimizer = torch.optim.AdamW(
@@ -77,10 +78,21 @@ def train_alone(task: HeadTask, plan: HeadPlan) -> tuple[Head, list[float]]:
     labels = torch.from_numpy(task.labels)
     losses = []
     for epoch in range(plan.epochs):
-        order = np.random.default_rng([plan.seed, epoch]).permutation(task.train)
+        rng = np.random.default_rng([task.seed, epoch])
+        order = rng.permutation(task.train)
+        if plan.balanced:
+            weights = compute_sample_weight("balanced", task.labels[task.train])
+            p = weights / weights.sum()
+            rng = np.random.default_rng([task.seed, epoch])
+            order = rng.choice(task.train, size=len(task.train), p=p)
         total = 0.0
         for index in torch.split(torch.from_numpy(order), plan.batch_size):
-            loss = functional.cross_entropy(head(task.features[index]), labels[index])
+            by_clip = functional.cross_entropy(
+                head(task.features[index]), labels[index], reduction="none"
+            )
+            if task.class_weight is not None:
+                by_clip = by_clip * torch.from_numpy(task.class_weight)[labels[index]]
+            loss = by_clip.mean()
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
@@ -115,6 +127,39 @@ def test_heads_equal_those_trained_one_by_one(
     for head in trained:
         assert_equal(head, PLAN, tolerance)
     assert trained[0].history[-1]["loss"] < trained[0].history[0]["loss"] / 2
+
+
+def test_heads_of_several_seeds_equal_those_trained_one_by_one() -> None:
+    """Each starts from the weights of its seed and has the clips in its order."""
+    features, train = make_features(0, torch.float64), np.arange(47)
+    tasks = [make_task(features, train, seed=seed) for seed in (3, 0, 7, 0)]
+    trained = train_heads(tasks, PLAN, progress=silent())
+    for head in trained:
+        assert_equal(head, PLAN, 1e-12)
+    third, first, _, again = (head.history for head in trained)
+    assert first == again
+    assert first != third
+
+
+def test_weighted_and_balanced_heads_equal_those_trained_one_by_one() -> None:
+    """Class 0 is rare, and absent from one of the train sides."""
+    tasks = make_tasks(torch.float64)
+    labels = LABELS.copy()
+    labels[np.flatnonzero(labels == 0)[3:]] = 1
+    present = labels[tasks[2].train] != 0
+    tasks[2] = replace(tasks[2], train=tasks[2].train[present])
+    tasks = [replace(task, labels=labels) for task in tasks]
+    weighted = [
+        replace(
+            task,
+            class_weight=class_weight("balanced", labels[task.train], classes=CLASSES),
+        )
+        for task in tasks
+    ]
+    balanced = replace(PLAN, balanced=True)
+    for some, plan in ((weighted, PLAN), (tasks, balanced)):
+        for head in train_heads(some, plan, progress=silent()):
+            assert_equal(head, plan, 1e-12)
 
 
 def test_a_head_does_not_depend_on_the_others() -> None:

@@ -26,6 +26,7 @@ from train_runs import (
     Train,
     invoke,
     read_all_numbers,
+    read_metrics,
     run_before_step,
 )
 
@@ -62,6 +63,7 @@ def test_a_run_stopped_by_a_signal_resumes_bit_for_bit(
     assert done.exit_code == 0, done.output
     assert "resuming after epoch" in done.stderr
     assert read_all_numbers("parts") == read_all_numbers(whole)
+    assert read_metrics("parts") == read_metrics(whole)
     name = "weights/audio-1.safetensors"
     assert Path("parts", name).read_bytes() == (whole / name).read_bytes()
     assert not Path("parts/checkpoints").exists()
@@ -96,9 +98,13 @@ def test_a_crashed_run_resumes_from_its_last_checkpoint(
         run_before_step(patched, 5, crash)
         crashed = train_audio(*words, "--out", "parts", "--save-every", "0")
         assert crashed.exit_code == 9
+    # A line of an epoch whose checkpoint was lost, and one that the kill cut off.
+    with Path("parts/metrics.jsonl").open("a") as file:
+        file.write('{"strategy": "audio", "fold": 1, "seed": 0, "epoch": 3}\n{"str')
     done = train_audio(*words, "--out", "parts")
     assert "step 5" in done.stderr
     assert read_all_numbers("parts") == read_all_numbers(whole)
+    assert read_metrics("parts") == read_metrics(whole)
 
 
 def test_a_full_disk_names_the_checkpoint_and_the_run_resumes(

@@ -52,6 +52,29 @@ def test_micro_batches_have_the_gradients_of_the_whole_batch() -> None:
             torch.testing.assert_close(tensor, outcomes[0][1][name])
 
 
+@pytest.mark.parametrize("mixed", [False, True])
+def test_losses_are_weighted_by_class(mixed: bool) -> None:
+    """The mean over clips, of the weighted sum over the classes of each target."""
+    torch.manual_seed(0)
+    x, labels = torch.randn(6, 8), torch.tensor([0, 1, 2, 0, 1, 1])
+    weight = torch.tensor([0.5, 1.5, 3.0])
+    smooth = torch.full((6, 3), 0.1 / 3)
+    smooth[torch.arange(6), labels] += 0.9
+    head = Head(8, 3)
+    expected = -(weight * smooth * head(x).log_softmax(1)).sum() / 6
+    (gradient,) = torch.autograd.grad(expected, head.head.weight)
+    for number in (1, 3):
+        torch.manual_seed(0)
+        torch.randn(6, 8)
+        smoothing = 0.0 if mixed else 0.1
+        state = make_state(Head(8, 3), class_weight=weight, label_smoothing=smoothing)
+        target = smooth if mixed else labels
+        loss = state.train_step(split_clips(x, target, number), clips=6)
+        assert loss == pytest.approx(expected.item(), rel=1e-5)
+        assert isinstance(state.model, Head)
+        torch.testing.assert_close(state.model.head.weight.grad, gradient)
+
+
 def test_gradients_are_clipped_to_the_maximum_norm() -> None:
     x, labels = 100 * torch.randn(4, 8), torch.tensor([0, 1, 2, 0])
     state = make_state(Head(8, 3), clip_grad=0.01)

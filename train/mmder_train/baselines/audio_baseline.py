@@ -25,6 +25,7 @@ from mmder_train.data import folds
 from mmder_train.data.coverage import coverage_warning
 from mmder_train.data.selection import (
     ClipSelection,
+    choose_labels,
     excluded_text,
     labeled_speakers,
     select_clips,
@@ -117,11 +118,7 @@ def setup_baseline(
         SettingsError: If the store does not have the label set, the protocol or the
             fold, or has no clips for it.
     """
-    label_sets = {s.name: s for s in store.spec.label_sets}
-    label_set = label_sets.get(labels or next(iter(label_sets), ""))
-    if label_set is None:
-        msg = f"--labels {labels}: this store has {', '.join(label_sets) or 'none'}"
-        raise SettingsError(msg)
+    label_set = choose_labels(store, labels)
     speakers = labeled_speakers(store, label_set)
     chosen = folds.choose_protocol(protocol, store.spec.protocols, speakers)
     clips = select_clips(store, strategy=STRATEGIES["audio"], labels=label_set)

@@ -5,7 +5,13 @@ from pathlib import Path
 import rich_click as click
 
 from mmder_cli.program import LocalPath
-from mmder_train.cli.options import MODEL, OUTPUT, fold_option, verbose_option
+from mmder_train.cli.options import (
+    MODEL,
+    OUTPUT,
+    fold_option,
+    run_seed_option,
+    verbose_option,
+)
 
 TARGETS = ("huggingface", "onnx")
 
@@ -22,10 +28,16 @@ TARGETS = ("huggingface", "onnx")
     panel=OUTPUT,
 )
 @click.option("--strategy", help="Strategy to use if the run has several.", panel=MODEL)
+@run_seed_option
 @fold_option("Fold whose model is exported; required if the run has several.")
 @verbose_option
 def export(
-    run: Path, folder: Path, target: str, strategy: str | None, fold: int | None
+    run: Path,
+    folder: Path,
+    target: str,
+    strategy: str | None,
+    seed: int | None,
+    fold: int | None,
 ) -> None:
     """Export the model of one fold of RUN into FOLDER.
 
@@ -34,5 +46,7 @@ def export(
     """
     from mmder_train.export.write_export import export_run
 
-    out = export_run(run, folder, target=target, strategy=strategy, fold=fold)
+    out = export_run(
+        run, folder, target=target, strategy=strategy, fold=fold, seed=seed
+    )
     click.echo(f"model: {out}")

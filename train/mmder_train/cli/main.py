@@ -4,6 +4,8 @@ Torch and zarr take seconds to import, so they are imported only after the optio
 parsed.
 """
 
+import shlex
+from pathlib import Path
 from typing import Any
 
 import rich_click as click
@@ -12,9 +14,12 @@ from click.core import ParameterSource
 from mmder_cli.program import LocalPath, Program, print_error
 from mmder_train.cli.baseline import baseline
 from mmder_train.cli.compare import compare
+from mmder_train.cli.config_file import check_weights, config_option, save_config
 from mmder_train.cli.env import env
 from mmder_train.cli.export import export
+from mmder_train.cli.features import features
 from mmder_train.cli.options import (
+    DATA,
     OPTIMIZATION,
     OUTPUT,
     RECIPES,
@@ -24,15 +29,18 @@ from mmder_train.cli.options import (
     tensorboard_option,
     verbose_option,
     weights_option,
+    workers_option,
 )
 from mmder_train.cli.predict import predict
 from mmder_train.cli.pretrain import pretrain
+from mmder_train.cli.score import score
 from mmder_train.cli.training_options import training_options
 from mmder_train.cli.weights import weights
 
 RUNTIME_OPTIONS = (
-    *("store", "weights", "recipe", "resume", "out", "device", "workers"),
-    *("feature_cache", "save_every", "save_weights", "shard_weights", "tensorboard"),
+    *("store", "test_stores", "weights", "recipe", "resume", "out", "device"),
+    *("workers", "feature_cache", "save_every", "save_weights", "shard_weights"),
+    "tensorboard",
 )
 """Parameters of the group that are not settings in `TrainConfig`."""
 
@@ -53,6 +61,15 @@ class TrainProgram(Program):
     context_settings={"show_default": True, "help_option_names": ["-h", "--help"]},
 )
 @store_option(required=False, text="Sealed store written by mmder-prep; required.")
+@click.option(
+    "--test-store",
+    "test_stores",
+    type=LocalPath(),
+    multiple=True,
+    help="Sealed store to test on after training on the whole --store; can be "
+    "repeated.",
+    panel=DATA,
+)
 @weights_option
 @training_options
 @click.option(
@@ -69,14 +86,19 @@ class TrainProgram(Program):
     help="Resume the run in this folder with its own settings.",
     panel=OUTPUT,
 )
-@device_option("Device of the encoder.")
+@config_option(
+    "TOML file with options, or results.json of a run whose settings are used. Options "
+    "on the command line take precedence."
+)
 @click.option(
-    "--workers",
-    type=click.IntRange(min=0),
-    help="Number of threads that read the store.  "
-    "[default: 0 on a CPU, up to 8 with a GPU]",
+    "--save-config",
+    type=LocalPath(),
+    metavar="FILE",
+    help="Write the options on the command line and in --config to FILE, and end.",
     panel=OUTPUT,
 )
+@device_option("Device of the encoder.")
+@workers_option
 @click.option(
     "--feature-cache",
     metavar="DIR|none",
@@ -120,6 +142,12 @@ def cli(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
     if ctx.invoked_subcommand is not None:
         _refuse_misplaced(ctx, named)
         return
+    check_weights(ctx)
+    del options["config"]
+    settings_file = options.pop("save_config")
+    if settings_file is not None:
+        _save(settings_file, options, named)
+        return
     if options["store"] is None:
         msg = "Missing option '--store'."
         raise click.UsageError(msg)
@@ -127,6 +155,25 @@ def cli(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
 
     runtime = {name: options.pop(name) for name in RUNTIME_OPTIONS}
     train({name: options[name] for name in named if name in options}, **runtime)
+
+
+def _save(path: Path, options: dict[str, Any], named: list[str]) -> None:
+    """Write the named options to a file, and all others as comments."""
+    from mmder_train.cli.train import resolved_settings
+
+    given = {name: options[name] for name in named if name in options}
+    settings = {k: v for k, v in given.items() if k not in RUNTIME_OPTIONS}
+    resolved = resolved_settings(
+        settings, recipe=options["recipe"], weights=options["weights"]
+    )
+    others = {
+        k: v
+        for k, v in {**options, **resolved}.items()
+        if k in options and (k, v) != ("recipe", "none")
+    }
+    save_config(path, given | {k: resolved[k] for k in settings}, others)
+    click.echo(f"settings: {path}")
+    click.echo(f"next: mmder-train --config {shlex.quote(str(path))}", err=True)
 
 
 def _refuse_misplaced(ctx: click.Context, named: list[str]) -> None:
@@ -142,7 +189,10 @@ def _refuse_misplaced(ctx: click.Context, named: list[str]) -> None:
     raise click.UsageError(msg)
 
 
-for command in (baseline, compare, env, export, predict, pretrain, weights):
+for command in (
+    *(baseline, compare, env, export, features),
+    *(predict, pretrain, score, weights),
+):
     cli.add_command(command)
 
 

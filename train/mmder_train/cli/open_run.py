@@ -13,6 +13,7 @@ from mmder_train.data.reader_threads import ReaderThreads
 from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.runtime.distributed import WorldInfo
+from mmder_train.runtime.metrics_file import MetricsFile
 from mmder_train.runtime.progress import Progress, silent
 
 
@@ -54,6 +55,7 @@ def open_run(
                 console=Console(stderr=True),
                 log_file=directory.log,
                 tensorboard_dir=directory.path / "tensorboard" if tensorboard else None,
+                metrics=MetricsFile(path=directory.metrics),
             )
         stack.enter_context(progress)
         yield RuntimeContext(

@@ -90,6 +90,23 @@ class SeedNumber(click.ParamType[Any]):
             )
 
 
+class SeedNumbers(click.ParamType[Any]):
+    """Seeds: integers separated by commas."""
+
+    name = "N[,N...]"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        """Return the numbers; fail on anything else."""
+        if isinstance(value, tuple):
+            return value
+        try:
+            return tuple(int(n) for n in str(value).split(","))
+        except ValueError:
+            self.fail(f"{value!r}: expected integers separated by commas.", param, ctx)
+
+
 def _one_per_run(value: object, option: str, reason: str) -> str:
     """Return advice on several numbers, an empty text for any other value."""
     numbers = str(value).replace(",", " ").split()

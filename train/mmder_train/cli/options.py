@@ -92,6 +92,12 @@ image_norm_option = click.option(
     help="Mean and standard deviation of images.  [default: from the weights]",
     panel=MODEL,
 )
+run_seed_option = click.option(
+    "--seed",
+    type=int,
+    help="Seed whose models are used, of a run with several.  [default: the first]",
+    panel=MODEL,
+)
 weights_option = click.option(
     "--weights",
     default="none",
@@ -101,6 +107,14 @@ weights_option = click.option(
 )
 tensorboard_option = click.option(
     "--tensorboard", is_flag=True, help="Write scalars for TensorBoard.", panel=OUTPUT
+)
+
+workers_option = click.option(
+    "--workers",
+    type=click.IntRange(min=0),
+    help="Number of threads that read the store.  "
+    "[default: 0 on a CPU, up to 8 with a GPU]",
+    panel=OUTPUT,
 )
 
 

@@ -16,6 +16,7 @@ from mmder_train.cli.options import (
     device_option,
     fold_option,
     out_option,
+    run_seed_option,
     store_option,
     verbose_option,
 )
@@ -44,6 +45,7 @@ DETAILS = ("coarse", "fine")
     panel=MODEL,
 )
 @click.option("--strategy", help="Strategy to use if the run has several.", panel=MODEL)
+@run_seed_option
 @out_option(
     "CSV file for the probabilities of all classes. Until the last clip is predicted, "
     "its rows are in FILE.partial."
@@ -70,6 +72,7 @@ def predict(
     run: Path,
     strategy: str | None,
     fold: int | None,
+    seed: int | None,
     out: Path | None,
     explain: Path | None,
     detail: str,
@@ -109,7 +112,7 @@ def predict(
 
         image_dir = occlusion_maps.create_image_dir(explain) if explain else None
         trained_run = load_trained_run(
-            run, strategy=strategy, fold=fold, store=store, device=device
+            run, strategy=strategy, fold=fold, seed=seed, store=store, device=device
         )
         for line in (
             *clip_list.warnings,
@@ -170,6 +173,7 @@ def predict(
     if not image_dir:
         words = ["mmder-train", "predict", *map(str, clips), "--run", str(run)]
         words += ["--strategy", strategy] if strategy else []
+        words += [] if seed is None else ["--seed", str(seed)]
         click.echo(f"next: {shlex.join(words)} --explain maps", err=True)
     if failures:
         sys.exit(3)

@@ -10,6 +10,7 @@ from typing import Any
 import rich_click as click
 
 from mmder_cli.program import LocalPath
+from mmder_train.cli.config_file import config_option
 from mmder_train.cli.option_types import STRATEGIES, PartNames, SeedNumber
 from mmder_train.cli.options import (
     DATA,
@@ -191,6 +192,10 @@ PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
         panel=OUTPUT,
     ),
     tensorboard_option,
+    config_option(
+        "TOML file with options, or run.json of a pre-training whose settings are "
+        "used. Options on the command line take precedence."
+    ),
     verbose_option,
 )
 

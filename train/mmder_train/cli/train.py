@@ -8,10 +8,37 @@ from typing import Any
 import rich_click as click
 
 
+def resolved_settings(
+    given: dict[str, Any], *, recipe: str | None, weights: str
+) -> dict[str, Any]:
+    """Return the settings of a run, by their names in `TrainConfig`.
+
+    Settings that are left to the store, the weights or `TrainConfig` are missing or
+    empty. ``seed`` is a tuple.
+
+    Args:
+        given: Settings named on the command line or in a file.
+        recipe: Name of a preset.
+        weights: Initial weights of the encoder, or ``none``.
+
+    Raises:
+        SettingsError: If the recipe does not fit.
+    """
+    from mmder_train.config.recipes import resolve_settings
+
+    if "strategies" in given:
+        names = tuple(n for names in given["strategies"] for n in names)
+        given = {**given, "strategies": names}
+    usual = {"strategies": ("cfas",), "encoder": "", "labels": "", "protocol": ""}
+    resolved = resolve_settings(given, recipe, pretrained=weights != "none")
+    return usual | resolved | {"weights": weights}
+
+
 def train(
     given: dict[str, Any],
     *,
     store: Path,
+    test_stores: tuple[Path, ...],
     weights: str,
     recipe: str | None,
     resume: Path | None,
@@ -30,6 +57,7 @@ def train(
         given: Settings named on the command line; all others come from the recipe and
             from the defaults of the method.
         store: Path of the sealed store.
+        test_stores: Paths of other stores to test on, after training on all clips.
         weights: Initial weights of the encoder, or ``none``.
         recipe: Name of a preset.
         resume: Folder of a run to resume with its own settings.
@@ -51,12 +79,12 @@ def train(
     from mmder_store import Store
     from mmder_store.errors import SettingsError
     from mmder_train.cli.open_run import open_run
-    from mmder_train.config.recipes import resolve_settings
     from mmder_train.config.train_config import TrainConfig
     from mmder_train.data.reader_threads import default_readers
     from mmder_train.evaluation import tables
     from mmder_train.evaluation.run_directory import RunDirectory
     from mmder_train.experiment import setup
+    from mmder_train.experiment.cross_corpus_setup import setup_cross_corpus_tests
     from mmder_train.experiment.cross_validation import cross_validate
     from mmder_train.experiment.feature_cache import cache_dir
     from mmder_train.runtime import distributed
@@ -65,20 +93,27 @@ def train(
 
     chosen = choose_device(device)
     if resume is None:
-        if "strategies" in given:
-            given["strategies"] = tuple(
-                n for names in given["strategies"] for n in names
-            )
-        usual = {"strategies": ("cfas",), "encoder": "", "labels": "", "protocol": ""}
-        resolved = resolve_settings(given, recipe, pretrained=weights != "none")
-        found = usual | resolved | {"weights": weights}
-        config = TrainConfig(**found, device=chosen)
+        found = resolved_settings(given, recipe=recipe, weights=weights)
+        seeds = found.pop("seed", (0,))
+        config = TrainConfig(
+            **found,
+            seed=seeds[0],
+            seeds=seeds if len(seeds) > 1 else (),
+            device=chosen,
+        )
     else:
         if given or recipe or out:
             names = [f"--{n.replace('_', '-')}" for n in given] or ["--recipe, --out"]
             msg = f"--resume takes all settings from {resume}: leave out {names[0]}"
             raise SettingsError(msg)
         out = resume
+        others = RunDirectory(path=resume).test_stores()
+        if others and not test_stores:
+            msg = (
+                f"--resume {resume}: the run is tested on {', '.join(others)}, too. "
+                "Name the path of each with --test-store."
+            )
+            raise SettingsError(msg)
         config = TrainConfig.from_json(RunDirectory(path=resume).config())
         config = replace(config, device=chosen, weights=weights)
     if out is not None:
@@ -92,6 +127,16 @@ def train(
             )
         features = cache_dir(store, feature_cache, method=config.method)
         experiment = setup.setup_experiment(Store(store), config, features)
+        tests = setup_cross_corpus_tests(
+            experiment,
+            [
+                (Store(path), cache_dir(path, feature_cache, method=config.method))
+                for path in test_stores
+            ],
+        )
+        experiment = replace(
+            experiment, test_stores=tuple(test.to_json() for test in tests)
+        )
         directory = RunDirectory(path=out or experiment.default_run_dir())
         with open_run(
             directory,
@@ -103,7 +148,11 @@ def train(
             shard_weights=shard_weights,
         ) as context:
             results = cross_validate(
-                experiment, directory, save_weights=save_weights, context=context
+                experiment,
+                directory,
+                save_weights=save_weights,
+                context=context,
+                cross_corpus_tests=tests,
             )
         if world.is_primary:
             tables.print_tables(results, directory, Console())

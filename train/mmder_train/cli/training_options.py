@@ -9,7 +9,12 @@ from typing import Any
 
 import rich_click as click
 
-from mmder_train.cli.option_types import STRATEGIES, SeedNumber, StrategyNames
+from mmder_train.cli.option_types import (
+    STRATEGIES,
+    SeedNumber,
+    SeedNumbers,
+    StrategyNames,
+)
 from mmder_train.cli.options import (
     ENCODERS,
     EVALUATION,
@@ -28,10 +33,17 @@ from mmder_train.cli.options import (
     protocol_option,
 )
 
-TRAINING_OPTIONS: tuple[Decorator, ...] = (
-    labels_option,
-    protocol_option,
-    fold_option("Fold to train and test."),
+FEATURE_SEED = "Seed of random initial weights and of the RFAS order."
+
+
+def seed_option(text: str) -> Decorator:
+    """Return the option ``--seed``."""
+    return click.option(
+        "--seed", type=SeedNumber(), default=0, help=text, panel=OPTIMIZATION
+    )
+
+
+ENCODER_OPTIONS: tuple[Decorator, ...] = (
     click.option(
         "--strategy",
         "strategies",
@@ -69,6 +81,14 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     ),
     image_norm_option,
     *SPECTROGRAM_OPTIONS,
+)
+"""Options of the input, the encoder and its weights."""
+
+TRAINING_OPTIONS: tuple[Decorator, ...] = (
+    labels_option,
+    protocol_option,
+    fold_option("Fold to train and test."),
+    *ENCODER_OPTIONS,
     choice_option(
         "--method",
         ("linear-probe", "finetune"),
@@ -131,10 +151,25 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     ),
     click.option(
         "--seed",
-        type=SeedNumber(),
+        type=SeedNumbers(),
         default=0,
-        help="Seed of initial weights, batch order, augmentation and the RFAS order.",
+        help="Seed of initial weights, batch order, augmentation and the RFAS order; "
+        "with several, every fold is trained with each.",
         panel=OPTIMIZATION,
+    ),
+    choice_option(
+        "--class-weights",
+        ("none", "balanced"),
+        "Weights of the classes in the loss; balanced is inversely proportional to "
+        "their number of training clips.",
+        OPTIMIZATION,
+    ),
+    choice_option(
+        "--sampler",
+        ("shuffle", "balanced"),
+        "Clips of an epoch: each once, or drawn so that all classes are equally "
+        "likely.",
+        OPTIMIZATION,
     ),
     choice_option(
         "--augment",
@@ -243,6 +278,17 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
 
 def training_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add every option that determines the numbers of a run."""
-    for option in reversed(TRAINING_OPTIONS):
+    return _add(TRAINING_OPTIONS, command)
+
+
+def encoder_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add every option that determines the features of a frozen encoder."""
+    return _add((*ENCODER_OPTIONS, seed_option(FEATURE_SEED)), command)
+
+
+def _add(
+    options: tuple[Decorator, ...], command: Callable[..., Any]
+) -> Callable[..., Any]:
+    for option in reversed(options):
         command = option(command)
     return command

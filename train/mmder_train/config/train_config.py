@@ -1,12 +1,12 @@
 """Settings that determine the numbers of a run, saved with its results.
 
-The number of reader processes, the output folder and the verbosity are not part of
+The number of reader threads, the output folder and the verbosity are not part of
 them: two runs with equal settings over equal stores have equal results.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from mmder_store.errors import SettingsError
@@ -164,6 +164,12 @@ class TrainConfig:
     """Alpha of Mixup (arXiv 1710.09412). 0 disables it."""
     cutmix: float = 0.0
     """Alpha of CutMix (arXiv 1905.04899). 0 disables it."""
+    class_weights: Literal["none", "balanced"] = "none"
+    """Weights of the classes in the loss: equal, or inversely proportional to their
+    number of training clips."""
+    sampler: Literal["shuffle", "balanced"] = "shuffle"
+    """Clips of an epoch: each once, or drawn with replacement so that all classes are
+    equally likely."""
     label_smoothing: float = 0.0
     """Fraction of each target that is spread over all classes (0.1 in VideoMAE)."""
     erase: float = 0.0
@@ -198,7 +204,11 @@ class TrainConfig:
     """True to test on clips that the initial weights have seen in pre-training. The
     result is marked as not valid."""
     seed: int = 0
-    """Seed of the initial weights, the order of clips and the frame order of RFAS."""
+    """Seed of the initial weights, the order of clips and the frame order of RFAS. The
+    first one of `seeds` if there are several."""
+    seeds: tuple[int, ...] = ()
+    """All seeds of a run with several: every fold is trained with each. Empty for a run
+    with one."""
     rfas_resample: bool = False
     """True to draw a new frame order of RFAS for each epoch."""
     device: str = "cpu"
@@ -229,12 +239,38 @@ class TrainConfig:
                 "Leave it out."
             )
             raise SettingsError(msg)
+        if self.class_weights == self.sampler == "balanced":
+            msg = (
+                "--class-weights balanced: --sampler balanced corrects the frequencies "
+                "of the classes as well. Leave one of them out."
+            )
+            raise SettingsError(msg)
+        if self.seeds:
+            self._check_seeds()
         if self.patience and self.val == "none":
             msg = "--patience: needs --val speakers, whose scores end a fold early"
             raise SettingsError(msg)
         if self.rfas_resample and "rfas" not in self.strategies:
             msg = f"--rfas-resample: no rfas among {', '.join(self.strategies)}"
             raise SettingsError(msg)
+
+    def _check_seeds(self) -> None:
+        names = ",".join(map(str, self.seeds))
+        if len(set(self.seeds)) < len(self.seeds):
+            msg = f"--seed {names}: expected each seed once"
+            raise SettingsError(msg)
+        if min(self.seeds) < 0:
+            msg = f"--seed {names}: expected {RANGES['seed']}"
+            raise SettingsError(msg)
+        if self.seeds[0] != self.seed or len(self.seeds) < 2:
+            msg = (
+                f"seeds {names}: expected several, the first equal to seed {self.seed}"
+            )
+            raise SettingsError(msg)
+
+    def of_seed(self, seed: int) -> "TrainConfig":
+        """Return the settings of a run with one of the seeds only."""
+        return replace(self, seed=seed, seeds=())
 
     def _check_augmentation(self) -> None:
         augment = f"--augment {self.augment}"
@@ -269,7 +305,11 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON values, the form saved in results."""
-        lists = {"strategies": self.strategies, "allow_missing": self.allow_missing}
+        lists = {
+            "strategies": self.strategies,
+            "allow_missing": self.allow_missing,
+            "seeds": self.seeds,
+        }
         return asdict(self) | {name: list(value) for name, value in lists.items()}
 
     @staticmethod

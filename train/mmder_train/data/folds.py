@@ -28,7 +28,7 @@ class Fold:
     """The test clips and the training clips of a fold."""
 
     number: int
-    """Number of the fold in the protocol, from 1."""
+    """Number of the fold in the protocol, from 1. 0 for training on all clips."""
     speakers: tuple[str, ...]
     """Test speakers."""
     train: Int64[np.ndarray, " train"]
@@ -39,6 +39,11 @@ class Fold:
     """Training speakers held out to select the epoch."""
     val: Int64[np.ndarray, " val"] = field(default_factory=_no_clips)
     """Indices of the clips of `val_speakers`, ascending; they are not trained on."""
+
+    @property
+    def title(self) -> str:
+        """Name for messages."""
+        return f"fold {self.number}" if self.number else "all clips"
 
 
 def contiguous(speakers: Sequence[str]) -> FoldProtocol:
@@ -77,6 +82,21 @@ def choose_protocol(
     raise SettingsError(msg)
 
 
+def fold_numbers(
+    speakers: Sequence[str], protocol: FoldProtocol
+) -> Int64[np.ndarray, " clip"]:
+    """Return the fold that tests each clip.
+
+    It is 0 for a clip that every fold trains on, and -1 for a clip that no fold uses.
+
+    Args:
+        speakers: Speaker of each clip.
+        protocol: Fold in which each speaker is tested, if any.
+    """
+    fold_of = {**dict.fromkeys(protocol.only_trained, 0), **protocol.fold_of}
+    return np.array([fold_of.get(s, -1) for s in speakers], dtype=np.int64)
+
+
 def speaker_separation(
     name: str, protocols: Sequence[FoldProtocol]
 ) -> SpeakerSeparation:
@@ -96,19 +116,15 @@ def split(speakers: Sequence[str], protocol: FoldProtocol) -> tuple[Fold, ...]:
         SettingsError: If the protocol does not list a speaker, if no clip is tested, or
             if no speaker remains to train on.
     """
-    fold_of = {
-        **dict.fromkeys(protocol.only_trained, 0),
-        **dict.fromkeys(protocol.held_out, -1),
-        **protocol.fold_of,
-    }
-    unlisted = sorted(set(speakers) - set(fold_of))
+    listed = {*protocol.fold_of, *protocol.only_trained, *protocol.held_out}
+    unlisted = sorted(set(speakers) - listed)
     if unlisted:
         msg = (
             f"protocol {protocol.name}: no fold for speaker {unlisted[0]!r} "
             f"({len(unlisted)} such). Use --protocol {SPEAKERS}."
         )
         raise SettingsError(msg)
-    fold = np.array([fold_of[s] for s in speakers], dtype=np.int64)
+    fold = fold_numbers(speakers, protocol)
     numbers = [k for k in np.unique(fold) if k > 0]
     if not numbers:
         msg = f"protocol {protocol.name}: this store has no clip of a test speaker"
@@ -136,6 +152,15 @@ def split(speakers: Sequence[str], protocol: FoldProtocol) -> tuple[Fold, ...]:
         both = set(one.speakers) & {speakers[i] for i in one.train}
         assert not both, f"speakers on both sides: {both}"
     return folds
+
+
+def whole(clips: int) -> Fold:
+    """Return a fold that trains on all clips and tests none of them.
+
+    Args:
+        clips: Number of clips.
+    """
+    return Fold(number=0, speakers=(), train=np.arange(clips), test=_no_clips())
 
 
 def select_folds(
@@ -176,7 +201,7 @@ def with_validation(fold: Fold, speakers: Sequence[str], *, seed: int) -> Fold:
     names = sorted({speakers[i] for i in fold.train})
     if len(names) < 2:
         msg = (
-            f"--val speakers: fold {fold.number} trains only on speaker {names[0]!r}; "
+            f"--val speakers: {fold.title} trains only on speaker {names[0]!r}; "
             "at least two are needed. Omit --val."
         )
         raise SettingsError(msg)

@@ -69,11 +69,14 @@ class HeldClips:
         """Return an array with all slots. Those of missing clips are undefined."""
         if name not in self._arrays:
             spec, clips = self._specs[name], len(self.rows)
-            self._arrays[name] = (
-                spec.empty(clips)
-                if self._copies is None
-                else self._copies.device_memory(spec, clips)
-            )
+            # An evaluation may allocate what a training step fills later. Tensors of
+            # the inference mode cannot be written outside of it.
+            with torch.inference_mode(mode=False):
+                self._arrays[name] = (
+                    spec.empty(clips)
+                    if self._copies is None
+                    else self._copies.device_memory(spec, clips)
+                )
         return self._arrays[name]
 
     def mark_held(self, name: str, rows: Int64[np.ndarray, " clip"]) -> None:

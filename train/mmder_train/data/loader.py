@@ -64,8 +64,11 @@ class BatchLoader:
         self.sampler = sampler
         self._clips = clips
         self._readers = ReaderThreads() if readers is None else readers
+        self._ahead = BATCHES if self._readers.number else 1
+        # Without threads, a batch may be read while the one before is still copied.
+        batches = max(self._ahead, 1 if copies is None else 2)
         self._memory = [
-            BatchMemory(clips=clips, copies=copies, held=held) for _ in range(BATCHES)
+            BatchMemory(clips=clips, copies=copies, held=held) for _ in range(batches)
         ]
 
     def __iter__(self) -> Iterator[dict[str, Tensor]]:
@@ -77,12 +80,11 @@ class BatchLoader:
             StoreError: If a clip of the next batch cannot be used.
         """
         batches, memories = iter(self.sampler), cycle(self._memory)
-        ahead = BATCHES if self._readers.number else 1
         begun: deque[_Reading] = deque()
         try:
             while True:
                 # The memory of the batch that was yielded last is free again.
-                for index in islice(batches, ahead - len(begun)):
+                for index in islice(batches, self._ahead - len(begun)):
                     begun.append(self._begin(index, next(memories)))
                 if not begun:
                     return

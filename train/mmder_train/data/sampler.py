@@ -1,4 +1,4 @@
-"""Order of the clips in each epoch, and batches of them."""
+"""Clips of each epoch, shuffled or drawn by class, and batches of them."""
 
 from collections.abc import Iterator, Sized
 
@@ -16,6 +16,51 @@ def shuffle(
     return np.random.default_rng([seed, epoch]).permutation(index)
 
 
+def draw_balanced(
+    index: Int64[np.ndarray, " clip"],
+    labels: Int64[np.ndarray, " clip"],
+    *,
+    seed: int,
+    epoch: int,
+) -> Int64[np.ndarray, " clip"]:
+    """Return as many indices, drawn so that all classes are equally likely.
+
+    Clips are drawn with replacement, as by torch's ``WeightedRandomSampler``. The draw
+    is the same in every process.
+
+    Args:
+        index: Indices of the clips.
+        labels: Class of each of them.
+        seed: Seed of the run.
+        epoch: Number of the epoch, from 0.
+    """
+    _, position, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    probability = 1 / (len(counts) * counts[position])
+    rng = np.random.default_rng([seed, epoch])
+    return rng.choice(index, size=len(index), p=probability / probability.sum())
+
+
+def epoch_order(
+    index: Int64[np.ndarray, " clip"],
+    labels: Int64[np.ndarray, " clip"] | None,
+    *,
+    seed: int,
+    epoch: int,
+) -> Int64[np.ndarray, " clip"]:
+    """Return the indices of an epoch in their order.
+
+    Args:
+        index: Indices of the clips.
+        labels: Class of each of them, to draw all classes equally often. None to
+            shuffle the indices.
+        seed: Seed of the run.
+        epoch: Number of the epoch, from 0.
+    """
+    if labels is None:
+        return shuffle(index, seed=seed, epoch=epoch)
+    return draw_balanced(index, labels, seed=seed, epoch=epoch)
+
+
 class BatchSampler(Sampler[list[int]], Sized):
     """Batches of clip indices, in a new order in each epoch if a seed is set.
 
@@ -29,6 +74,7 @@ class BatchSampler(Sampler[list[int]], Sized):
         *,
         batch_size: int,
         seed: int | None = None,
+        labels: Int64[np.ndarray, " clip"] | None = None,
         world: WorldInfo = SINGLE_PROCESS,
     ) -> None:
         """Initialize the sampler at the start of epoch 0.
@@ -37,11 +83,14 @@ class BatchSampler(Sampler[list[int]], Sized):
             index: Indices of the clips.
             batch_size: Number of clips per batch, over all processes.
             seed: Seed of the shuffling. None keeps the order of `index`.
+            labels: Class of each clip, to draw all classes equally often. None to
+                shuffle the clips.
             world: Processes that share each batch.
         """
         self.index = index
         self.batch_size = batch_size
         self.seed = seed
+        self.labels = labels
         self.world = world
         self.epoch = 0
         self.start_batch = 0
@@ -66,7 +115,9 @@ class BatchSampler(Sampler[list[int]], Sized):
         """Yield this process's part of each batch of the epoch, once."""
         order = self.index
         if self.seed is not None:
-            order = shuffle(self.index, seed=self.seed, epoch=self.epoch)
+            order = epoch_order(
+                self.index, self.labels, seed=self.seed, epoch=self.epoch
+            )
         first = self.start_batch * self.batch_size
         for start in range(first, len(order), self.batch_size):
             yield self.world.shard(order[start : start + self.batch_size].tolist())

@@ -82,6 +82,33 @@ def select_clips(
     )
 
 
+def choose_labels(store: Store, name: str) -> LabelSet:
+    """Return the label set of this name, or the store's first if the name is empty.
+
+    Raises:
+        SettingsError: If the store has no label set of this name.
+    """
+    sets = {s.name: s for s in store.spec.label_sets}
+    labels = sets.get(name or next(iter(sets), ""))
+    if labels is None:
+        msg = f"--labels {name}: this store has {', '.join(sets) or 'none'}"
+        raise SettingsError(msg)
+    return labels
+
+
+def take_clips(
+    clips: ClipSelection, positions: Int64[np.ndarray, " part"]
+) -> ClipSelection:
+    """Return the clips at some positions of a selection."""
+    return ClipSelection(
+        row=clips.row[positions],
+        clip_id=tuple(clips.clip_id[i] for i in positions),
+        speaker=tuple(clips.speaker[i] for i in positions),
+        label=clips.label[positions],
+        excluded=clips.excluded,
+    )
+
+
 def labeled_speakers(store: Store, labels: LabelSet) -> list[str]:
     """Return the speakers of clips with a class, sorted, for `choose_protocol`.
 

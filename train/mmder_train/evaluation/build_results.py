@@ -40,6 +40,7 @@ def build_results(
             "clips": len(store),
             "versions": dict(store.versions),
         },
+        **{k: v for k, v in identity.items() if k == "test_stores"},
         "versions": {
             "python": platform.python_version(),
             **{name: version(name) for name in packages},
@@ -117,7 +118,7 @@ def _best_test_epochs(fold_results: Sequence[FoldResult]) -> dict[str, Any]:
             "epochs": [int(row["epoch"]) for row in best],
             **{
                 name: float(np.mean([row[f"test_{name}"] for row in best]))
-                for name in ("war", "uar")
+                for name in metrics.SCORES
             },
         }
     }

@@ -40,6 +40,8 @@ def draw_confusion(
 
     pooled = scores["pooled"]
     clips = f"{pooled['clips']} clips of {len(scores['folds'])} test folds"
+    if "seeds" in scores:
+        clips += f", {len(scores['seeds'])} seeds"
     result = f"{name}: WAR {pooled['war']:.1%}, UAR {pooled['uar']:.1%}"
     model = model_text(config)
     description = ", ".join(filter(None, [clips, model]))

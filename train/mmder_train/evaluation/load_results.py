@@ -7,7 +7,7 @@ results. The files may come from elsewhere and are checked before they are used.
 import csv
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mmder_train.evaluation.run_directory import (
     RESULTS_VERSION,
     RunDirectory,
 )
+from mmder_train.evaluation.seeds import file_name, results_of_seed, run_seeds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +47,13 @@ class StrategyResults:
     """True if test clips, or their speakers, were seen in pre-training."""
     speakers_unknown: bool
     """True if the same person can be in training and test."""
+    foreign: Mapping[str, Any] | None
+    """Origin of the predictions of another program. None for runs of mmder."""
+    cross_corpus: tuple["StrategyResults", ...] = ()
+    """Results on other stores, after training on the whole store."""
+    dropped: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
+    """Classes that only the training store or only the test store has, in a result on
+    another store."""
     clip_id: tuple[str, ...]
     """Ids of the tested clips."""
     speaker: tuple[str, ...]
@@ -59,7 +67,7 @@ class StrategyResults:
 
     def identity(self) -> str:
         """Return a hash of everything that determines the results except the seed."""
-        ignored = ("seed", "strategies")
+        ignored = ("seed", "seeds", "strategies")
         config = {k: v for k, v in self.config.items() if k not in ignored}
         return digest(self.strategy, config, self.store.get("sha256"))
 
@@ -149,29 +157,73 @@ def load_run(path: Path, name: str) -> list[StrategyResults]:
 def _load_strategy(
     folder: RunDirectory, name: str, results: Mapping[str, Any], strategy: str
 ) -> list[StrategyResults]:
-    """Load the predictions of a strategy, and those over merged classes."""
-    scores, config = results["strategies"][strategy], dict(results["config"])
-    loaded = [
-        _load_predictions(
-            folder, name, results, strategy, strategy, scores, results["classes"]
+    """Load the predictions of a strategy for each seed, also over merged classes."""
+    return [
+        loaded
+        for seed in run_seeds(results) or (None,)
+        for loaded in _load_seed(
+            folder,
+            name,
+            results if seed is None else results_of_seed(results, seed),
+            strategy,
+            file_name(results, strategy, seed),
         )
     ]
+
+
+def _load_seed(
+    folder: RunDirectory,
+    name: str,
+    results: Mapping[str, Any],
+    strategy: str,
+    table: str,
+) -> list[StrategyResults]:
+    """Load a table of predictions of a strategy, and those over merged classes."""
+    scores, config = results["strategies"][strategy], dict(results["config"])
+    own = _load_predictions(
+        folder, name, results, strategy, table, scores, results["classes"]
+    )
+    others = [
+        _load_cross_corpus(folder, name, results, strategy, entry)
+        for entry in scores.get("cross_corpus", [])
+    ]
+    loaded = [replace(own, cross_corpus=tuple(others))]
     for merged in scores.get("merged", []):
         # A separate label set keeps it out of the ranking of other heads.
         relabeled = {**results, "config": {**config, "labels": str(merged["title"])}}
-        table = f"{strategy}-{merged['labels']}"
         loaded.append(
             _load_predictions(
                 folder,
                 name,
                 relabeled,
                 strategy,
-                table,
+                f"{table}-{merged['labels']}",
                 {**scores, **merged},
                 merged["classes"],
             )
         )
     return loaded
+
+
+def _load_cross_corpus(
+    folder: RunDirectory,
+    name: str,
+    results: Mapping[str, Any],
+    strategy: str,
+    entry: Mapping[str, Any],
+) -> StrategyResults:
+    """Load the predictions of a strategy on another store."""
+    loaded = _load_predictions(
+        folder,
+        name,
+        {**results, "store": entry["store"]},
+        strategy,
+        entry["predictions"],
+        {"equation": "", **entry},
+        entry["classes"],
+    )
+    dropped = (tuple(entry["dropped_train"]), tuple(entry["dropped_test"]))
+    return replace(loaded, dropped=dropped)
 
 
 def _load_predictions(
@@ -200,6 +252,7 @@ def _load_predictions(
         warnings=tuple(map(str, scores["warnings"])),
         seen=bool(scores.get("seen_in_pretraining")),
         speakers_unknown=scores.get("test_speakers") == "unknown",
+        foreign=dict(scores["foreign"]) if scores.get("foreign") else None,
         clip_id=tuple(r["clip_id"] for r in rows),
         speaker=tuple(r["speaker"] for r in rows),
         fold=np.array([int(r["fold"]) for r in rows], dtype=np.int64),

@@ -76,7 +76,7 @@ def model_quality(
     counts = np.sum(
         [fold["confusion"] for fold in scored if int(fold["fold"]) in folds], axis=0
     )
-    chance_war, chance_uar = metrics.chance(counts)
+    chance_war, chance_uar, _ = metrics.chance(counts)
     clips = counts.sum(axis=1)
     variances = chance_uar * (1 - chance_uar) / clips[clips > 0]
     config = results["config"]

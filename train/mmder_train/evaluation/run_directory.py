@@ -33,13 +33,13 @@ class FoldResult:
     """Result of one fold, written to the run folder after testing."""
 
     strategy: str
-    """Name of the strategy or baseline."""
+    """Name of the strategy or baseline, with the seed if the run has several."""
     fold: int
-    """Number of the fold, from 1."""
+    """Number of the fold, from 1. 0 for a test on another store."""
     speakers: tuple[str, ...]
     """Tested speakers."""
-    train_clips: int
-    """Number of clips that the fold was trained on."""
+    train_clips: int | None
+    """Number of clips that the fold was trained on. None if it is not known."""
     validated: tuple[str, ...]
     """Speakers of the train side that were held out to choose the epoch."""
     history: tuple[Mapping[str, float], ...]
@@ -136,14 +136,29 @@ class RunDirectory:
         """Return the path of the weights of a fold."""
         return self.path / "weights" / f"{strategy}-{fold}.safetensors"
 
-    @property
-    def encoder(self) -> Path:
-        """Path of the frozen encoder that all heads of a linear probe use."""
-        return self.path / "weights" / "encoder.safetensors"
+    def encoder(self, seed: int | None = None) -> Path:
+        """Return the path of the frozen encoder that the heads of a linear probe use.
+
+        Args:
+            seed: Seed of its random weights, in a run with several. None for the only
+                encoder of the run.
+        """
+        name = "encoder" if seed is None else f"encoder-seed{seed}"
+        return self.path / "weights" / f"{name}.safetensors"
+
+    def _cross_corpus(self, strategy: str, test: str) -> Path:
+        return self.path / "cross-corpus" / f"{strategy}-{test}.json"
 
     def fold(self, strategy: str, fold: int) -> FoldResult | None:
         """Read the result of a fold, or return None if it is not finished."""
-        content = self._read(self._fold(strategy, fold))
+        return self._read_result(self._fold(strategy, fold))
+
+    def cross_corpus(self, strategy: str, test: str) -> FoldResult | None:
+        """Read the result on another store, or return None if it is not finished."""
+        return self._read_result(self._cross_corpus(strategy, test))
+
+    def _read_result(self, path: Path) -> FoldResult | None:
+        content = self._read(path)
         if content is None:
             return None
         try:
@@ -160,13 +175,16 @@ class RunDirectory:
                 probability=tuple(map(tuple, content["probability"])),
             )
         except KeyError as error:
-            path = self._fold(strategy, fold)
             msg = f"{path}: lacks {error}, of another version. Choose another --out."
             raise SettingsError(msg) from error
 
     def finish_fold(self, record: FoldResult) -> None:
         """Write the result of a fold, which marks it as finished."""
         write_json(self._fold(record.strategy, record.fold), asdict(record))
+
+    def finish_cross_corpus(self, record: FoldResult, test: str) -> None:
+        """Write the result on another store, which marks it as finished."""
+        write_json(self._cross_corpus(record.strategy, test), asdict(record))
 
     def results(self) -> dict[str, Any] | None:
         """Read the results of the run, or return None if it is not finished."""
@@ -186,10 +204,20 @@ class RunDirectory:
         """Path of the log file."""
         return self.path / "log.txt"
 
+    @property
+    def metrics(self) -> Path:
+        """Path of the metrics of all epochs."""
+        return self.path / "metrics.jsonl"
+
     def is_pretraining(self) -> bool:
         """Return whether the folder contains a pre-training."""
         content = self._read(self.path / "run.json") or {}
         return content.get("task") == "pretraining"
+
+    def test_stores(self) -> list[str]:
+        """Read the names of the other stores that the run is tested on."""
+        content = self._read(self.path / "run.json") or {}
+        return [str(entry.get("name")) for entry in content.get("test_stores", [])]
 
     def config(self) -> dict[str, Any]:
         """Read the settings of the run.

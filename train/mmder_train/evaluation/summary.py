@@ -10,14 +10,13 @@ from mmder_train.evaluation import metrics
 
 
 def scores(counts: Int64[np.ndarray, "class class"]) -> dict[str, Any]:
-    """Return the number of clips, WAR, UAR, recall per class and the counts.
+    """Return the number of clips, all scores, recall per class and the counts.
 
     The recall of a class without clips is None.
     """
     return {
         "clips": int(counts.sum()),
-        "war": metrics.war(counts),
-        "uar": metrics.uar(counts),
+        **metrics.all_scores(counts),
         "recall": [
             None if np.isnan(r) else r for r in metrics.recalls(counts).tolist()
         ],
@@ -37,12 +36,11 @@ def summarize_folds(
     """
     by_fold = [{"fold": k, **details[k], **scores(counts[k])} for k in counts]
     pooled = np.sum(list(counts.values()), axis=0)
-    war, uar = metrics.chance(pooled)
-    values = {name: [f[name] for f in by_fold] for name in ("war", "uar")}
+    values = {name: [f[name] for f in by_fold] for name in metrics.SCORES}
     return {
         "folds": by_fold,
         "mean": {name: float(np.mean(v)) for name, v in values.items()},
         "std": {name: float(np.std(v)) for name, v in values.items()},
         "pooled": scores(pooled),
-        "chance": {"war": war, "uar": uar},
+        "chance": dict(zip(metrics.SCORES, metrics.chance(pooled), strict=True)),
     }

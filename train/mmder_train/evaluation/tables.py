@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mmder_train.evaluation.metrics import SCORES
 from mmder_train.evaluation.run_directory import RunDirectory
 from mmder_train.fusion.strategies import STRATEGIES
 from mmder_train.runtime.console import PLAIN_WIDTH
@@ -32,11 +33,16 @@ def print_tables(
     for name, by_title in zip(names, tables, strict=True):
         for title, scored in by_title.items():
             table_name = f"{name} ({scores[name]['equation']})"
+            if "seeds" in scores[name]:
+                table_name += f", mean of {len(scores[name]['seeds'])} seeds"
             console.print(_fold_table(table_name + _mark(scores[name]), title, scored))
     if len(names) > 1:
         for title in tables[0]:
             rows = {n: t[title] for n, t in zip(names, tables, strict=True)}
             console.print(_strategy_table(rows, scores, title))
+    for name in names:
+        if scores[name].get("cross_corpus"):
+            console.print(_cross_corpus_table(name, scores[name]["cross_corpus"]))
     for name in names:
         _print_path("confusion matrix", folder.confusion(name), console)
     _print_path("all numbers", folder.path / "results.json", console)
@@ -56,7 +62,8 @@ def _strategy_table(
     table.title_justify = "left"
     table.add_column("strategy")
     table.add_column("paper")
-    for column in ("clips", "WAR", "UAR", "WAR, mean of folds", "UAR, mean of folds"):
+    of_folds = [f"{title}, mean of folds" for title in SCORES.values()]
+    for column in ("clips", *SCORES.values(), *of_folds):
         table.add_column(column, justify="right")
     for name, scores in rows.items():
         several = len(scores["folds"]) > 1
@@ -65,13 +72,13 @@ def _strategy_table(
             name + _mark(results[name]),
             results[name]["equation"],
             str(scores["pooled"]["clips"]),
-            *_cells(scores["pooled"]),
+            *_pooled_cells(scores),
             *(f"{m} +- {s}" if several else m for m, s in pairs),
         )
     table.add_section()
     # Strategies may be tested on different clips. Chance is that of the largest set.
     largest = max(rows.values(), key=lambda scores: scores["pooled"]["clips"])
-    table.add_row("chance", "", "", *_cells(largest["chance"]), "", "")
+    table.add_row("chance", "", "", *_cells(largest["chance"]))
     return table
 
 
@@ -96,7 +103,7 @@ def _fold_table(name: str, title: str, scores: Mapping[str, Any]) -> Table:
     )
     table.add_column("fold")
     table.add_column("tested speakers")
-    for column in ("clips", "WAR", "UAR"):
+    for column in ("clips", *SCORES.values()):
         table.add_column(column, justify="right")
     for fold in scores["folds"]:
         table.add_row(
@@ -111,8 +118,15 @@ def _fold_table(name: str, title: str, scores: Mapping[str, Any]) -> Table:
         table.add_row(
             "mean +- std", "over folds", "", *(f"{m} +- {s}" for m, s in pairs)
         )
-        pooled = scores["pooled"]
-        table.add_row("pooled", "all clips", str(pooled["clips"]), *_cells(pooled))
+    if len(scores["folds"]) > 1 or "seed_std" in scores:
+        pooled, over = scores["pooled"], "all clips"
+        if "seed_std" in scores:
+            over = "mean +- std over seeds"
+        table.add_row("pooled", over, str(pooled["clips"]), *_pooled_cells(scores))
+    for own in scores.get("seeds", ()):
+        pooled = own["pooled"]
+        name = f"seed {own['seed']}"
+        table.add_row(name, "all clips", str(pooled["clips"]), *_cells(pooled))
     if "best_test_epoch" in scores:
         table.add_row(
             "best test epoch",
@@ -124,8 +138,43 @@ def _fold_table(name: str, title: str, scores: Mapping[str, Any]) -> Table:
     return table
 
 
-def _cells(scores: Mapping[str, Any]) -> tuple[str, str]:
-    return f"{100 * scores['war']:.1f}", f"{100 * scores['uar']:.1f}"
+def _cross_corpus_table(name: str, entries: Sequence[Mapping[str, Any]]) -> Table:
+    """Build a table with one row per other store that a strategy was tested on."""
+    table = Table(
+        title=_title(f"{name}, trained on the whole store", "")
+        + ", over common classes",
+        box=box.ASCII2,
+        title_justify="left",
+    )
+    for column in ("test store", "classes", "dropped classes"):
+        table.add_column(column)
+    chance = [f"chance {title}" for title in SCORES.values()]
+    for column in ("clips", *SCORES.values(), *chance):
+        table.add_column(column, justify="right")
+    for entry in entries:
+        dropped = [*entry["dropped_train"], *entry["dropped_test"]]
+        table.add_row(
+            str(entry["store"]["name"]) + _mark(entry),
+            str(len(entry["classes"])),
+            ", ".join(dropped) or "none",
+            str(entry["pooled"]["clips"]),
+            *_cells(entry["pooled"]),
+            *_cells(entry["chance"]),
+        )
+    return table
+
+
+def _pooled_cells(scores: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the scores of all clips, with their std if there are several seeds."""
+    cells = _cells(scores["pooled"])
+    if "seed_std" not in scores:
+        return cells
+    stds = _cells(scores["seed_std"])
+    return tuple(f"{m} +- {s}" for m, s in zip(cells, stds, strict=True))
+
+
+def _cells(scores: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(f"{100 * scores[name]:.1f}" for name in SCORES)
 
 
 def _speaker_list(speakers: Sequence[str]) -> str:

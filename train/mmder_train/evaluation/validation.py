@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from jaxtyping import Int64
 from torch import Tensor
+from torch.nn import functional
 
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.folds import Fold
@@ -17,7 +18,9 @@ def validate(
     labels: Int64[Tensor, " clip"],
     logits: Callable[[Int64[np.ndarray, " side"]], Tensor],
 ) -> dict[str, float]:
-    """Return the scores of the sides of a fold that the settings request.
+    """Return the loss and the scores of the sides of a fold that the settings request.
+
+    The loss is the mean cross-entropy, without label smoothing.
 
     Args:
         config: Settings. `val` scores the validation speakers.
@@ -35,11 +38,13 @@ def validate(
     for name, index in sides.items():
         if index is not None:
             outputs = logits(index)
+            loss = functional.cross_entropy(outputs.double(), labels[index])
+            row[f"{name}_loss"] = loss.item()
             counts = metrics.confusion(
                 labels[index].numpy(),
                 outputs.argmax(1).numpy(),
                 classes=outputs.shape[1],
             )
-            row[f"{name}_war"] = metrics.war(counts)
-            row[f"{name}_uar"] = metrics.uar(counts)
+            for score, value in metrics.all_scores(counts).items():
+                row[f"{name}_{score}"] = value
     return row

@@ -24,12 +24,19 @@ def write_results(
     Args:
         directory: Folder of the run.
         results: Contents of ``results.json``.
-        fold_results: Results of the folds by strategy.
+        fold_results: Results of the folds by strategy, and seed if there are several.
         merges: Label sets with fewer classes; each adds a table of predictions.
     """
     classes, merges = results["classes"], tuple(merges)
+    for name, records in fold_results.items():
+        directory.write_predictions(name, records, classes)
+        for merge in merges:
+            directory.write_predictions(
+                f"{name}-{merge.labels.name}",
+                [merge.merge(r) for r in records],
+                merge.labels.classes,
+            )
     for strategy, scores in results["strategies"].items():
-        directory.write_predictions(strategy, fold_results[strategy], classes)
         for image_format in IMAGE_FORMATS:
             with atomic_write(directory.confusion(strategy, image_format)) as draft:
                 draw_confusion(
@@ -40,10 +47,4 @@ def write_results(
                     config=results.get("config", {}),
                     image_format=image_format,
                 )
-        for merge in merges:
-            directory.write_predictions(
-                f"{strategy}-{merge.labels.name}",
-                [merge.merge(r) for r in fold_results[strategy]],
-                merge.labels.classes,
-            )
     directory.finish(results)

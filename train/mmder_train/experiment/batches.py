@@ -104,6 +104,7 @@ class FusedBatches:
         *,
         batch_size: int,
         mirrored: bool = False,
+        dtype: torch.dtype = torch.float32,
         progress: Progress | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield this process's part of the clips, in their order and not augmented.
@@ -114,6 +115,7 @@ class FusedBatches:
             index: Positions of the clips.
             batch_size: Number of clips per batch, in all processes.
             mirrored: True to mirror the faces left to right.
+            dtype: Number format of the input.
             progress: Counts the clips.
 
         Yields:
@@ -132,17 +134,23 @@ class FusedBatches:
             if mirrored and frames is not None:
                 frames = mirror(frames)
             order = self._frame_orders(arrays["clip"], epoch=0)
-            yield batch["clip"], self._fuse(frames, arrays.get("audio"), order)
+            x = self._fuse(frames, arrays.get("audio"), order, dtype)
+            yield batch["clip"], x
 
     def for_training(self, index: Int64[np.ndarray, " side"]) -> "EpochBatches":
-        """Return the steps of a fold: shuffled in each epoch, augmented and mixed.
+        """Return the steps of a fold: shuffled or drawn, augmented and mixed.
 
         Args:
             index: Positions of the clips.
         """
         config = self.experiment.config
+        balanced = config.sampler == "balanced"
         sampler = BatchSampler(
-            index, batch_size=config.batch_size, seed=config.seed, world=self.world
+            index,
+            batch_size=config.batch_size,
+            seed=config.seed,
+            labels=self.strategy_run.clips.label[index] if balanced else None,
+            world=self.world,
         )
         return EpochBatches(source=self, sampler=sampler, stored=self._load(sampler))
 
@@ -174,7 +182,11 @@ class FusedBatches:
         return self._permutations[epoch][clips]
 
     def _fuse(
-        self, frames: Tensor | None, audio: Tensor | None, permutations: Permutation
+        self,
+        frames: Tensor | None,
+        audio: Tensor | None,
+        permutations: Permutation,
+        dtype: torch.dtype = torch.float32,
     ) -> Tensor:
         return fuse(
             frames,
@@ -182,6 +194,7 @@ class FusedBatches:
             permutations,
             strategy=self.strategy_run.strategy,
             settings=self.experiment.render_settings,
+            dtype=dtype,
         )
 
     def step_batches(

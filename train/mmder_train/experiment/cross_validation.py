@@ -21,7 +21,15 @@ from mmder_train.evaluation.build_results import (
 )
 from mmder_train.evaluation.class_merging import ClassMerge, available_merges
 from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
+from mmder_train.evaluation.seeds import summarize_seeds
 from mmder_train.evaluation.write_results import write_results
+from mmder_train.experiment.cross_corpus import (
+    cross_corpus_entry,
+    cross_corpus_results,
+    predictions_name,
+    run_cross_corpus_tests,
+)
+from mmder_train.experiment.cross_corpus_setup import CrossCorpusTest
 from mmder_train.experiment.finetune import finetune
 from mmder_train.experiment.fold_weights import FoldWeights, missing_weights
 from mmder_train.experiment.linear_probe import linear_probe
@@ -45,6 +53,7 @@ def cross_validate(
     *,
     save_weights: bool,
     context: RuntimeContext,
+    cross_corpus_tests: Sequence[CrossCorpusTest] = (),
 ) -> dict[str, Any]:
     """Train and test every unfinished fold, and return the results of the run.
 
@@ -55,6 +64,7 @@ def cross_validate(
         directory: Opened folder of the run. Folds that are finished there are reused.
         save_weights: True to save the weights of each fold.
         context: Runtime resources.
+        cross_corpus_tests: Other stores to test on, after training on all clips.
     """
     # Only the primary process reads. On a network file system, others may not see yet
     # what it has written.
@@ -65,39 +75,53 @@ def cross_validate(
         )
     )
     unfinished = [
-        (s, [f for f in s.folds if (s.strategy.name, f.number) not in finished])
+        (s, [f for f in s.folds if (s.name, f.number) not in finished])
         for s in experiment.strategies
     ]
     if results is not None and not any(folds for _, folds in unfinished):
         return dict(results)
     _prepare_process(experiment, context)
-    for strategy_run in experiment.strategies:
-        for warning in strategy_run.warnings:
-            context.progress.log(f"{strategy_run.strategy.name}: {warning}")
+    # The warnings of a strategy are the same for all seeds.
+    for line in dict.fromkeys(
+        f"{s.strategy.name}: {w}" for s in experiment.strategies for w in s.warnings
+    ):
+        context.progress.log(line)
     method = TUNING_METHODS[experiment.config.method]
     fold_weights = FoldWeights(experiment, directory) if save_weights else None
     for output in _explain_errors(method(experiment, unfinished, context)):
         _finish_fold(experiment, output, directory, fold_weights, context)
-    return dict(context.world.broadcast(lambda: _finish_run(experiment, directory)))
+    if cross_corpus_tests:
+        with explain_out_of_memory():
+            run_cross_corpus_tests(
+                experiment, cross_corpus_tests, method, directory, context
+            )
+    return dict(
+        context.world.broadcast(
+            lambda: _finish_run(experiment, directory, cross_corpus_tests)
+        )
+    )
 
 
 def _finished_folds(
     experiment: Experiment, directory: RunDirectory, *, save_weights: bool
 ) -> set[tuple[str, int]]:
-    """Return the strategy and number of each fold whose files are complete."""
+    """Return the name and number of each fold whose files are complete."""
     return {
-        (s.strategy.name, fold.number)
+        (s.name, fold.number)
         for s in experiment.strategies
         for fold in s.folds
-        if directory.fold(s.strategy.name, fold.number) is not None
+        if directory.fold(s.name, fold.number) is not None
         and not (
-            save_weights and missing_weights(directory, s.strategy.name, fold.number)
+            save_weights
+            and missing_weights(
+                directory, s.name, fold.number, seed=experiment.encoder_seed(s.seed)
+            )
         )
     }
 
 
 def _read_folds(strategy_run: StrategyRun, directory: RunDirectory) -> list[FoldResult]:
-    name = strategy_run.strategy.name
+    name = strategy_run.name
     fold_results = [directory.fold(name, f.number) for f in strategy_run.folds]
     return [r for r in fold_results if r is not None]
 
@@ -144,13 +168,22 @@ def _finish_fold(
     context.progress.log(_summary_line(fold_result, output, classes=classes))
 
 
-def _finish_run(experiment: Experiment, directory: RunDirectory) -> dict[str, Any]:
+def _finish_run(
+    experiment: Experiment,
+    directory: RunDirectory,
+    tests: Sequence[CrossCorpusTest],
+) -> dict[str, Any]:
     """Write the results of the run, and return them."""
     merges = available_merges(experiment.labels, experiment.store.spec.label_sets)
-    fold_results = {
-        s.strategy.name: _read_folds(s, directory) for s in experiment.strategies
-    }
+    fold_results = {s.name: _read_folds(s, directory) for s in experiment.strategies}
     results = _build_results(experiment, fold_results, merges)
+    for name, scores in results["strategies"].items() if tests else ():
+        on_tests = cross_corpus_results(name, tests, directory)
+        scores["cross_corpus"] = [cross_corpus_entry(t, r) for t, r in on_tests]
+        for test, result in on_tests:
+            directory.write_predictions(
+                predictions_name(name, test), [result], test.classes
+            )
     # All folds are finished. A kill may have left a part of a fold's checkpoint.
     shutil.rmtree(directory.checkpoints, ignore_errors=True)
     write_results(directory, results, fold_results, merges=merges)
@@ -160,7 +193,7 @@ def _finish_run(experiment: Experiment, directory: RunDirectory) -> dict[str, An
 def _fold_result(output: FoldOutput) -> FoldResult:
     clips, fold = output.strategy_run.clips, output.fold
     return FoldResult(
-        strategy=output.strategy_run.strategy.name,
+        strategy=output.strategy_run.name,
         fold=fold.number,
         speakers=fold.speakers,
         train_clips=len(fold.train),
@@ -189,13 +222,14 @@ def _build_results(
     merges: Sequence[ClassMerge],
 ) -> dict[str, Any]:
     """Return the contents of ``results.json``."""
+    by_name = {s.strategy.name: s for s in experiment.strategies}
     return build_results(
         experiment.identity(),
         experiment.store,
         experiment.labels,
         packages=PACKAGES,
         strategies={
-            s.strategy.name: {
+            name: {
                 "equation": s.strategy.equation,
                 "clips": len(s.clips.row),
                 "excluded": s.clips.excluded,
@@ -204,12 +238,25 @@ def _build_results(
                 "test_speakers": folds.speaker_separation(
                     experiment.config.protocol, experiment.store.spec.protocols
                 ),
-                **score_strategy(
-                    fold_results[s.strategy.name],
-                    labels=experiment.labels,
-                    merges=merges,
-                ),
+                **_score_strategy(experiment, name, fold_results, merges),
             }
-            for s in experiment.strategies
+            for name, s in by_name.items()
         },
     )
+
+
+def _score_strategy(
+    experiment: Experiment,
+    strategy: str,
+    fold_results: Mapping[str, Sequence[FoldResult]],
+    merges: Sequence[ClassMerge],
+) -> dict[str, Any]:
+    """Return the scores of a strategy, over its seeds if there are several."""
+    by_seed = {
+        s.seed: score_strategy(
+            fold_results[s.name], labels=experiment.labels, merges=merges
+        )
+        for s in experiment.strategies
+        if s.strategy.name == strategy
+    }
+    return summarize_seeds(by_seed) if len(by_seed) > 1 else by_seed.popitem()[1]

@@ -90,9 +90,7 @@ def cache_key(experiment: Experiment, strategy: Strategy) -> dict[str, Any]:
     audio = spectrogram_array(strategy, config.spectrogram)
     arrays = [*(["frames"] if strategy.frames else []), *([audio] if audio else [])]
     # The seed draws the initial weights and the frame order of RFAS, nothing else.
-    seeded = (
-        experiment.weights is None or config.allow_missing or strategy.shuffles_frames
-    )
+    seeded = experiment.draws_encoder or strategy.shuffles_frames
     return {
         "format": FORMAT_VERSION,
         "store": store.sha256,

@@ -1,7 +1,8 @@
 """Features of a frozen encoder: read from the cache, or extracted and cached."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import chain
 
 import numpy as np
@@ -11,12 +12,13 @@ from torch import Tensor
 
 from mmder_store.errors import MmderError
 from mmder_train.data.clip_feed import ClipFeed
+from mmder_train.data.selection import select_encodable
 from mmder_train.experiment import feature_cache
-from mmder_train.experiment.batches import FusedBatches
+from mmder_train.experiment.batches import FusedBatches, create_feed
 from mmder_train.experiment.feature_parts import FeatureParts
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import RuntimeContext
-from mmder_train.models.registry import Encoder
+from mmder_train.models.registry import Encoder, input_dtype
 from mmder_train.runtime.device import ENCODE_BATCH_SIZE
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 from mmder_train.training import evaluate
@@ -27,6 +29,30 @@ Batch = tuple[Tensor, Tensor]
 """Positions of some clips, and the encoder's input."""
 
 
+def clip_features(
+    experiment: Experiment, runs: Sequence[StrategyRun], context: RuntimeContext
+) -> Iterator[Float[Tensor, "_ dim"]]:
+    """Yield the features of the clips of each strategy, from the cache if possible.
+
+    The clips of all label sets are encoded, so that a run with other labels finds them
+    in the cache.
+
+    Args:
+        experiment: Settings, store and weights.
+        runs: Strategies and their clips. Strategies share the clips that they read.
+        context: Runtime resources.
+    """
+    encoded = [
+        replace(run, clips=select_encodable(experiment.store, strategy=run.strategy))
+        for run in runs
+    ]
+    feed = create_feed(experiment, encoded, context, rereads=False)
+    for run, every in zip(runs, encoded, strict=True):
+        of_seed = experiment.of_seed(run.seed)
+        features = load_or_extract_features(of_seed, every, feed, context)
+        yield features[np.searchsorted(every.clips.row, run.clips.row)]
+
+
 def load_or_extract_features(
     experiment: Experiment,
     strategy_run: StrategyRun,
@@ -34,9 +60,6 @@ def load_or_extract_features(
     context: RuntimeContext,
 ) -> Float[Tensor, "clip dim"]:
     """Return the features of all clips, from the cache if they are there.
-
-    The clips are those of all label sets, so that a run with other labels finds them
-    in the cache.
 
     Args:
         experiment: Settings, store and weights.
@@ -122,6 +145,7 @@ def _extract_all(
     batches = FusedBatches(experiment, strategy_run, feed, world=world).in_order(
         np.arange(first, len(clip_ids)),
         batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
+        dtype=input_dtype(experiment.frozen_encoder),
         progress=context.progress,
     )
     for batch in batches:

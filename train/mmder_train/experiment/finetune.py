@@ -6,17 +6,23 @@ from typing import cast
 
 import numpy as np
 import torch
-from jaxtyping import Int64
+from jaxtyping import Float, Float64, Int64
 from timm.utils import ModelEmaV3  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
 from mmder_train.config.recipes import BASE_CLIPS
 from mmder_train.config.train_config import TrainConfig
+from mmder_train.data.class_weights import class_weight
 from mmder_train.data.folds import Fold
 from mmder_train.evaluation.validation import validate
 from mmder_train.experiment.batches import FusedBatches, create_feed
 from mmder_train.experiment.setup import Experiment
-from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
+from mmder_train.experiment.types import (
+    FoldOutput,
+    RuntimeContext,
+    UnfinishedFolds,
+    metric_tags,
+)
 from mmder_train.models.classifier import Classifier
 from mmder_train.models.registry import Encoder
 from mmder_train.models.videomae import Head
@@ -52,8 +58,9 @@ def finetune(
     feed = create_feed(experiment, runs, context, rereads=True)
     for strategy_run, folds in unfinished:
         if folds:
-            fused = FusedBatches(experiment, strategy_run, feed, world=context.world)
-            yield from _finetune_strategy(experiment, fused, folds, context)
+            of_seed = experiment.of_seed(strategy_run.seed)
+            fused = FusedBatches(of_seed, strategy_run, feed, world=context.world)
+            yield from _finetune_strategy(of_seed, fused, folds, context)
 
 
 def _finetune_strategy(
@@ -70,17 +77,7 @@ def _finetune_strategy(
         context.progress.log(f"weights are divided among {world.world_size} processes")
 
     def logits(model: nn.Module, index: Int64[np.ndarray, " side"]) -> Tensor:
-        views = []
-        for mirrored in (False, True)[: config.views]:
-            batches = fused.in_order(
-                index,
-                batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
-                mirrored=mirrored,
-            )
-            views.append(
-                evaluate.collect_outputs(model, batches, device=device, world=world)[1]
-            )
-        return evaluate.average_views(views)
+        return classifier_logits(model, fused, index, world=world)
 
     for fold in folds:
         start = time.monotonic()
@@ -93,11 +90,16 @@ def _finetune_strategy(
             experiment,
             Classifier(encoder, head),
             steps=config.epochs * len(train_batches),
+            class_weight=class_weight(
+                config.class_weights,
+                strategy_run.clips.label[fold.train],
+                classes=len(experiment.labels.classes),
+            ),
             context=context,
         )
-        name = strategy_run.strategy.name
+        name = strategy_run.name
         context.progress.begin(
-            f"{name} fold {fold.number}", clips=config.epochs * len(fold.train)
+            f"{name} {fold.title}", clips=config.epochs * len(fold.train)
         )
 
         def score_epoch(model: nn.Module, fold: Fold = fold) -> dict[str, float]:
@@ -111,6 +113,7 @@ def _finetune_strategy(
             validate=score_epoch,
             patience=config.patience,
             clip_ids=strategy_run.clips.clip_id,
+            tags=metric_tags(strategy_run, fold),
         )
         with stop_on_signal() as stop_request:
             checkpoint = Checkpoint(
@@ -136,6 +139,38 @@ def _finetune_strategy(
         checkpoint.delete()
 
 
+def classifier_logits(
+    model: nn.Module,
+    fused: FusedBatches,
+    index: Int64[np.ndarray, " side"],
+    *,
+    world: WorldInfo,
+) -> Float[Tensor, "side class"]:
+    """Return the outputs of a classifier for some clips, averaged over their views.
+
+    Args:
+        model: Encoder with head.
+        fused: Encoder inputs of the clips.
+        index: Positions of the clips.
+        world: Processes that share the clips.
+    """
+    experiment = fused.experiment
+    if not len(index):
+        return torch.empty(0, len(experiment.labels.classes))
+    device = experiment.device
+    views = []
+    for mirrored in (False, True)[: experiment.config.views]:
+        batches = fused.in_order(
+            index,
+            batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
+            mirrored=mirrored,
+        )
+        views.append(
+            evaluate.collect_outputs(model, batches, device=device, world=world)[1]
+        )
+    return evaluate.average_views(views)
+
+
 def describe_learning_rate(config: TrainConfig, world: WorldInfo) -> str:
     """Return a line about the learning rate of a run and its origin."""
     origin = "not scaled"
@@ -157,7 +192,12 @@ def _initial_head(experiment: Experiment) -> Head:
 
 
 def _create_train_state(
-    experiment: Experiment, model: Classifier, *, steps: int, context: RuntimeContext
+    experiment: Experiment,
+    model: Classifier,
+    *,
+    steps: int,
+    class_weight: Float64[np.ndarray, " class"] | None,
+    context: RuntimeContext,
 ) -> TrainState:
     config = experiment.config
     ema = None
@@ -188,6 +228,11 @@ def _create_train_state(
         device=experiment.device,
         world=context.world,
         label_smoothing=config.label_smoothing,
+        class_weight=(
+            None
+            if class_weight is None
+            else torch.from_numpy(class_weight).float().to(experiment.device)
+        ),
         clip_grad=config.clip_grad,
         static_graph=config.grad_accum_steps == 1,
         ema=ema,

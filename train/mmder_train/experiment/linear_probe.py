@@ -1,12 +1,11 @@
 """Linear probe (`--method linear-probe`): heads are trained on frozen features.
 
-Each clip goes through the encoder once, for all folds. Then the heads of all folds and
-strategies are trained together.
+Each clip goes through the encoder once, for all folds. Then the heads of all folds,
+strategies and seeds are trained together.
 """
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -15,17 +14,22 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from mmder_train.config.train_config import TrainConfig
-from mmder_train.data.clip_feed import ClipFeed
+from mmder_train.data.class_weights import class_weight
 from mmder_train.data.folds import Fold
-from mmder_train.data.selection import select_encodable
 from mmder_train.evaluation.validation import validate
-from mmder_train.experiment.batches import create_feed
-from mmder_train.experiment.feature_extraction import load_or_extract_features
+from mmder_train.experiment.feature_extraction import clip_features
 from mmder_train.experiment.setup import Experiment, StrategyRun
-from mmder_train.experiment.types import FoldOutput, RuntimeContext, UnfinishedFolds
+from mmder_train.experiment.types import (
+    FoldOutput,
+    RuntimeContext,
+    UnfinishedFolds,
+    metric_tags,
+)
 from mmder_train.training import evaluate
 from mmder_train.training.batched_heads import HeadPlan, HeadTask, train_heads
 
+FeatureKey = tuple[str, int | None]
+"""Strategy, and its seed if the features depend on it."""
 GROUP_BYTES = 1 << 30
 """Maximum size of the features whose heads are trained together."""
 
@@ -35,7 +39,8 @@ def linear_probe(
 ) -> Iterator[FoldOutput]:
     """Load or extract the features of all clips, then train the heads of all folds.
 
-    Strategies are trained together as far as their features fit in memory. The heads of
+    Strategies and seeds are trained together as far as features fit in memory, and
+    seeds that do not change the features share them. The heads of
     finished folds are trained again if another fold of their group is not finished:
     the rounding of a head may depend on the number of heads, and a resumed run shall
     equal an uninterrupted one.
@@ -48,35 +53,27 @@ def linear_probe(
     Yields:
         The trained head of a fold, and the predictions on its test side.
     """
-    missing = {
-        (run.strategy.name, fold.number) for run, folds in unfinished for fold in folds
-    }
+    missing = {(run.name, fold.number) for run, folds in unfinished for fold in folds}
     names = {name for name, _ in missing}
     groups = [
         group
         for group in _groups(experiment)
-        if any(run.strategy.name in names for run in group)
+        if any(run.name in names for run in group)
     ]
-    # Clips of all label sets are encoded, so that runs with others find them cached.
-    encoded = {
-        run.strategy.name: replace(
-            run, clips=select_encodable(experiment.store, strategy=run.strategy)
-        )
-        for group in groups
-        for run in group
-    }
-    if not encoded:
+    if not groups:
         return
-    feed = create_feed(experiment, list(encoded.values()), context, rereads=False)
+    distinct: dict[FeatureKey, StrategyRun] = {}
+    for run in (run for group in groups for run in group):
+        distinct.setdefault(_feature_key(experiment, run), run)
+    features = clip_features(experiment, list(distinct.values()), context)
     for group in groups:
-        for output in _probe_group(experiment, group, encoded, feed, context):
-            name = output.strategy_run.strategy.name
-            if (name, output.fold.number) in missing:
+        for output in _probe_group(experiment, group, features, context):
+            if (output.strategy_run.name, output.fold.number) in missing:
                 yield output
 
 
 def train_fold_heads(
-    runs: Sequence[tuple[StrategyRun, Float[Tensor, "clip dim"]]],
+    runs: Sequence[tuple[StrategyRun, Float[Tensor, "_ dim"]]],
     *,
     config: TrainConfig,
     classes: int,
@@ -85,7 +82,7 @@ def train_fold_heads(
     """Train the heads of all folds of some strategies together, and test them.
 
     Args:
-        runs: Strategies, each with the features of its clips on one device.
+        runs: Strategies and seeds, each with the features of its clips on one device.
         config: Settings.
         classes: Number of classes.
         context: Runtime resources.
@@ -97,16 +94,21 @@ def train_fold_heads(
     folds = [(run, fold, x) for run, x in runs for fold in run.folds]
     tasks = [
         HeadTask(
-            title=f"{run.strategy.name} fold {fold.number}",
+            title=f"{run.name} {fold.title}",
             features=features,
             labels=run.clips.label,
             train=fold.train,
+            seed=run.seed,
+            class_weight=class_weight(
+                config.class_weights, run.clips.label[fold.train], classes=classes
+            ),
             clip_ids=run.clips.clip_id,
             validate=partial(_score_epoch, config, fold, run.clips.label, features),
+            tags=metric_tags(run, fold),
         )
         for run, fold, features in folds
     ]
-    names = ", ".join(run.strategy.name for run, _ in runs)
+    names = ", ".join(run.name for run, _ in runs)
     context.progress.begin(
         f"{names}: {len(tasks)} heads",
         clips=config.epochs * sum(len(task.train) for task in tasks),
@@ -117,7 +119,7 @@ def train_fold_heads(
         batch_size=config.batch_size,
         lr=config.lr,
         weight_decay=config.weight_decay,
-        seed=config.seed,
+        balanced=config.sampler == "balanced",
         patience=config.patience,
     )
     trained = train_heads(tasks, plan, progress=context.progress)
@@ -128,7 +130,7 @@ def train_fold_heads(
         yield FoldOutput(
             strategy_run=run,
             fold=fold,
-            logits=_logits(head.head, features, fold.test),
+            logits=head_logits(head.head, features, fold.test),
             history=head.history,
             encoder=None,
             head=head.head,
@@ -143,32 +145,37 @@ def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
     """
     groups: list[list[StrategyRun]] = []
     held = GROUP_BYTES
+    last = None
     for run in experiment.strategies:
         size = len(run.clips.row) * experiment.feature_dim * torch.float32.itemsize
-        if held + size > GROUP_BYTES:
+        key = _feature_key(experiment, run)
+        if key == last:  # the seeds of a strategy follow each other
+            size = 0
+        elif held + size > GROUP_BYTES:
             groups.append([])
             held = 0
         groups[-1].append(run)
         held += size
+        last = key
     return groups
+
+
+def _feature_key(experiment: Experiment, run: StrategyRun) -> FeatureKey:
+    """Return a key that is equal for runs with the same features."""
+    seeded = experiment.draws_encoder or run.strategy.shuffles_frames
+    return run.strategy.name, run.seed if seeded else None
 
 
 def _probe_group(
     experiment: Experiment,
     group: Sequence[StrategyRun],
-    encoded: Mapping[str, StrategyRun],
-    feed: ClipFeed,
+    features: Iterator[Float[Tensor, "_ dim"]],
     context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
-    runs = []
-    for run in group:
-        whole = encoded[run.strategy.name]
-        features = load_or_extract_features(experiment, whole, feed, context)
-        # Keep the features of this label set's clips, some of the encoded ones.
-        own = features[np.searchsorted(whole.clips.row, run.clips.row)]
-        runs.append((run, own.to(experiment.device)))
+    keys = dict.fromkeys(_feature_key(experiment, run) for run in group)
+    by_key = {key: next(features).to(experiment.device) for key in keys}
     yield from train_fold_heads(
-        runs,
+        [(run, by_key[_feature_key(experiment, run)]) for run in group],
         config=experiment.config,
         classes=len(experiment.labels.classes),
         context=context,
@@ -186,15 +193,22 @@ def _score_epoch(
         config,
         fold,
         torch.from_numpy(labels),
-        lambda index: _logits(model, features, index),
+        lambda index: head_logits(model, features, index),
     )
 
 
-def _logits(
+def head_logits(
     model: nn.Module,
     features: Float[Tensor, "clip dim"],
     index: Int64[np.ndarray, " side"],
 ) -> Float[Tensor, "side class"]:
+    """Return the outputs of a head for some clips.
+
+    Args:
+        model: Head.
+        features: Features of all clips, on the device of the head.
+        index: Positions of the clips.
+    """
     positions = torch.from_numpy(index)
     _, logits = evaluate.collect_outputs(
         model,

@@ -21,7 +21,7 @@ class SeenFold:
     """Test clips of a fold that were seen in pre-training, or whose speakers were."""
 
     fold: int
-    """Number of the fold."""
+    """Number of the fold. 0 for another store."""
     clips: int
     """Number of test clips that were seen, or whose speakers were."""
     of: int
@@ -31,8 +31,9 @@ class SeenFold:
 
     def __str__(self) -> str:
         """Return a line for messages."""
+        scope = f"fold {self.fold}: " if self.fold else ""
         return (
-            f"fold {self.fold}: {self.clips} of {self.of} test clips were seen in "
+            f"{scope}{self.clips} of {self.of} test clips were seen in "
             f"pre-training, or their speakers were ({', '.join(self.speakers)})"
         )
 

@@ -1,25 +1,26 @@
 """Set up a run: check that settings, store and weights fit, before any training."""
 
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from mmder_store import LabelSet, Store
-from mmder_store.errors import SettingsError
 from mmder_store.settings import digest
 from mmder_train import weights
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data import folds
 from mmder_train.data.selection import (
     ClipSelection,
+    choose_labels,
     excluded_text,
     labeled_speakers,
     select_clips,
 )
+from mmder_train.evaluation.seeds import seed_name
 from mmder_train.experiment.seen_check import (
     SeenFold,
     check_not_seen,
@@ -37,9 +38,12 @@ from mmder_train.runtime.device import FROZEN_DTYPE
 
 @dataclass(frozen=True, kw_only=True)
 class StrategyRun:
-    """One fusion strategy of a run, with its clips and folds."""
+    """One fusion strategy of a run with one seed, its clips and its folds."""
 
+    name: str
+    """Name of the files: that of the strategy, and the seed if the run has several."""
     strategy: Strategy
+    seed: int
     clips: ClipSelection
     folds: tuple[folds.Fold, ...]
     warnings: list[str]
@@ -58,10 +62,31 @@ class Experiment:
     weights: weights.Weights | None
     """Initial weights of the encoder. None for random weights."""
     strategies: tuple[StrategyRun, ...]
+    """Every strategy, with each seed."""
     feature_dim: int
     """Feature dimension of the encoder."""
     feature_cache_dir: Path | None = None
     """Folder of cached features. None if features are not cached."""
+    test_stores: tuple[Mapping[str, Any], ...] = ()
+    """Name, hash and label set of each other store that the run is tested on."""
+    built: dict[tuple[str, int | None], Encoder] = field(default_factory=dict)
+    """Encoders that were built, shared by the experiments of all seeds."""
+
+    def of_seed(self, seed: int) -> "Experiment":
+        """Return the experiment as it is with one of its seeds only."""
+        if not self.config.seeds:
+            return self
+        runs = tuple(run for run in self.strategies if run.seed == seed)
+        return replace(self, config=self.config.of_seed(seed), strategies=runs)
+
+    @property
+    def draws_encoder(self) -> bool:
+        """True if the seed draws initial weights of the encoder."""
+        return self.weights is None or bool(self.config.allow_missing)
+
+    def encoder_seed(self, seed: int) -> int | None:
+        """Return the seed of a frozen encoder, None if all seeds have the same."""
+        return seed if self.config.seeds and self.draws_encoder else None
 
     @property
     def render_settings(self) -> RenderSettings:
@@ -89,7 +114,10 @@ class Experiment:
     def identity(self) -> dict[str, Any]:
         """Return everything that determines the results, as JSON values."""
         store = {"name": self.store_name, "sha256": self.store.sha256}
-        return {"config": self.config.to_json(), "store": store}
+        identity: dict[str, Any] = {"config": self.config.to_json(), "store": store}
+        if self.test_stores:
+            identity["test_stores"] = [dict(entry) for entry in self.test_stores]
+        return identity
 
     def default_run_dir(self) -> Path:
         """Return a folder named after the store and a hash of the identity."""
@@ -104,20 +132,29 @@ class Experiment:
         """
         return self.build_encoder().to(self.device)
 
-    @cached_property
+    @property
     def frozen_encoder(self) -> Encoder:
         """The initial encoder in the precision of frozen encoders, built once."""
-        # Random numbers take seconds to draw, and a complete file replaces all of them.
-        filled = self.weights is not None and not self.config.allow_missing
-        with SkipRandomInit() if filled else nullcontext():
-            encoder = self.build_encoder()
-        dtype = FROZEN_DTYPE[self.device.type]
-        return encoder.to(device=self.device, dtype=dtype).eval()
 
-    @cached_property
+        def build() -> Encoder:
+            # Random numbers take seconds to draw, and a complete file replaces all.
+            with nullcontext() if self.draws_encoder else SkipRandomInit():
+                encoder = self.build_encoder()
+            dtype = FROZEN_DTYPE[self.device.type]
+            return encoder.to(device=self.device, dtype=dtype).eval()
+
+        return self._built_once("frozen", build)
+
+    @property
     def saved_encoder(self) -> Encoder:
         """The frozen encoder as it is saved: 32-bit floats on the CPU, built once."""
-        return self.build_encoder()
+        return self._built_once("saved", self.build_encoder)
+
+    def _built_once(self, name: str, build: Callable[[], Encoder]) -> Encoder:
+        key = (name, self.config.seed if self.draws_encoder else None)
+        if key not in self.built:
+            self.built[key] = build()
+        return self.built[key]
 
     def build_encoder(self) -> Encoder:
         """Build the initial encoder on the CPU, in 32-bit floats."""
@@ -135,6 +172,45 @@ class Experiment:
         return encoder
 
 
+@dataclass(frozen=True, kw_only=True)
+class ResolvedModel:
+    """Settings of an encoder, with weights that fit it."""
+
+    config: TrainConfig
+    """Settings without gaps."""
+    weights: weights.Weights | None
+    """Initial weights of the encoder. None for random weights."""
+    feature_dim: int
+    """Feature dimension of the encoder."""
+
+
+def resolve_model(config: TrainConfig) -> ResolvedModel:
+    """Load the weights, fill in the settings that depend on them, and check the fit.
+
+    Args:
+        config: Settings. An empty `encoder` and None select the value that the weights
+            expect. `weights` is a path here, and the file name in the result.
+
+    Raises:
+        MmderError: If the weights do not fit the encoder.
+    """
+    loaded = None if config.weights == "none" else weights.load_weights(config.weights)
+    config = _resolve_config(config, loaded)
+    if config.compile:
+        check_compiler(config.device)
+    with torch.device("meta"):
+        encoder = build_encoder(
+            config.encoder,
+            _pooling(config),
+            compiled=config.compile,
+            drop_tokens=config.drop_tokens,
+        )
+    if loaded is not None:
+        match = weights.match_weights(encoder, loaded, config.allow_missing)
+        match.raise_if_incompatible(loaded.name)
+    return ResolvedModel(config=config, weights=loaded, feature_dim=encoder.dim)
+
+
 def setup_experiment(
     store: Store, config: TrainConfig, feature_cache_dir: Path | None = None
 ) -> Experiment:
@@ -150,29 +226,13 @@ def setup_experiment(
     Raises:
         MmderError: If they do not fit.
     """
-    sets = {s.name: s for s in store.spec.label_sets}
-    labels = sets.get(config.labels or next(iter(sets), ""))
-    if labels is None:
-        msg = f"--labels {config.labels}: this store has {', '.join(sets) or 'none'}"
-        raise SettingsError(msg)
+    labels = choose_labels(store, config.labels)
     speakers = labeled_speakers(store, labels)
     protocol = folds.choose_protocol(config.protocol, store.spec.protocols, speakers)
-    loaded = None if config.weights == "none" else weights.load_weights(config.weights)
-    config = _resolve_config(config, loaded)
-    if config.compile:
-        check_compiler(config.device)
-    with torch.device("meta"):
-        encoder = build_encoder(
-            config.encoder,
-            _pooling(config),
-            compiled=config.compile,
-            drop_tokens=config.drop_tokens,
-        )
-    if loaded is not None:
-        match = weights.match_weights(encoder, loaded, config.allow_missing)
-        match.raise_if_incompatible(loaded.name)
-    config = replace(config, labels=labels.name, protocol=protocol.name)
-    strategies = []
+    model = resolve_model(config)
+    loaded = model.weights
+    config = replace(model.config, labels=labels.name, protocol=protocol.name)
+    strategies: list[StrategyRun] = []
     for name in config.strategies:
         clips = select_clips(store, strategy=STRATEGIES[name], labels=labels)
         split = folds.split(clips.speaker, protocol)
@@ -191,22 +251,25 @@ def setup_experiment(
             seen = find_seen_folds(loaded, store, clips, selected)
             warnings[:0] = check_not_seen(loaded, seen, config)
             warnings += rendering_warnings(loaded, config)
-        strategies.append(
+        strategies += [
             StrategyRun(
+                name=seed_name(name, seed) if config.seeds else name,
                 strategy=STRATEGIES[name],
+                seed=seed,
                 clips=clips,
-                folds=_with_validation(selected, clips, config),
+                folds=_with_validation(selected, clips, config.of_seed(seed)),
                 warnings=warnings,
                 seen=seen,
             )
-        )
+            for seed in config.seeds or (config.seed,)
+        ]
     return Experiment(
         config=config,
         store=store,
         labels=labels,
         weights=loaded,
         strategies=tuple(strategies),
-        feature_dim=encoder.dim,
+        feature_dim=model.feature_dim,
         feature_cache_dir=feature_cache_dir,
     )
 

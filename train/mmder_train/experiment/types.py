@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -14,6 +14,7 @@ from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.models.registry import Encoder
 from mmder_train.models.videomae import Head
 from mmder_train.runtime.distributed import WorldInfo
+from mmder_train.runtime.metrics_file import Tags
 from mmder_train.runtime.progress import Progress
 
 
@@ -35,7 +36,7 @@ class RuntimeContext:
 
 
 UnfinishedFolds = Sequence[tuple[StrategyRun, Sequence[Fold]]]
-"""Every strategy of a run, with its folds that are not finished."""
+"""Every strategy and seed of a run, with its folds that are not finished."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,6 +56,12 @@ class FoldOutput:
     """Duration of training and testing. The mean if folds are trained together."""
 
 
+def metric_tags(run: StrategyRun, fold: Fold) -> Tags:
+    """Return the tags of a fold in the metrics of a run."""
+    return {"strategy": run.strategy.name, "fold": fold.number, "seed": run.seed}
+
+
+@runtime_checkable
 class TuningMethod(Protocol):
     """A training method: fine-tuning or a linear probe."""
 

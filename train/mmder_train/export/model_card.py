@@ -152,8 +152,8 @@ def _evaluation(
     pooled, chance = scores["pooled"], scores["chance"]
     low_high = _intervals(predictions)
     rows = [
-        "| | clips | WAR | UAR |",
-        "|---|---|---|---|",
+        f"| | clips | {' | '.join(metrics.SCORES.values())} |",
+        f"|---|---|{'---|' * len(metrics.SCORES)}",
         _row(f"this model, fold {facts.fold}", sum_clips(fold), fold),
         _row("all folds, each by its own model", pooled["clips"], pooled, low_high),
         _row("always the most frequent class", pooled["clips"], chance),
@@ -179,18 +179,18 @@ def _row(
     intervals: Sequence[tuple[float, float]] | None = None,
 ) -> str:
     cells = []
-    for i, key in enumerate(("war", "uar")):
+    for i, key in enumerate(metrics.SCORES):
         text = f"{scores[key] * 100:.1f}"
         if intervals:
             low, high = intervals[i]
             text += f" [{low * 100:.1f}, {high * 100:.1f}]"
         cells.append(text)
-    return f"| {name} | {clips} | {cells[0]} | {cells[1]} |"
+    return f"| {name} | {clips} | {' | '.join(cells)} |"
 
 
 def _intervals(
     predictions: StrategyResults,
-) -> tuple[tuple[float, float], tuple[float, float]] | None:
+) -> Sequence[tuple[float, float]] | None:
     if len(set(predictions.speaker)) < 2:
         return None
     counts = predictions.confusion_by(predictions.speaker)

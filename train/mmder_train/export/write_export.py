@@ -14,6 +14,7 @@ from mmder_store.atomic_files import name_file_in_errors, write_json
 from mmder_store.errors import SettingsError
 from mmder_train import weights
 from mmder_train.evaluation.load_results import load_results, load_run
+from mmder_train.evaluation.seeds import results_of_seed
 from mmder_train.export import huggingface
 from mmder_train.export.model_card import CardFacts, model_card
 from mmder_train.export.onnx import export_onnx, probe_clips
@@ -52,7 +53,13 @@ class Export:
 
 
 def export_run(
-    run_dir: Path, out: Path, *, target: str, strategy: str | None, fold: int | None
+    run_dir: Path,
+    out: Path,
+    *,
+    target: str,
+    strategy: str | None,
+    fold: int | None,
+    seed: int | None = None,
 ) -> Path:
     """Export the model of one fold of a run.
 
@@ -62,6 +69,7 @@ def export_run(
         target: A key of `TARGETS`.
         strategy: Name of the strategy. None if the run has only one.
         fold: Number of the fold, from 1. None if the run has only one.
+        seed: Seed of the model. None for the first seed of the run.
 
     Returns:
         The folder.
@@ -73,8 +81,10 @@ def export_run(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         msg = f"{out}: exists; expected a folder that does not exist, or an empty one"
         raise SettingsError(msg)
-    results = load_results(run_dir)
-    trained = load_trained_run(run_dir, strategy=strategy, fold=fold, device="cpu")
+    trained = load_trained_run(
+        run_dir, strategy=strategy, fold=fold, seed=seed, device="cpu"
+    )
+    results = results_of_seed(load_results(run_dir), trained.seed)
     if len(trained.folds) > 1:
         msg = (
             f"run {run_dir}: has the {trained.folds_text()}, and an export is one "
@@ -88,7 +98,11 @@ def export_run(
         classifier=Classifier(ensemble.encoder, ensemble.heads[0]).eval(),
     )
     name = trained.strategy.name
-    predictions = next(r for r in load_run(run_dir, run_dir.name) if r.strategy == name)
+    predictions = next(
+        r
+        for r in load_run(run_dir, run_dir.name)
+        if r.strategy == name and r.config["seed"] == trained.seed
+    )
     write, usage = TARGETS[target]
     with _atomic_folder(out) as draft:
         note = write(export, draft)

@@ -40,6 +40,7 @@ def fuse(
     *,
     strategy: Strategy,
     settings: RenderSettings,
+    dtype: torch.dtype = torch.float32,
 ) -> Input:
     """Return the encoder's input X for a batch of stored clips.
 
@@ -50,11 +51,15 @@ def fuse(
         permutations: Order of the 16 frames of each clip. Only RFAS uses it.
         strategy: A row of `STRATEGIES`.
         settings: Colors of spectrograms, and normalization of all images.
+        dtype: Number format of X. Every value is computed in 32 bits, and rounded once.
     """
     stored = spectrograms if frames is None else frames
     assert stored is not None
     clips = len(stored)
-    x = torch.empty(clips, 3, NUM_FRAMES, SIDE_PX, SIDE_PX, device=stored.device)
+    shape = clips, 3, NUM_FRAMES, SIDE_PX, SIDE_PX
+    # Sums are rounded once, so a strategy that adds V and A is converted at the end.
+    written = torch.float32 if strategy.adds else dtype
+    x = torch.empty(shape, dtype=written, device=stored.device)
     # On a CPU, clips are fused one by one: intermediate values then fit its caches.
     # Clips do not depend on each other, so a GPU can take all of them at once.
     step = 1 if x.device.type == "cpu" else clips
@@ -74,4 +79,4 @@ def fuse(
                 x[chunk], ordered, permutations[chunk], strict=True
             ):
                 torch.index_select(sequence, 1, order, out=out)
-    return x
+    return x.to(dtype)

@@ -113,11 +113,10 @@ def write_spectrograms(
     image_norm = settings.image_norm
     if settings.colormap == "gray":
         # One plane is written to all three colors.
-        factor, shift = _factor_and_shift(image_norm, out.device)
-        torch.mul(torch.stack(planes, 1), factor, out=out).sub_(shift)
+        _normalize(out, torch.stack(planes, 1), image_norm)
         return
     (value,) = planes
-    table = _normalized_table(settings.colormap, image_norm, out.device)
+    table = _normalized_table(settings.colormap, image_norm, out.device).to(out.dtype)
     index = value.int().flatten()
     for colors, plane in zip(table, out.unbind(1), strict=True):
         plane.copy_(colors.index_select(0, index).view_as(plane))
@@ -133,8 +132,19 @@ def write_faces(out: OutputView, frames: Frames, *, image_norm: ImageNorm) -> No
         upper, lower = frames[:, :, ::2], frames[:, :, 1::2]
         # The floor of their mean, without any number of more than eight bits.
         frames = (upper & lower).add_((upper ^ lower).bitwise_right_shift_(1))
+    _normalize(out, frames.permute(0, 4, 1, 2, 3), image_norm)
+
+
+def _normalize(out: OutputView, pixels: Tensor, image_norm: ImageNorm) -> None:
+    """Write colors in [0, 255], normalized. They are computed in 32 bits."""
     factor, shift = _factor_and_shift(image_norm, out.device)
-    out.copy_(frames.permute(0, 4, 1, 2, 3)).mul_(factor).sub_(shift)
+    if out.dtype != torch.float32:
+        torch.sub(pixels * factor, shift, out=out)
+    elif pixels.is_floating_point():
+        torch.mul(pixels, factor, out=out).sub_(shift)
+    else:
+        # A CPU multiplies bytes by floats at half the speed.
+        out.copy_(pixels).mul_(factor).sub_(shift)
 
 
 @cache

@@ -4,9 +4,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
 from torch import Tensor
 
-from mmder_train.fusion.types import SIDE_PX, Input
+from mmder_train.fusion.types import NUM_FRAMES, SIDE_PX, Input
 
 STORED_SPECTROGRAM = {
     "stft": "stft",
@@ -37,6 +38,12 @@ class Strategy:
     V and A are added."""
     shuffles_frames: bool = False
     """True if the 16 frames are shuffled after they are written."""
+
+    @property
+    def adds(self) -> bool:
+        """True if V and A are added: both parts of the layout are the same view."""
+        v, a = self.layout(torch.empty(0, 3, NUM_FRAMES, SIDE_PX, SIDE_PX))
+        return v is a
 
 
 def cfas(x: Input) -> tuple[Tensor, Tensor]:

@@ -15,6 +15,7 @@ from mmder_store.local_path import check_local
 from mmder_train.evaluation.load_results import load_results
 from mmder_train.evaluation.model_quality import ModelQuality, model_quality
 from mmder_train.evaluation.run_directory import RunDirectory
+from mmder_train.evaluation.seeds import file_name, results_of_seed, run_seeds
 from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
 from mmder_train.fusion.spectrogram_planes import PLANES
@@ -45,7 +46,9 @@ class TrainedRun:
     render_settings: RenderSettings
     """Settings that turn stored frames and spectrograms into the encoder's input."""
     seed: int
-    """Seed of the RFAS frame order."""
+    """Seed of the models, and of the RFAS frame order."""
+    seeds: tuple[int, ...]
+    """All seeds of the run."""
     views: int = 1
     """Number of views of a clip that are averaged: 1, or 2 with its mirror image."""
     prep_settings: PrepSettings
@@ -60,7 +63,10 @@ class TrainedRun:
     def folds_text(self) -> str:
         """Return the fold numbers as text, such as ``folds 1, 2``."""
         numbers = ", ".join(map(str, self.folds))
-        return f"folds {numbers}" if len(self.folds) > 1 else f"fold {numbers}"
+        text = f"folds {numbers}" if len(self.folds) > 1 else f"fold {numbers}"
+        if len(self.seeds) < 2:
+            return text
+        return f"{text}, seed {self.seed} of {', '.join(map(str, self.seeds))}"
 
     @torch.inference_mode()
     def predict_each(
@@ -98,6 +104,7 @@ def load_trained_run(
     *,
     strategy: str | None = None,
     fold: int | None = None,
+    seed: int | None = None,
     store: str | Path | None = None,
     device: str = "auto",
 ) -> TrainedRun:
@@ -107,14 +114,15 @@ def load_trained_run(
         run_dir: Folder of the run.
         strategy: Name of the strategy. None if the run has only one.
         fold: Number of one fold, from 1. None to average the models of all folds.
+        seed: Seed of the models. None for the first seed of the run.
         store: Store that the run was trained on. Required only for a run of an older
             mmder, whose weights do not contain the preprocessing settings.
         device: ``auto`` for a GPU if there is one, ``cpu`` or ``cuda``.
 
     Raises:
-        MmderError: If there is no finished run in the folder, it has no such strategy
-            or fold, its weights are missing, damaged or those of another run, or the
-            device is not available.
+        MmderError: If there is no finished run in the folder, it has no such strategy,
+            fold or seed, its weights are missing, damaged or those of another run, or
+            the device is not available.
     """
     check_local(run_dir, "run")
     run_dir = Path(run_dir)
@@ -122,12 +130,16 @@ def load_trained_run(
         msg = f"device {device!r}: unknown; expected one of {', '.join(DEVICES)}"
         raise SettingsError(msg)
     torch_device = torch.device(choose_device(device))
-    results = load_results(run_dir)
+    every = load_results(run_dir)
     try:
+        seeds = run_seeds(every)
+        seed = seeds[0] if seed is None and seeds else seed
+        results = every if seed is None else results_of_seed(every, seed)
         name = _choose_strategy(run_dir, list(results["strategies"]), strategy)
         finished = [int(f["fold"]) for f in results["strategies"][name]["folds"]]
         folds = _choose_folds(run_dir, finished, fold)
-        files = {k: RunDirectory(path=run_dir).weights(name, k) for k in folds}
+        file = file_name(every, name, seed)
+        files = {k: RunDirectory(path=run_dir).weights(file, k) for k in folds}
         _check_files_exist(run_dir, files)
         encoders: OpenedEncoders = {}
         checkpoints = {
@@ -155,6 +167,7 @@ def load_trained_run(
             },
             render_settings=_render_settings(config, prep_settings.sample_rate_hz),
             seed=int(config["seed"]),
+            seeds=seeds,
             views=int(config.get("views", 1)),
             prep_settings=prep_settings,
             quality=model_quality(results, name, folds),

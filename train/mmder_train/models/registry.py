@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+import torch
+
 from mmder_store.errors import SettingsError
 from mmder_train.models import mae_dfer, videomae
 from mmder_train.models.drop_path import DropPath
@@ -45,6 +47,17 @@ ENCODERS: dict[str, EncoderEntry] = {
         residuals=("drop_path",),
     ),
 }
+
+
+def input_dtype(encoder: Encoder) -> torch.dtype:
+    """Return a number format of inputs that does not change an encoder's output.
+
+    The first layer of VideoMAE converts its input to the format of its weights. An
+    encoder that resizes images does so before, in the format of the input.
+    """
+    if isinstance(encoder, videomae.Encoder):
+        return encoder.patch_embed.proj.weight.dtype
+    return torch.float32
 
 
 def build_encoder(

@@ -1,10 +1,7 @@
 """Run of a pre-training: train, measure after each epoch, write weights and picture."""
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -37,7 +34,6 @@ from mmder_train.weights.seen_clips import METADATA
 
 RANK_SEED_STEP = 1_000_003
 """Difference between the random seeds of two training processes."""
-Row = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,26 +48,9 @@ class PretrainFiles:
         return self.folder / "encoder.safetensors"
 
     @property
-    def metrics(self) -> Path:
-        """Measures of each epoch, one JSON object per line."""
-        return self.folder / "metrics.jsonl"
-
-    @property
     def picture(self) -> Path:
         """Reconstruction of one clip."""
         return self.folder / "reconstruction.png"
-
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """Read the measures of all finished epochs."""
-        text = self.metrics.read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
-
-    def write_metrics(self, rows: Sequence[Row]) -> None:
-        """Write the measures of all finished epochs."""
-        with atomic_write(self.metrics) as draft:
-            # Sorted, because a checkpoint does not keep the order of the measures.
-            lines = (json.dumps(row, sort_keys=True) + "\n" for row in rows)
-            draft.write_text("".join(lines), encoding="utf-8")
 
 
 def pretrain(
@@ -109,15 +88,13 @@ def pretrain(
 
     def after_epoch(_: torch.nn.Module) -> dict[str, float]:
         epoch = len(state.history) + 1
-        row = {"epoch": epoch, **state.epoch_losses}
+        row = dict(state.epoch_losses)
         if len(pretraining.pool.val):
             row |= held_out_losses(model, source, pretraining.pool.val)
             row |= cross_modal_losses(model, source, pretraining.pool.val)
         due = epoch % config.probe_every == 0 or epoch == config.epochs
         if probe is not None and probed is not None and due:
             row |= probe_scores(model, probe, probed)
-        if world.is_primary:
-            files.write_metrics([*state.history, row])
         return row
 
     context.progress.begin(

@@ -13,19 +13,31 @@ from jaxtyping import Float64, Int64
 from mmder_store.errors import SettingsError
 from mmder_train.evaluation import metrics
 from mmder_train.evaluation.load_results import StrategyResults, load_run
+from mmder_train.evaluation.metrics import Interval
 from mmder_train.evaluation.model_quality import has_random_encoder
 from mmder_train.reporting import published_results
 from mmder_train.reporting.published_results import Published
+from mmder_train.reporting.published_settings import SpeakerIndependence
 
 SEED = 0
 """Seed of the bootstrap intervals, so that equal runs yield equal reports."""
-Pair = tuple[float, float]
+Scores = tuple[float, float, float]
+"""One value per score of `metrics.SCORES`."""
 NAMED = ("encoder", "weights")
 """Settings that the name of every row contains."""
 MAIN = ("method", "spectrogram", "recipe")
 """Settings that are preferred in the name of a row if they differ."""
-IGNORED = ("seed", "strategies", "labels", "weights_sha256")
+IGNORED = (
+    *("seed", "seeds", "strategies", "labels", "weights_sha256"),
+    *("name", "predictions_sha256", "train_list_sha256"),
+)
 """Settings that do not distinguish rows, or that other settings imply."""
+MODALITIES = {"av": "A+V", "audio": "A", "video": "V"}
+"""Input of foreign predictions by the setting `modality`."""
+FOREIGN = "foreign predictions"
+"""Part of the name of a row that another program predicted."""
+SPEAKERS_UNKNOWN: SpeakerIndependence = "unknown: clips are split"
+"""Remark on results on folds of clips whose speakers are not known."""
 RANDOM_WEIGHTS = "random weights"
 """Part of the name of a row whose encoder is frozen and was never trained."""
 
@@ -42,20 +54,30 @@ class ResultRow:
     """WAR over all clips, averaged over seeds, as are all other scores."""
     uar: float
     """UAR over all clips, averaged over seeds."""
-    intervals: tuple[Pair, Pair] | None
-    """Intervals of WAR and UAR over speakers. None if only one speaker was tested."""
-    seed_std: Pair | None
-    """Standard deviation of WAR and UAR over seeds. None if there is one seed."""
-    fold_mean: Pair
-    """Mean of WAR and UAR over folds."""
-    fold_std: Pair
-    """Standard deviation of WAR and UAR over folds."""
+    weighted_f1: float
+    """Weighted F1 over all clips, averaged over seeds."""
+    intervals: tuple[Interval, Interval, Interval] | None
+    """Intervals of the scores over speakers. None if only one speaker was tested."""
+    seed_std: Scores | None
+    """Standard deviation of the scores over seeds. None if there is one seed."""
+    fold_mean: Scores
+    """Mean of the scores over folds."""
+    fold_std: Scores
+    """Standard deviation of the scores over folds."""
     recall: Float64[np.ndarray, " class"]
     """Recall of each class, NaN if it has no clip."""
+    recall_intervals: tuple[Interval | None, ...]
+    """Interval of the recall of each class over speakers. None for a class with clips
+    of fewer than two speakers."""
     confusion: Int64[np.ndarray, "class class"]
     """Confusion matrix, summed over seeds."""
-    chance: Pair
-    """WAR and UAR if the largest class is always predicted."""
+    chance: Scores
+    """Scores if the largest class is always predicted."""
+
+    @property
+    def scores(self) -> Scores:
+        """Scores in the order of `metrics.SCORES`."""
+        return self.war, self.uar, self.weighted_f1
 
     @property
     def first(self) -> StrategyResults:
@@ -63,9 +85,16 @@ class ResultRow:
         return self.runs[0]
 
     @property
+    def sources(self) -> list[str]:
+        """Names of the runs. A run with several seeds is named once."""
+        return list(dict.fromkeys(run.run for run in self.runs))
+
+    @property
     def modality(self) -> str:
         """Input of the strategy: ``V``, ``A`` or ``A+V``."""
         name = self.first.strategy
+        if self.first.foreign is not None:
+            return MODALITIES[str(self.first.config.get("modality"))]
         single = {"video": "V", "audio": "A"}
         return "A" if name.startswith("baseline-") else single.get(name, "A+V")
 
@@ -79,8 +108,17 @@ class ResultRow:
         """Remark on the test speakers, as for published results."""
         if any(run.seen for run in self.runs):
             return "no: seen in pre-training"
-        unknown = any(run.speakers_unknown for run in self.runs)
-        return "unknown: clips are split" if unknown else "yes"
+        if any(run.speakers_unknown for run in self.runs):
+            return SPEAKERS_UNKNOWN
+        foreign = self.first.foreign
+        if foreign is not None and not foreign.get("speakers_checked"):
+            return "not checked"
+        return "yes"
+
+    @property
+    def is_foreign(self) -> bool:
+        """True if another program made the predictions."""
+        return self.first.foreign is not None
 
     @property
     def title(self) -> str:
@@ -88,6 +126,8 @@ class ResultRow:
         config = self.first.config
         weights = config.get("weights", "none")
         parts = [self.first.strategy, str(config.get("encoder") or "")]
+        if self.first.foreign is not None:
+            parts = [str(self.first.foreign.get("name")), FOREIGN]
         if self.has_random_encoder:
             parts.append(RANDOM_WEIGHTS)
         elif weights != "none":
@@ -115,9 +155,10 @@ class Ranking:
     classes: tuple[str, ...]
     rows: tuple[ResultRow, ...]
     published: tuple[Published, ...]
-    """Published results over the same classes."""
+    """Published results over the same classes, and on the folds of one of the rows as
+    far as their folds are known."""
     not_comparable: tuple[Published, ...]
-    """Published results on the same corpus, over other or unconfirmed classes."""
+    """All other published results on the same corpus."""
     warnings: tuple[str, ...]
 
 
@@ -222,21 +263,26 @@ def _result_row(
     pooled = by_speaker.sum(axis=1)
     scores = np.array([_scores(c) for c in pooled])
     fold_scores = np.array([[_scores(c) for c in run] for run in by_fold]).mean(axis=0)
-    war, uar = scores.mean(axis=0).tolist()
+    war, uar, weighted_f1 = scores.mean(axis=0).tolist()
+    several_speakers = len(set(first.speaker)) > 1
     return ResultRow(
         runs=tuple(runs),
         settings=settings,
         war=war,
         uar=uar,
+        weighted_f1=weighted_f1,
         intervals=(
-            metrics.intervals(by_speaker, seed=SEED)
-            if len(set(first.speaker)) > 1
-            else None
+            metrics.intervals(by_speaker, seed=SEED) if several_speakers else None
         ),
-        seed_std=_pair(scores.std(axis=0)) if len(runs) > 1 else None,
-        fold_mean=_pair(fold_scores.mean(axis=0)),
-        fold_std=_pair(fold_scores.std(axis=0)),
+        seed_std=_triple(scores.std(axis=0)) if len(runs) > 1 else None,
+        fold_mean=_triple(fold_scores.mean(axis=0)),
+        fold_std=_triple(fold_scores.std(axis=0)),
         recall=metrics.recalls(pooled.sum(axis=0)),
+        recall_intervals=(
+            metrics.recall_intervals(by_speaker, seed=SEED)
+            if several_speakers
+            else (None,) * len(first.classes)
+        ),
         confusion=pooled.sum(axis=0),
         chance=metrics.chance(pooled[0]),
     )
@@ -250,13 +296,13 @@ def _seed(results: StrategyResults) -> int:
     return int(results.config.get("seed", 0))
 
 
-def _scores(counts: Int64[np.ndarray, "class class"]) -> Pair:
-    return metrics.war(counts), metrics.uar(counts)
+def _scores(counts: Int64[np.ndarray, "class class"]) -> list[float]:
+    return list(metrics.all_scores(counts).values())
 
 
-def _pair(values: Float64[np.ndarray, " 2"]) -> Pair:
-    war, uar = values.tolist()
-    return war, uar
+def _triple(values: Float64[np.ndarray, " 3"]) -> Scores:
+    war, uar, weighted_f1 = values.tolist()
+    return war, uar, weighted_f1
 
 
 def _ranking(
@@ -265,9 +311,16 @@ def _ranking(
     ranked = sorted(rows, key=lambda r: (-r.war, r.first.strategy, r.first.run))
     corpora = {r.first.store.get("corpus") for r in ranked}
     known = sorted(
-        published_results.ROWS, key=lambda row: (-row.war, row.method, row.source)
+        published_results.ROWS, key=lambda r: (-(r.war or 0), r.method, r.source)
     )
-    same = tuple(r for r in known if r.setting.labels == labels and r.corpus in corpora)
+    protocols = {None, *(row.protocol for row in ranked)}
+    same = tuple(
+        r
+        for r in known
+        if r.corpus in corpora
+        and r.setting.labels == labels
+        and r.setting.protocol in protocols
+    )
     warnings = []
     clips = [set(r.first.clip_id) for r in ranked]
     if any(c != clips[0] for c in clips):

@@ -2,41 +2,51 @@
 
 from dataclasses import dataclass
 
-from mmder_train.evaluation.metrics import DRAWS
-from mmder_train.reporting.comparison import Pair, Ranking, ResultRow
+from mmder_train.evaluation.metrics import DRAWS, SCORES, Interval
+from mmder_train.reporting.comparison import Ranking, ResultRow
+from mmder_train.reporting.cross_corpus import CrossTable, Pair
 from mmder_train.reporting.published_results import Published
 
 COLUMNS = (
     "method",
-    "WAR [95 %]",
-    "UAR [95 %]",
+    *(f"{title} [95 %]" for title in SCORES.values()),
     "modality",
     "source",
     "classes",
     "speaker-independent",
     "tested",
     "seeds",
-    "WAR, mean of folds",
-    "UAR, mean of folds",
+    *(f"{title}, mean of folds" for title in SCORES.values()),
     "note",
 )
 """Columns of the table of comparable results. The scores follow the name, so that a
 narrow screen shows them."""
-SHORT_COLUMNS = ("method", "WAR", "UAR", *COLUMNS[3:7], "note")
+SHORT_COLUMNS = ("method", "WAR", "UAR", *COLUMNS[4:8], "note")
 """Columns of the table of results that are not comparable."""
 TITLE = "Comparison with published results"
-RECALL = "Recall of each class, percent"
+RECALL = "Recall of each class [95 %], percent"
 NOT_COMPARABLE = (
     "Published results on the same corpus that are not comparable, because their "
-    "classes differ or were not confirmed"
+    "classes or folds differ, or their classes were not confirmed"
 )
 LEGEND = (
     "WAR: fraction of clips that are classified correctly. UAR: mean over classes of "
-    "the fraction of their clips that are classified correctly. Both are in percent, "
-    "over all clips of all tested folds (pooled). In brackets: the middle 95 % of "
+    "the fraction of their clips that are classified correctly. Weighted F1: mean over "
+    "classes of the F1 score, weighted with their clips. All are in percent, over all "
+    "clips of all tested folds (pooled). In brackets: the middle 95 % of "
     f"{DRAWS} resamples of the speakers. After +-: the standard deviation over seeds. "
     "Mean of folds: mean and standard deviation of the scores of the folds. Published "
     "rows are as printed; do not compare numbers of different protocols directly."
+)
+
+CROSS_CORPUS = "Cross-corpus results"
+CROSS_LEGEND = (
+    "A model is trained on all clips of the store in the row, and tested on all clips "
+    "of the store in the column, over the classes that both have. Outputs of other "
+    "classes are dropped before the largest is taken. On its own store, a method has "
+    "the scores of its folds. Each cell has WAR and UAR in percent, with 95 % "
+    "intervals over the test speakers, then the WAR and UAR of always predicting the "
+    "largest class, and the number of classes."
 )
 
 
@@ -52,7 +62,7 @@ class Line:
 
     def short_cells(self) -> tuple[str, ...]:
         """Return the cells of `SHORT_COLUMNS` except the note."""
-        return self.cells[:7]
+        return (*self.cells[:3], *self.cells[4:8])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,8 +111,7 @@ def lines(ranking: Ranking) -> list[Line]:
             "",
             _tested(largest),
             "",
-            "",
-            "",
+            *("" for _ in SCORES),
         ),
         note="",
     )
@@ -114,9 +123,9 @@ def lines(ranking: Ranking) -> list[Line]:
 
 
 def _own_line(row: ResultRow, classes: int) -> Line:
-    intervals = row.intervals or (None, None)
-    seed_std = row.seed_std or (None, None)
-    scores = zip((row.war, row.uar), intervals, seed_std, strict=True)
+    intervals = row.intervals or (None,) * len(SCORES)
+    seed_std = row.seed_std or (None,) * len(SCORES)
+    scores = zip(row.scores, intervals, seed_std, strict=True)
     folds = zip(row.fold_mean, row.fold_std, strict=True)
     return Line(
         is_own=True,
@@ -124,14 +133,14 @@ def _own_line(row: ResultRow, classes: int) -> Line:
             row.title,
             *(_score(*score) for score in scores),
             row.modality,
-            ", ".join(r.run for r in row.runs),
+            ", ".join(row.sources),
             str(classes),
             row.speaker_independent,
             _tested(row),
             str(len(row.runs)),
             *(f"{percent(mean)} +- {percent(std)}" for mean, std in folds),
         ),
-        note="; ".join([*_random_note(row), *row.first.warnings]),
+        note="; ".join([*_random_note(row), *_foreign_note(row), *row.first.warnings]),
     )
 
 
@@ -144,6 +153,18 @@ def _random_note(row: ResultRow) -> list[str]:
     ]
 
 
+def _foreign_note(row: ResultRow) -> list[str]:
+    foreign = row.first.foreign
+    if foreign is None:
+        return []
+    checked = (
+        f"no training clip in {foreign.get('train_list')} is of a tested speaker"
+        if foreign.get("speakers_checked")
+        else "it was not checked that all training clips are of other speakers"
+    )
+    return [f"predicted by another program, read from {foreign.get('file')}; {checked}"]
+
+
 def published_line(row: Published) -> Line:
     """Return the table row of a published result."""
     setting = row.setting
@@ -151,16 +172,15 @@ def published_line(row: Published) -> Line:
         is_own=False,
         cells=(
             row.method,
-            f"{row.war:.2f}",
-            "-" if row.uar is None else f"{row.uar:.2f}",
+            *("-" if score is None else f"{score:.2f}" for score in (row.war, row.uar)),
+            "-",
             row.modality,
             row.source,
             str(setting.classes or "?"),
             setting.speaker_independent,
+            setting.protocol or "",
             "",
-            "",
-            "",
-            "",
+            *("" for _ in SCORES),
         ),
         note=setting.note,
     )
@@ -183,13 +203,69 @@ def _tested(row: ResultRow) -> str:
     )
 
 
-def _score(value: float, interval: Pair | None, std: float | None) -> str:
+def recall_cells(row: ResultRow) -> list[str]:
+    """Return the recall of each class with its interval; a dash for an empty class."""
+    return [
+        "-" if value != value else _score(value, interval, None)
+        for value, interval in zip(
+            row.recall.tolist(), row.recall_intervals, strict=True
+        )
+    ]
+
+
+def cross_rows(table: CrossTable) -> tuple[list[str], list[list[str]]]:
+    """Return the columns and the rows of the table of cross-corpus results."""
+    rows = []
+    for row in table.rows:
+        own, own_key = row.own, str(row.own.first.store.get("sha256"))
+        cells = []
+        for key, score in zip(table.keys, row.scores, strict=True):
+            if score is not None:
+                remark = score.speaker_independent
+                mark = "" if remark == "yes" else f"; speaker-independent: {remark}"
+                cells.append(
+                    _cross_cell((score.war, score.uar), score.intervals, score.chance)
+                    + f"; {len(score.classes)} classes{mark}"
+                )
+            elif key == own_key:
+                cells.append(
+                    _cross_cell(
+                        own.scores[:2],
+                        own.intervals and own.intervals[:2],
+                        own.chance[:2],
+                    )
+                    + f"; {len(own.first.classes)} classes, folds"
+                )
+            else:
+                cells.append("-")
+        rows.append([row.train_store, own.title, *cells])
+    return ["trained on", "method", *(f"on {name}" for name in table.stores)], rows
+
+
+def _cross_cell(scores: Pair, intervals: tuple[Pair, Pair] | None, chance: Pair) -> str:
+    ends = intervals or (None, None)
+    war, uar = (_score(s, e, None) for s, e in zip(scores, ends, strict=True))
+    guess = " / ".join(map(percent, chance))
+    return f"{war} / {uar}; chance {guess}"
+
+
+def _score(value: float, interval: Interval | None, std: float | None) -> str:
     text = percent(value)
     if std is not None:
         text += f" +- {percent(std)}"
     if interval is not None:
         text += f" [{percent(interval[0])}, {percent(interval[1])}]"
     return text
+
+
+def score_text(row: ResultRow) -> str:
+    """Return a line with WAR and UAR over all clips, and their intervals."""
+    war, uar = row.intervals[:2] if row.intervals else (None, None)
+    scope = " (intervals: 95 % over speakers)" if row.intervals else ""
+    return (
+        f"WAR {_score(row.war, war, None)}, UAR {_score(row.uar, uar, None)}, percent"
+        f"{scope}"
+    )
 
 
 def percent(fraction: float) -> str:

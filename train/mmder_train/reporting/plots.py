@@ -20,6 +20,7 @@ MARK_COLORS = {
     "claimed": ("#c2571a", "none"),
     "no": ("#b3261e", "none"),
     "not checked": ("#8a8a8a", "none"),
+    "unknown: clips are split": ("#8a8a8a", "none"),
 }
 NAME_CHARS = 72
 """Maximum length of the name of a row."""
@@ -31,12 +32,13 @@ def scores(ranking: Ranking) -> bytes:
     """Draw the WAR of every row of a ranking, and the intervals of the runs.
 
     The name and the WAR of a row are above its mark. A run whose encoder is frozen with
-    random weights has a hollow mark.
+    random weights has a hollow mark. Published results without WAR are omitted.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    num_rows = len(ranking.rows) + len(ranking.published)
+    with_war = [(r, r.war) for r in ranking.published if r.war is not None]
+    num_rows = len(ranking.rows) + len(with_war)
     figure = Figure(figsize=(WIDTH_IN, 0.8 + ROW_IN * num_rows))
     FigureCanvasAgg(figure)
     axes = figure.subplots()
@@ -54,17 +56,17 @@ def scores(ranking: Ranking) -> bytes:
             markersize=6,
         )
         _name_row(axes, y, f"{row.title}: {100 * row.war:.1f}", OWN_COLOR)
-    for y, published in enumerate(ranking.published, start=len(ranking.rows)):
+    for y, (published, war) in enumerate(with_war, start=len(ranking.rows)):
         edge, fill = MARK_COLORS[published.setting.speaker_independent]
         axes.plot(
-            published.war,
+            war,
             y,
             "D",
             markeredgecolor=edge,
             markerfacecolor=fill,
             markersize=5,
         )
-        name = f"{published.method}, {published.modality}: {published.war:.2f}"
+        name = f"{published.method}, {published.modality}: {war:.2f}"
         _name_row(axes, y, name, "#2b2b2b")
     axes.set_yticks([])
     axes.set_ylim(num_rows - 0.5, -0.8)

@@ -1,4 +1,4 @@
 """Layout of tables that do not go to a terminal."""
 
-PLAIN_WIDTH = 100
+PLAIN_WIDTH = 120
 """Width in columns of a table in a log file."""

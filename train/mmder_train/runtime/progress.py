@@ -1,7 +1,7 @@
-"""Progress of a run: a bar on a terminal, lines elsewhere, a log file, TensorBoard."""
+"""Progress of a run: a bar or lines, a log file, metrics of epochs, TensorBoard."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,11 +16,26 @@ from rich.progress import Progress as Bar
 from mmder_cli.console_progress import LogTimer, count_text, create_bar
 from mmder_store.atomic_files import name_file_in_errors
 from mmder_store.errors import SettingsError
+from mmder_train.runtime.metrics_file import MetricsFile, Tags
 
 STEP_INTERVAL_S = 30.0
 """Minimum time since the last line before a line about the steps of a task."""
 BAR_INTERVAL_S = 0.1
 """Minimum time between two updates of the bar."""
+NO_TAGS: Tags = {}
+RUN_METRICS = (
+    *("learning_rate", "seconds", "clips_per_second", "waiting_fraction", "gpu_gib"),
+)
+"""Metrics of an epoch that describe the run, not the model."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Mark:
+    """Instant at which an epoch began, with the counts of the task until then."""
+
+    time_s: float
+    clips: int
+    waited_s: float
 
 
 @dataclass(kw_only=True, slots=True)
@@ -32,6 +47,8 @@ class Progress(AbstractContextManager["Progress"]):
     """File to which each line is appended with its time."""
     tensorboard_dir: Path | None = None
     """Folder for the event files of TensorBoard."""
+    metrics: MetricsFile | None = None
+    """File that receives a line per epoch."""
     _bar: Bar | None = None
     _task: Any = None
     _file: TextIO | None = None
@@ -43,6 +60,7 @@ class Progress(AbstractContextManager["Progress"]):
     _done: int = 0
     _shown_s: float = 0.0
     _timer: LogTimer = field(default_factory=LogTimer)
+    _epoch_began: dict[tuple[str | int, ...], _Mark] = field(default_factory=dict)
 
     def __enter__(self) -> "Progress":
         """Open the log file and TensorBoard's writer, and start the bar.
@@ -65,7 +83,7 @@ class Progress(AbstractContextManager["Progress"]):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Stop the bar, and close the log file and TensorBoard's writer."""
+        """Stop the bar, and close all files."""
         if self._bar is not None:
             self._bar.stop()
         if self._file is not None:
@@ -74,6 +92,8 @@ class Progress(AbstractContextManager["Progress"]):
                 self._file.close()
         if self._writer is not None:
             self._writer.close()
+        if self.metrics is not None:
+            self.metrics.close()
 
     def log(self, line: str) -> None:
         """Print a line, and append it to the log file."""
@@ -92,6 +112,7 @@ class Progress(AbstractContextManager["Progress"]):
         self._timer.start()
         self._clips, self._waited_s = 0, 0.0
         self._total, self._done = clips, done
+        self._epoch_began = {}
         if self._bar is not None:
             if self._task is not None:
                 self._bar.remove_task(self._task)
@@ -120,36 +141,77 @@ class Progress(AbstractContextManager["Progress"]):
                     self._task, completed=self._done + self._clips, info=info
                 )
 
-    def epoch(self, row: Mapping[str, float], *, lr: float, title: str = "") -> None:
+    def start_epochs(self, tags: Sequence[Tags] = (NO_TAGS,), *, done: int = 0) -> None:
+        """Start the first epoch of some trainings.
+
+        Their metrics of epochs after `done` are removed, because those are trained
+        again.
+
+        Args:
+            tags: Tags of the trainings.
+            done: Number of epochs that are already done.
+        """
+        if self.metrics is not None:
+            self.metrics.remove_after(tags, epoch=done)
+        for one in tags:
+            self._epoch_began[tuple(one.values())] = self._mark()
+
+    def epoch(
+        self,
+        row: Mapping[str, float],
+        *,
+        lr: float,
+        title: str = "",
+        tags: Tags = NO_TAGS,
+    ) -> None:
         """Report an epoch.
 
-        The log file and TensorBoard receive every epoch. The console receives at most
-        one line per `console_progress.LOG_INTERVAL_S`.
+        The log file, the metrics and TensorBoard receive every epoch. The console
+        receives at most one line per `console_progress.LOG_INTERVAL_S`.
 
         Args:
             row: Number of the epoch, its loss and its scores.
             lr: Learning rate at its end.
             title: Name of the fold. Empty for the name of the task.
+            tags: Tags of the training, as for `start_epochs`.
         """
         title = title or self._title
         number = int(row["epoch"])
         scalars = {k: v for k, v in row.items() if k != "epoch"}
         line = f"{title}: epoch {number}, {_joined(scalars)}, {self._pace()}"
+        scalars |= {"learning_rate": lr, **self._epoch_pace(tags)}
+        if self.metrics is not None:
+            self.metrics.append({**tags, "epoch": number, **scalars})
         if self._writer is not None:
-            seconds = self._timer.elapsed_s()
-            scalars |= {
-                "learning_rate": lr,
-                "clips_per_second": self._clips / seconds,
-                "waiting_fraction": self._waited_s / seconds,
-            }
-            if torch.cuda.is_available():
-                scalars["gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
             for name, value in scalars.items():
                 self._writer.add_scalar(f"{title}/{name}", value, number)
         if self._timer.is_due():
             self.log(line)
         else:
             self._append(line)
+
+    def _mark(self) -> _Mark:
+        return _Mark(
+            time_s=time.monotonic(), clips=self._clips, waited_s=self._waited_s
+        )
+
+    def _epoch_pace(self, tags: Tags) -> dict[str, float]:
+        """Return the duration and speed of an epoch that ends now, and start another.
+
+        The clips are those of all trainings of the task, which take steps together.
+        """
+        key, now = tuple(tags.values()), self._mark()
+        began = self._epoch_began.get(key, now)
+        self._epoch_began[key] = now
+        seconds = max(now.time_s - began.time_s, 1e-9)
+        pace = {
+            "seconds": seconds,
+            "clips_per_second": (now.clips - began.clips) / seconds,
+            "waiting_fraction": (now.waited_s - began.waited_s) / seconds,
+        }
+        if torch.cuda.is_available():
+            pace["gpu_gib"] = torch.cuda.max_memory_allocated() / 2**30
+        return pace
 
     def _pace(self) -> str:
         seconds = max(self._timer.elapsed_s(), 1e-9)

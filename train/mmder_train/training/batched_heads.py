@@ -17,8 +17,9 @@ from jaxtyping import Float, Float64, Int64
 from torch import Tensor, nn
 from torch.nn import functional
 
-from mmder_train.data.sampler import shuffle
+from mmder_train.data.sampler import epoch_order
 from mmder_train.models.videomae import EPSILON, Head
+from mmder_train.runtime.metrics_file import Tags
 from mmder_train.runtime.progress import Progress
 from mmder_train.training.head_stack import HeadStack
 from mmder_train.training.optim import create_optimizer
@@ -36,10 +37,16 @@ class HeadTask:
     """Class of every clip."""
     train: Int64[np.ndarray, " train"]
     """Positions of the training clips."""
+    seed: int
+    """Seed of the initial weights, and of the clips of each epoch."""
     clip_ids: Sequence[str]
     """Names of all clips, for messages."""
+    class_weight: Float64[np.ndarray, " class"] | None = None
+    """Weight of each class in the loss. None for equal weights."""
     validate: Callable[[nn.Module], Mapping[str, float]] = lambda _: {}
     """Function that returns ``val_uar`` and other scores for the epoch's row."""
+    tags: Tags = field(default_factory=dict)
+    """Tags of the head in the metrics."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,8 +58,8 @@ class HeadPlan:
     batch_size: int
     lr: float
     weight_decay: float
-    seed: int
-    """Seed of the initial weights, and of the order of the clips in each epoch."""
+    balanced: bool = False
+    """True to draw all classes equally often, False to shuffle the clips."""
     patience: int = 0
     """Number of epochs without a better ``val_uar`` after which a head is finished. 0
     disables early stopping."""
@@ -90,7 +97,7 @@ def single_thread() -> Iterator[None]:
 def train_heads(
     tasks: Sequence[HeadTask], plan: HeadPlan, *, progress: Progress
 ) -> list[TrainedHead]:
-    """Train a head for each task, from equal initial weights, and return all of them.
+    """Train a head for each task, and return all of them.
 
     Paper: IV-B3, one linear layer, AdamW 1e-2, weight decay 0.05. With a frozen encoder
     and no augmentation this equals training through the encoder.
@@ -107,18 +114,22 @@ def train_heads(
         MmderError: If a loss is not finite.
     """
     x, first_row = _normalize([task.features for task in tasks])
-    torch.manual_seed(plan.seed)
-    current = Head(x.shape[1], plan.classes).to(x)
-    stack = HeadStack(current, len(tasks))
+    initial = {}
+    for seed in dict.fromkeys(task.seed for task in tasks):
+        torch.manual_seed(seed)
+        initial[seed] = Head(x.shape[1], plan.classes).to(x)
+    stack = HeadStack([initial[task.seed] for task in tasks])
+    current = copy.deepcopy(initial[tasks[0].seed])
     optimizer = create_optimizer(stack, lr=plan.lr, weight_decay=plan.weight_decay)
     heads = [
         TrainedHead(
             task=task,
             steps_per_epoch=-(-len(task.train) // plan.batch_size),
-            head=copy.deepcopy(current),
+            head=copy.deepcopy(initial[task.seed]),
         )
         for task in tasks
     ]
+    progress.start_epochs([task.tags for task in tasks])
     step = 0
     while running := [head for head in heads if not head.finished]:
         # Up to the next end of an epoch. Losses are copied from a GPU only there.
@@ -182,9 +193,9 @@ def _batches(
     """Return the batches of some steps, which belong to one epoch.
 
     Returns:
-        Positions of the clips, and the weight of each: one divided by the number of
-        clips of its batch. The last batch is filled up with clips of weight 0. A
-        finished head has no others.
+        Positions of the clips, and the weight of each: that of its class, divided by
+        the number of clips of its batch. The last batch is filled up with clips of
+        weight 0. A finished head has no others.
     """
     if head.finished:
         empty = np.zeros((len(steps), plan.batch_size))
@@ -193,9 +204,17 @@ def _batches(
     epoch, first = divmod(steps.start, head.steps_per_epoch)
     shape = (head.steps_per_epoch, plan.batch_size)
     position, weight = np.zeros(shape, dtype=np.int64), np.zeros(shape)
-    position.flat[: len(train)] = shuffle(train, seed=plan.seed, epoch=epoch)
+    labels = head.task.labels
+    position.flat[: len(train)] = epoch_order(
+        train,
+        labels[train] if plan.balanced else None,
+        seed=head.task.seed,
+        epoch=epoch,
+    )
     weight.flat[: len(train)] = 1
     weight /= weight.sum(1, keepdims=True)
+    if head.task.class_weight is not None:
+        weight *= head.task.class_weight[labels[position]]
     part = slice(first, first + len(steps))
     return position[part], weight[part]
 
@@ -234,4 +253,4 @@ def _end_epoch(
     head.finished = len(head.history) == plan.epochs or should_stop_early(
         head.history, plan.patience
     )
-    progress.epoch(row, lr=plan.lr, title=head.task.title)
+    progress.epoch(row, lr=plan.lr, title=head.task.title, tags=head.task.tags)

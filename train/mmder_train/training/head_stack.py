@@ -1,5 +1,7 @@
 """A stack of classification heads, computed together as batched matrix products."""
 
+from collections.abc import Sequence
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -10,13 +12,13 @@ from mmder_train.models.videomae import Head
 class HeadStack(nn.Module):
     """Heads of one size. Each parameter has the head as its first axis; see `Head`."""
 
-    def __init__(self, head: Head, number: int) -> None:
-        """Create a number of copies of a head."""
+    def __init__(self, heads: Sequence[Head]) -> None:
+        """Create a stack with copies of the parameters of some heads."""
         super().__init__()
-        self.scale = _repeat(head.fc_norm.weight, number)
-        self.shift = _repeat(head.fc_norm.bias, number)
-        self.weight = _repeat(head.head.weight, number)
-        self.bias = _repeat(head.head.bias, number)
+        self.scale = _stack([head.fc_norm.weight for head in heads])
+        self.shift = _stack([head.fc_norm.bias for head in heads])
+        self.weight = _stack([head.head.weight for head in heads])
+        self.bias = _stack([head.head.bias for head in heads])
 
     def no_weight_decay(self) -> set[str]:
         """Return the parameters of norms and biases, which a head does not decay."""
@@ -62,5 +64,5 @@ class HeadStack(nn.Module):
         return loss
 
 
-def _repeat(parameter: Tensor, number: int) -> nn.Parameter:
-    return nn.Parameter(parameter.detach().expand(number, *parameter.shape).clone())
+def _stack(parameters: Sequence[Tensor]) -> nn.Parameter:
+    return nn.Parameter(torch.stack([p.detach() for p in parameters]))

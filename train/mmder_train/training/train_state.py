@@ -55,6 +55,8 @@ class TrainState:
     device: torch.device
     world: WorldInfo = SINGLE_PROCESS
     label_smoothing: float = 0.0
+    class_weight: Tensor | None = None
+    """Weight of each class in the loss, on the device. None for equal weights."""
     clip_grad: float = 0.0
     """Maximum gradient norm. 0 disables clipping."""
     ema: ModelEmaV3 | None = None
@@ -183,13 +185,19 @@ class TrainState:
         return loss_sum, own_clips
 
     def _loss_sum(self, model: nn.Module, micro_batch: MicroBatch) -> Tensor:
-        """Return the sum of the losses of the clips of a micro-batch."""
+        """Return the sum of the losses of the clips of a micro-batch.
+
+        Weights of the classes multiply the losses, and the sum is not divided by them.
+        A step divides it by the number of clips, so that the weight of a clip does not
+        depend on the other clips of its batch.
+        """
         with mixed_precision(self.device):
             logits = model(micro_batch.x)
         target = micro_batch.target
         return functional.cross_entropy(
             logits.float(),
             target,
+            weight=self.class_weight,
             # Targets of mixed clips are smoothed when the clips are mixed.
             label_smoothing=(
                 0.0 if target.is_floating_point() else self.label_smoothing

@@ -6,7 +6,7 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from jaxtyping import Int64
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from mmder_store.errors import MmderError
 from mmder_train.runtime.memory import is_out_of_memory
+from mmder_train.runtime.metrics_file import Tags
 from mmder_train.runtime.progress import Progress
 from mmder_train.training.checkpoint import Checkpoint
 from mmder_train.training.step_loss import NonFiniteLossError
@@ -59,6 +60,8 @@ class FitPlan:
     """Names of all clips, for messages."""
     lr_option: str = "--lr"
     """Option of the learning rate, for messages."""
+    tags: Tags = field(default_factory=dict)
+    """Tags of the fold in the metrics."""
 
 
 def fit(
@@ -96,6 +99,7 @@ def _fit(
 ) -> None:
     if checkpoint is not None and checkpoint.load(state):
         progress.log(f"resuming after epoch {len(state.history)}, step {state.step}")
+    progress.start_epochs([plan.tags], done=len(state.history))
     # The loss of a step may be checked during the next one.
     recent: Recent = deque(maxlen=2)
     while len(state.history) < plan.epochs and not should_stop_early(
@@ -122,7 +126,7 @@ def _fit(
         if "val_uar" in row and row["val_uar"] > _best_uar(state.history):
             state.save_best()
         state.history.append(row)
-        progress.epoch(row, lr=state.optimizer.param_groups[-1]["lr"])
+        progress.epoch(row, lr=state.optimizer.param_groups[-1]["lr"], tags=plan.tags)
     state.restore_best()
 
 
