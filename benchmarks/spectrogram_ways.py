@@ -196,7 +196,7 @@ def probe(
     feed = create_feed(experiment, [run], context, rereads=False)
     features = load_or_extract_features(experiment, run, feed, context)
     for output in train_fold_heads(
-        [(run, features)],
+        [(run, {None: features})],
         config=experiment.config,
         classes=len(experiment.labels.classes),
         context=context,

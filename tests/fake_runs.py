@@ -25,6 +25,7 @@ def make_run(
     skill: float = 0.5,
     seed: int | None = 0,
     draws: int = 0,
+    dropped: str = "",
     **config: object,
 ) -> None:
     """Write a finished run of two folds with four speakers each.
@@ -36,6 +37,8 @@ def make_run(
         skill: Fraction of the clips that are predicted correctly on purpose.
         seed: Seed in its settings. None for none, as in a baseline.
         draws: Additional seed of the predictions.
+        dropped: Modality without which the clips are predicted as well, always as the
+            first class.
         config: Other settings.
     """
     classes = LABEL_SETS[labels].classes
@@ -61,6 +64,9 @@ def make_run(
                 speaker=speaker,
                 label=tuple(label.tolist()),
                 probability=tuple(map(tuple, probability.tolist())),
+                dropped={dropped: ((1.0,) + (0.0,) * (len(classes) - 1),) * len(label)}
+                if dropped
+                else {},
             )
         )
     counts = {
@@ -84,6 +90,15 @@ def make_run(
     run_dir.write_predictions(strategy, fold_results, classes)
     details = {r.fold: {"speakers": list(r.speakers)} for r in fold_results}
     scores = summary.summarize_folds(counts, details)
+    if dropped:
+        without = [r.without(dropped) for r in fold_results]
+        run_dir.write_predictions(f"{strategy}-no-{dropped}", without, classes)
+        counts = {
+            r.fold: confusion(np.array(r.label), r.predicted(), classes=len(classes))
+            for r in without
+        }
+        summarized = summary.summarize_folds(counts, {k: {} for k in counts})
+        scores |= {"dropped": {dropped: summarized}}
     run_dir.finish(
         {
             "format": RESULTS_VERSION,

@@ -78,6 +78,10 @@ class AudioTrack:
             self._stretches.append(new)
         self._stretches[-1].add(stamp_s, sides)
 
+    def continue_from(self, other: "AudioTrack") -> None:
+        """Shift stamps by as much as another track of the same file."""
+        self._shift_s = other._shift_s
+
     def shifted(self, stamp_s: float) -> float:
         """Return a stamp of the file on the clock of the track."""
         return stamp_s + self._shift_s

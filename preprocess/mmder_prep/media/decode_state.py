@@ -133,13 +133,19 @@ class DecodeState:
             self.facts["decode_errors"] += not (self.clock.by_dts or self.sought)
             return False
         check_frame_size(frame.width, frame.height)
-        now_s = stamp_s - self.zero_s
+        return self.add_frame(stamp_s - self.zero_s, DecodedFrame(frame, self.aspect))
+
+    def add_frame(self, now_s: float, frame: DecodedFrame) -> bool:
+        """Add a frame at a time of the clip's clock.
+
+        Return whether no further frame is needed.
+        """
         self.facts.setdefault("picture_start_s", now_s)
         picker = self.picker or self._set_schedule(schedule_clip(now_s, self.step_s))
         for skipped_s in self._skipped_before(now_s):
             if picker.add(skipped_s, None):
                 return True
-        return picker.add(now_s, DecodedFrame(frame, self.aspect))
+        return picker.add(now_s, frame)
 
     def _skipped_before(self, before_s: float) -> list[float]:
         return self.skipper.skipped_before(before_s) if self.skipper else []

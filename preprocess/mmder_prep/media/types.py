@@ -37,6 +37,22 @@ class DecodedClip:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DecodedWindow:
+    """Frames and audio of one window of a long recording."""
+
+    start_s: float
+    """Start on the clock of the file."""
+    stop_s: float
+    """End of the window, also if the recording ends earlier."""
+    end_s: float
+    """End of the recording if it is in the window, else that of the window."""
+    decoded: DecodedClip | None
+    """Frames and audio. None if the window has neither."""
+    problem: str = ""
+    """Reason if there is no decoded clip."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DecodeRequest:
     """Request to decode one file."""
 

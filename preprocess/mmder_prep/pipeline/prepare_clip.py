@@ -51,11 +51,20 @@ def prepare_clip(clip: Clip, settings: PrepSettings, *, device: str) -> ClipRow:
         settings: Preprocessing settings.
         device: Torch device of face detection.
     """
-    arrays = empty_row(settings)
     try:
         decoded = read_clip(clip, settings)
     except MediaError as error:
-        return ClipRow(arrays=arrays, status="failed", reason=str(error), facts={})
+        return ClipRow(
+            arrays=empty_row(settings), status="failed", reason=str(error), facts={}
+        )
+    return prepare_decoded(decoded, clip, settings, device=device)
+
+
+def prepare_decoded(
+    decoded: DecodedClip, clip: Clip, settings: PrepSettings, *, device: str
+) -> ClipRow:
+    """Crop and transform a decoded clip; see `prepare_clip`."""
+    arrays = empty_row(settings)
     reasons = []
     statuses = {"ok"}
     facts = dict(decoded.facts)

@@ -32,6 +32,7 @@ from train_runs import invoke
         ),
         (["--seed", "1.5"], "'1.5': expected integers separated by commas.\n"),
         (["--seed", "1,"], "'1,': expected integers separated by commas.\n"),
+        (["--drop-modality", "sound"], "'sound' is not one of audio, video, none."),
         (["--encoder", "titan"], "'titan' is not one of 'tiny'"),
         (["--store", "x", "guess"], "No such command 'guess'"),
     ],

@@ -14,6 +14,7 @@ CONFIG = {
     "batch_size": 2,
     "lr": 0.01,
 }
+AUDIO = ("--strategy", "audio")
 NO_EFFECT = "has no effect with --method linear-probe"
 
 
@@ -80,6 +81,15 @@ def test_invalid_settings_are_rejected(change: dict[str, object], text: str) -> 
         ((*FINETUNE, "--views", "3"), "--views 3: expected 1 to 2"),
         (("--head-dropout", "0.5"), f"--head-dropout: {NO_EFFECT}"),
         ((*FINETUNE, "--augment", "video"), "--strategy audio has no video frames"),
+        (
+            (*AUDIO, "--drop-modality", "video"),
+            "--drop-modality: --strategy audio has one",
+        ),
+        (
+            (*AUDIO, "--modality-dropout", "0.1"),
+            "--modality-dropout: --strategy audio has one",
+        ),
+        (("--modality-dropout", "2"), "--modality-dropout 2: expected 0 to 1"),
     ],
 )
 def test_invalid_options_are_one_line(

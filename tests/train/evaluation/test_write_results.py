@@ -75,6 +75,7 @@ def test_a_finished_run_has_predictions_an_image_and_merged_tables(
         "results.json",
         "confusion-cfas.png",
         "confusion-cfas.svg",
+        "confusion-cfas.pdf",
         "predictions-cfas.csv",
         "predictions-cfas-ravdess-7.csv",
     }
@@ -85,4 +86,9 @@ def test_a_finished_run_has_predictions_an_image_and_merged_tables(
     svg = (tmp_path / "confusion-cfas.svg").read_text()
     assert "cfas: WAR 100.0%, UAR 100.0%" in svg
     assert "encoder tiny, weights w.pth, spectrogram mel" in svg
-    assert b"spectrogram mel" in (tmp_path / "confusion-cfas.png").read_bytes()
+    for suffix in ("png", "pdf"):
+        drawn = (tmp_path / f"confusion-cfas.{suffix}").read_bytes()
+        assert b"spectrogram mel" in drawn
+        # Equal scores yield equal bytes.
+        write_results(RunDirectory(path=tmp_path), results, folds)
+        assert (tmp_path / f"confusion-cfas.{suffix}").read_bytes() == drawn

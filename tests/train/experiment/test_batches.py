@@ -9,10 +9,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from mmder_store import Store
+from mmder_train.config.train_config import TrainConfig
+from mmder_train.data.clip_feed import ClipFeed
+from mmder_train.data.modality_dropout import draw_dropped
+from mmder_train.data.stored_arrays import StoreRows
 from mmder_train.experiment import feature_extraction
+from mmder_train.experiment.batches import FusedBatches
+from mmder_train.experiment.setup import setup_experiment
 from train_runs import (
     RANDOMIZED,
     Train,
@@ -140,3 +148,50 @@ def test_epochs_folds_and_evaluations_read_each_clip_once(
     assert len(read_results("a")["strategies"]["audio"]["folds"]) > 1
     assert reads
     assert set(reads.values()) == {1}
+
+
+def test_modality_dropout_does_not_depend_on_the_steps(
+    stores: Path, small_encoder: None
+) -> None:
+    """A clip lacks what the seed, its name and the epoch draw, in any micro-batch."""
+    config = TrainConfig(
+        strategies=("ofos",),
+        labels="",
+        protocol="",
+        method="finetune",
+        modality_dropout=0.7,
+        epochs=2,
+        batch_size=4,
+        lr=0.01,
+        seed=2,
+    )
+    experiment = setup_experiment(Store(stores / "av.zarr"), config)
+    strategy_run = experiment.strategies[0]
+    feed = ClipFeed.create(
+        StoreRows(store=experiment.store),
+        device=experiment.device,
+        rows=strategy_run.clips.row,
+        names=[],
+    )
+    fused = FusedBatches(experiment, strategy_run, feed)
+    steps = fused.for_training(np.arange(12))
+
+    def inputs(epoch: int, first_step: int, parts: int) -> dict[int, torch.Tensor]:
+        found: dict[int, torch.Tensor] = {}
+        for step in steps(epoch, first_step):
+            x = torch.cat([batch.x for batch in step.split(parts)])
+            found |= dict(zip(step.index.tolist(), x, strict=True))
+        return found
+
+    expected = draw_dropped(
+        strategy_run.clips.clip_id[:12], probability=0.7, seed=2, epoch=1
+    )
+    assert {"video", "audio", None} == set(expected)
+    whole = inputs(1, 0, 1)
+    for clip, x in whole.items():
+        empty = (x == 0).all(3).all(2).all(0).nonzero().flatten().tolist()
+        dropped = expected[clip]
+        assert empty == ([] if dropped is None else [*range(dropped == "audio", 16, 2)])
+    resumed = inputs(1, 1, 3)
+    assert len(resumed) == 8
+    assert all(torch.equal(x, whole[clip]) for clip, x in resumed.items())

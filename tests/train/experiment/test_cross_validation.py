@@ -7,12 +7,16 @@ import re
 from pathlib import Path
 
 import pytest
+import torch
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
 
+from mmder_store import Store
 from mmder_store.atomic_files import write_json
 from mmder_train.evaluation import run_directory
 from mmder_train.experiment import cross_validation
+from mmder_train.fusion.fuse import frame_permutations, fuse
 from mmder_train.fusion.strategies import STRATEGIES
+from mmder_train.inference.trained_run import load_trained_run
 from train_runs import Train, read_metrics, read_results
 
 
@@ -131,3 +135,33 @@ def test_a_full_disk_is_one_line(train: Train, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(run_directory, "write_json", write_json)
     with_traceback = train("none.zarr", "-v")
     assert type(with_traceback.exception).__name__ == "StoreError"
+
+
+@pytest.mark.parametrize("method", ["linear-probe", "finetune"])
+def test_a_dropped_modality_is_zero_in_the_input_of_the_saved_model(
+    train: Train, stores: Path, method: str
+) -> None:
+    """The written probabilities are those of inputs whose other half is cleared."""
+    words = ["av.zarr", "--strategy", "ofos", "--method", method, "--fold", "1"]
+    words += ["--epochs", "1", "--modality-dropout", "0.5", "--save-weights"]
+    done = train(*words, "--drop-modality", "audio,video", "--out", "a")
+    assert done.exit_code == 0, done.output
+    trained_run = load_trained_run("a", device="cpu")
+    assert trained_run.modality_dropout == 0.5
+    store = Store(stores / "av.zarr")
+    row_of = {name: i for i, name in enumerate(store.columns["clip_id"])}
+    for dropped, half in (("video", slice(0, None, 2)), ("audio", slice(1, None, 2))):
+        with Path(f"a/predictions-ofos-no-{dropped}.csv").open() as file:
+            row = next(csv.DictReader(file))
+        index = row_of[row["clip_id"]]
+        x = fuse(
+            torch.from_numpy(store.read_batch("frames", [index])[:, ::2].copy()),
+            torch.from_numpy(store.read_batch("stft_8", [index])),
+            frame_permutations([row["clip_id"]], seed=0),
+            strategy=trained_run.strategy,
+            settings=trained_run.render_settings,
+        )
+        x[:, :, half] = 0
+        expected = trained_run.predict_probabilities(x)[0].tolist()
+        written = [float(row[f"p_{c}"]) for c in trained_run.classes]
+        assert written == pytest.approx(expected, abs=2e-6)

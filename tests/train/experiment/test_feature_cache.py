@@ -70,6 +70,17 @@ def test_each_setting_that_changes_features_changes_the_file(
     assert file_name(faces_store, strategy, **change) != file_name(faces_store)
 
 
+def test_features_without_a_modality_have_files_of_their_own(
+    faces_store: Store,
+) -> None:
+    experiment = setup.setup_experiment(faces_store, CONFIG)
+    keys = [
+        feature_cache.cache_key(experiment, STRATEGIES["cfas"], dropped)
+        for dropped in (None, "video", "audio")
+    ]
+    assert len({feature_cache.file_name(key) for key in keys}) == 3
+
+
 @pytest.mark.parametrize(
     "change",
     [

@@ -1,5 +1,6 @@
-"""Linear probes: noise, and validation."""
+"""Linear probes: noise, validation, and clips without a modality."""
 
+import csv
 from pathlib import Path
 
 from fake_store import make_store
@@ -50,3 +51,38 @@ def test_linear_probes_are_validated(train_audio: Train) -> None:
         assert len(fold["validated"]) == 1
         assert "val_uar" in fold["history"][0]
         assert len(fold["history"]) <= 5
+
+
+def test_clips_without_a_modality_have_cached_features(train: Train) -> None:
+    words = ["av.zarr", "--strategy", "ofos", "--feature-cache", "cache"]
+    words += ["--epochs", "2"]
+    done = train(*words, "--drop-modality", "audio,video", "--out", "a")
+    assert done.exit_code == 0, done.output
+    assert "ofos, modalities at test, percent" in done.output
+    assert read_results("a")["config"]["drop_modality"] == ["audio", "video"]
+    scores = read_results("a")["strategies"]["ofos"]
+    assert scores["dropped"].keys() == {"audio", "video"}
+    tables = []
+    for suffix in ("", "-no-audio", "-no-video"):
+        with Path(f"a/predictions-ofos{suffix}.csv").open() as file:
+            tables.append(list(csv.DictReader(file)))
+    for clip, *without in zip(*tables, strict=True):
+        assert {row["clip_id"] for row in without} == {clip["clip_id"]}
+        assert len({row["p_happy"] for row in (clip, *without)}) == 3
+    files = sorted(p.name.rsplit("-", 1)[0] for p in Path("cache").iterdir())
+    assert files == ["ofos-no-audio-tiny", "ofos-no-video-tiny", "ofos-tiny"]
+    # A run with modality dropout finds the features of all three in the cache.
+    done = train(*words, "--modality-dropout", "0.5", "--out", "b")
+    assert done.exit_code == 0, done.output
+    log = Path("b/log.txt").read_text()
+    assert log.count("features of 16 clips read from") == 3
+    assert "dropped" not in read_results("b")["strategies"]["ofos"]
+    losses = [
+        read_results(run)["strategies"]["ofos"]["folds"][0]["train_loss"]
+        for run in "ab"
+    ]
+    assert losses[0] != losses[1]
+    # The folder of a run with other settings is not reused.
+    done = train(*words, "--out", "b")
+    assert done.exit_code == 1
+    assert "modality_dropout 0.5 -> 0.0" in done.output

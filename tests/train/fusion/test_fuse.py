@@ -18,6 +18,7 @@ from mmder_train.fusion import (
 from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
 from mmder_train.fusion.spectrogram_planes import PLANES
 from mmder_train.fusion.strategies import STORED_SPECTROGRAM
+from mmder_train.fusion.types import Modality
 
 PERMUTATIONS = frame_permutations(["a", "b"], seed=0)
 GENERATOR = torch.Generator().manual_seed(0)
@@ -161,3 +162,37 @@ def test_every_strategy_fills_the_input_from_stored_arrays(
         settings=render_settings,
     )
     assert torch.equal(second_clip, x[1:])
+
+
+@pytest.mark.parametrize("name", ["cfas", "sfas", "ffls", "fslf", "ofos", "rfas"])
+def test_a_dropped_modality_is_zero_and_the_other_is_unchanged(name: str) -> None:
+    """The inputs without each modality add up to the whole input, clip by clip."""
+    strategy = STRATEGIES[name]
+    frames, spectrograms = stored_clips(strategy, spectrogram="stft")
+
+    def without(*dropped: Modality | None) -> torch.Tensor:
+        return fuse(
+            frames,
+            spectrograms,
+            PERMUTATIONS,
+            strategy=strategy,
+            settings=RenderSettings(),
+            dropped=dropped,
+        )
+
+    whole = without(None, None)
+    no_video, no_audio = without("video", "video"), without("audio", "audio")
+    torch.testing.assert_close(no_video + no_audio, whole)
+    shown = torch.zeros_like(whole)
+    _, a = strategy.layout(shown)
+    assert a is not None
+    a += 1
+    if strategy.shuffles_frames:
+        for clip, order in zip(shown, PERMUTATIONS, strict=True):
+            clip.copy_(clip[:, order])
+    if name != "sfas":
+        assert (no_audio[shown > 0] == 0).all()
+        assert (no_video[shown == 0] == 0).all()
+    mixed = without("audio", None)
+    assert torch.equal(mixed[0], no_audio[0])
+    assert torch.equal(mixed[1], whole[1])

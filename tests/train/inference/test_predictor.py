@@ -7,9 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 from click.testing import Result
 
 from mmder_store import Store
+from mmder_train.fusion.fuse import frame_permutations, fuse
+from mmder_train.fusion.strategies import STRATEGIES as FUSION_STRATEGIES
 from mmder_train.inference.predictor import predict_clips, predict_files
 from mmder_train.runtime.device import FROZEN_DTYPE
 from small_run import EMOTIONS, STRATEGIES, SmallRun, read_csv
@@ -198,3 +201,50 @@ def test_an_invalid_argument_is_reported_in_one_line(
     assert text in errors[0]
     assert Path("x.mp4").read_text() == "not a clip"
     assert sorted(p.name for p in tmp_path.iterdir()) == before
+
+
+def test_a_clip_without_audio_is_predicted_if_that_is_allowed(
+    small_run: SmallRun, tmp_path: Path, predict: Predict
+) -> None:
+    """The audio adds nothing to its face, so the input is that of the strategy video.
+
+    The row names what was missing, and warns that no model was trained on such clips.
+    """
+    trained_run = small_run.load("sfas")
+    clip = next(c for c in small_run.clips if c.clip_id == "c5")
+    assert clip.missing == ("audio",)
+    (prediction,) = predict_clips([clip], trained_run, allow_missing_modality=True)
+    expected = trained_run.predict_probabilities(
+        fuse(
+            torch.from_numpy(clip.arrays["frames"][None]),
+            None,
+            frame_permutations(["c5"], seed=0),
+            strategy=FUSION_STRATEGIES["video"],
+            settings=trained_run.render_settings,
+        )
+    )
+    assert prediction.missing == "audio"
+    assert prediction.probabilities is not None
+    assert [*prediction.probabilities.values()] == pytest.approx(expected[0].tolist())
+    # A strategy of audio only has nothing to predict from.
+    (none,) = predict_clips(
+        [clip], small_run.load("audio"), allow_missing_modality=True
+    )
+    assert none.probabilities is None
+
+    path = small_run.media / "clip5.mkv"
+    words = [path, "--run", small_run.run_dir, "--strategy", "sfas"]
+    done = predict(*words)
+    assert done.exit_code == 3
+    assert "--allow-missing-modality predicts 1 of them" in done.stderr
+    done = predict(
+        *words, "--allow-missing-modality", "--out", "p.csv", "--explain", tmp_path
+    )
+    assert done.exit_code == 0, done.output
+    (row,) = read_csv(Path("p.csv"))
+    assert (row["status"], row["missing"]) == ("no_audio", "audio")
+    assert row["emotion"] == prediction.emotion
+    note = "predicted without audio, and the models were trained on clips with both"
+    assert note in row["warning"]
+    assert note in " ".join(done.stdout.split())
+    assert (tmp_path / "clip5.png").exists()

@@ -1,15 +1,17 @@
 """New clips are preprocessed exactly as those of a store."""
 
+import math
 from pathlib import Path
 
 import pytest
 
 from crashing_jobs import CrashingSource
 from mmder_prep.media.clip import Clip
-from mmder_store import Store
+from mmder_prep.pipeline.prepare_clip import ClipRow
+from mmder_store import PrepSettings, Store
 from mmder_store.errors import SettingsError
 from mmder_train.inference.clip_list import find_clips
-from mmder_train.inference.preprocessing import prepare_clips
+from mmder_train.inference.preprocessing import missing_modalities, prepare_clips
 from small_run import SmallRun
 
 
@@ -48,3 +50,22 @@ def test_a_missing_dependency_is_named(
     clips = find_clips(small_run.media / "clips.csv").clips
     with pytest.raises(SettingsError, match="needs av to read media files"):
         next(prepare_clips(clips, Store(small_run.store).spec.settings))
+
+
+@pytest.mark.parametrize(
+    ("status", "facts", "missing"),
+    [
+        ("ok", {"faces_found": 16, "sound_rms_db": -30.0}, ()),
+        ("ok", {"faces_found": 1, "sound_rms_db": -math.inf}, ()),
+        ("no_face", {"faces_found": 0, "sound_rms_db": -30.0}, ("video",)),
+        ("no_audio", {"faces_found": 3, "sound_rms_db": math.nan}, ("audio",)),
+        ("no_audio", {"faces_found": 0, "sound_rms_db": math.nan}, ("video", "audio")),
+        ("no_video", {"sound_rms_db": -30.0}, ("video",)),
+        ("failed", {}, ("video", "audio")),
+    ],
+)
+def test_the_status_names_one_missing_modality_and_the_facts_all(
+    status: str, facts: dict[str, float], missing: tuple[str, ...]
+) -> None:
+    row = ClipRow(arrays={}, status=status, reason="", facts=facts)
+    assert missing_modalities(row, PrepSettings()) == missing

@@ -240,3 +240,18 @@ def test_an_unusable_run_is_reported_in_one_line(
     assert completed.stderr.count("\n") == 1
     assert text in completed.stderr
     assert not Path("compare").exists()
+
+
+def test_predictions_without_a_modality_are_rows_of_their_own(compare: Compare) -> None:
+    """They are averaged over seeds as all others, also if one run lacks them."""
+    make_run(Path("a"), seed=0, dropped="audio", drop_modality=["audio"])
+    make_run(Path("b"), seed=1, dropped="audio", drop_modality=["audio"])
+    make_run(Path("c"), seed=2, drop_modality=[])
+    completed = compare("a", "b", "c")
+    assert completed.exit_code == 0, completed.output
+    both, without = read_own_rows()
+    assert (both["method"], both["modality"], both["seeds"]) == ("cfas", "A+V", "3")
+    assert (without["method"], without["modality"]) == ("cfas, no audio", "V")
+    assert without["source"] == "a b"
+    # Always the first of seven classes, which have equally many clips.
+    assert float(without["uar"]) == pytest.approx(100 / 7, abs=1e-3)

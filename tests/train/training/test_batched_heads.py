@@ -218,3 +218,42 @@ def test_a_loss_that_is_not_finite_names_the_clips() -> None:
         train_heads(tasks, PLAN, progress=silent())
     # Clips that are not trained on do no harm.
     train_heads([make_task(features, np.arange(7))], PLAN, progress=silent())
+
+
+def test_rows_of_the_features_can_be_drawn_for_each_epoch() -> None:
+    """The first epoch uses the first half of the rows, the second epoch the other.
+
+    The result equals that of features that are exchanged between the epochs.
+    """
+    first, second = make_features(0), make_features(1)
+    train = np.arange(0, 47)
+    plan = replace(PLAN, epochs=2)
+    task = make_task(
+        torch.cat([first, second]),
+        train,
+        draw_rows=lambda epoch: np.arange(CLIPS) + CLIPS * epoch,
+    )
+    (drawn,) = train_heads([task], plan, progress=silent())
+    labels = torch.from_numpy(LABELS)
+    torch.manual_seed(task.seed)
+    head = Head(DIM, CLASSES)
+    others = [p for p in head.parameters() if p is not head.head.weight]
+    optimizer = torch.optim.AdamW(
+        [
+            {"params": [head.head.weight], "weight_decay": plan.weight_decay},
+            {"params": others, "weight_decay": 0.0},
+        ],
+        lr=plan.lr,
+    )
+    for epoch, features in enumerate((first, second)):
+        order = np.random.default_rng([task.seed, epoch]).permutation(train)
+        for start in range(0, len(order), plan.batch_size):
+            index = torch.from_numpy(order[start : start + plan.batch_size])
+            loss = functional.cross_entropy(head(features[index]), labels[index])
+            optimizer.zero_grad()
+            torch.autograd.backward(loss)
+            optimizer.step()
+    for name, tensor in head.state_dict().items():
+        torch.testing.assert_close(
+            drawn.head.state_dict()[name], tensor, atol=1e-5, rtol=1e-4
+        )

@@ -18,6 +18,7 @@ from mmder_train.cli.config_file import check_weights, config_option, save_confi
 from mmder_train.cli.env import env
 from mmder_train.cli.export import export
 from mmder_train.cli.features import features
+from mmder_train.cli.figures import figures
 from mmder_train.cli.options import (
     DATA,
     OPTIMIZATION,
@@ -190,7 +191,7 @@ def _refuse_misplaced(ctx: click.Context, named: list[str]) -> None:
 
 
 for command in (
-    *(baseline, compare, env, export, features),
+    *(baseline, compare, env, export, features, figures),
     *(predict, pretrain, score, weights),
 ):
     cli.add_command(command)

@@ -29,6 +29,25 @@ class StrategyNames(click.ParamType[Any]):
         return names
 
 
+class ModalityNames(click.ParamType[Any]):
+    """Modalities separated by commas; ``none`` means no one."""
+
+    name = "audio|video[,...]|none"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Return the names, sorted; fail on an unknown one."""
+        if isinstance(value, tuple):
+            return value
+        names = {n.strip().lower() for n in str(value).split(",")}
+        if names == {"none"}:
+            return ()
+        for name in sorted(names - {"audio", "video"}):
+            self.fail(f"{name!r} is not one of audio, video, none.", param, ctx)
+        return tuple(sorted(names))
+
+
 class PartNames(click.ParamType[Any]):
     """Names of encoder parts separated by commas."""
 

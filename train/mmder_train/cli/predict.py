@@ -20,6 +20,7 @@ from mmder_train.cli.options import (
     store_option,
     verbose_option,
 )
+from mmder_train.cli.predict_windows import predict_windows
 
 DETAILS = ("coarse", "fine")
 
@@ -65,6 +66,37 @@ DETAILS = ("coarse", "fine")
     help="Number of blocks that --explain hides in turn: 64 (coarse) or 512 (fine).",
     panel=OUTPUT,
 )
+@click.option(
+    "--every",
+    "every_s",
+    type=float,
+    metavar="SECONDS",
+    help="Predict windows of long recordings; distance between their starts.",
+    panel=DATA,
+)
+@click.option(
+    "--window",
+    "window_s",
+    type=float,
+    metavar="SECONDS",
+    help="Length of a window for a run on a store made with --step auto.  "
+    "[default: that of the run's clips]",
+    panel=DATA,
+)
+@click.option(
+    "--timeline",
+    metavar="DIR",
+    type=LocalPath(),
+    help="Folder for pictures of each recording over time (PNG, SVG and PDF); they "
+    "show faces.",
+    panel=OUTPUT,
+)
+@click.option(
+    "--allow-missing-modality",
+    is_flag=True,
+    help="Predict clips without audio, or without a face, from the other modality.",
+    panel=DATA,
+)
 @device_option("Device of the models; faces are detected on the CPU.")
 @verbose_option
 def predict(
@@ -78,6 +110,10 @@ def predict(
     detail: str,
     root: Path | None,
     store: Path | None,
+    every_s: float | None,
+    window_s: float | None,
+    timeline: Path | None,
+    allow_missing_modality: bool,
     device: str,
 ) -> None:
     """Predict the emotion of new clips from media files.
@@ -91,9 +127,13 @@ def predict(
     Each clip is printed as soon as it is predicted. The exit code is 3 if a clip cannot
     be read or lacks the face, video or audio that the strategy needs; all others are
     predicted.
+
+    With --every, windows slide over recordings of any length. Each window is as long as
+    the clips of the run, and is predicted as a clip of its own.
     """
     from rich.console import Console
 
+    from mmder_store.errors import SettingsError
     from mmder_train.evaluation.load_results import load_results
     from mmder_train.inference.clip_list import find_clips
     from mmder_train.inference.preprocessing import clip_progress, start_process
@@ -101,13 +141,35 @@ def predict(
     # Wrong paths are reported before torch is loaded, which takes seconds.
     clip_list = find_clips(clips, root=root)
     load_results(run)
+    if every_s is not None:
+        if explain:
+            msg = "--explain: not with --every. Use --timeline, or predict clips."
+            raise SettingsError(msg)
+        predict_windows(
+            clip_list,
+            run=run,
+            strategy=strategy,
+            fold=fold,
+            store=store,
+            device=device,
+            every_s=every_s,
+            window_s=window_s,
+            out=out,
+            timeline=timeline,
+            allow_missing_modality=allow_missing_modality,
+        )
+        return
+    if window_s is not None or timeline is not None:
+        option = "--timeline" if timeline is not None else "--window"
+        msg = f"{option}: needs --every, which predicts windows of recordings"
+        raise SettingsError(msg)
     clip_ids = [clip.clip_id for clip in clip_list.clips]
     stdout = sys.stdout  # a bar replaces it
     with ExitStack() as stack:
         # The process that prepares clips imports its libraries at the same time.
         process = stack.enter_context(start_process())
         from mmder_train.inference import explain as occlusion_maps
-        from mmder_train.inference import output, predictor
+        from mmder_train.inference import output, prediction_text, predictor
         from mmder_train.inference.trained_run import load_trained_run
 
         image_dir = occlusion_maps.create_image_dir(explain) if explain else None
@@ -116,9 +178,9 @@ def predict(
         )
         for line in (
             *clip_list.warnings,
-            predictor.describe_models(trained_run),
+            prediction_text.describe_models(trained_run),
             trained_run.quality.warning() or trained_run.quality.scores_text(),
-            *predictor.overlap_warnings(trained_run, clip_ids),
+            *prediction_text.overlap_warnings(trained_run, clip_ids),
         ):
             click.echo(line, err=True)
         predictions = []
@@ -146,6 +208,7 @@ def predict(
             trained_run,
             progress=bar.tick,
             keep_arrays=bool(image_dir),
+            allow_missing_modality=allow_missing_modality,
             process=process,
         ):
             if write:
@@ -154,7 +217,11 @@ def predict(
                 show(table.line(prediction))
             if image_dir and prediction.probabilities:
                 line = occlusion_maps.draw_explanation(
-                    prediction.clip, trained_run, folder=image_dir, detail=detail
+                    prediction.clip,
+                    trained_run,
+                    folder=image_dir,
+                    detail=detail,
+                    missing=prediction.missing,
                 )
                 bar.console.print(line, soft_wrap=True, markup=False, highlight=False)
             predictions.append(prediction.without_arrays())
@@ -166,8 +233,8 @@ def predict(
         click.echo(f"predictions: {out}")
     if image_dir:
         click.echo(f"images: {image_dir}")
-    failures = predictor.failure_line(predictions)
-    for text in (predictor.truncation_warning(predictions), failures):
+    failures = prediction_text.failure_line(predictions, trained_run)
+    for text in (prediction_text.truncation_warning(predictions), failures):
         if text:
             click.echo(text, err=True)
     if not image_dir:

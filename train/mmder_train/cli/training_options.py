@@ -11,6 +11,7 @@ import rich_click as click
 
 from mmder_train.cli.option_types import (
     STRATEGIES,
+    ModalityNames,
     SeedNumber,
     SeedNumbers,
     StrategyNames,
@@ -186,6 +187,12 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
     number_option("--mixup", 0.0, "Alpha of Mixup; VideoMAE uses 0.8.", REGULARIZATION),
     number_option("--cutmix", 0.0, "Alpha of CutMix; VideoMAE uses 1.", REGULARIZATION),
     number_option(
+        "--modality-dropout",
+        0.0,
+        "Probability that a training clip lacks its video or its audio.",
+        REGULARIZATION,
+    ),
+    number_option(
         "--erase",
         0.0,
         "Probability that a box of a clip's faces is erased; VideoMAE uses 0.25.",
@@ -239,6 +246,14 @@ TRAINING_OPTIONS: tuple[Decorator, ...] = (
         "Number of epochs without gain in --val after which a fold stops; 0 disables "
         "early stopping.",
         EVALUATION,
+    ),
+    click.option(
+        "--drop-modality",
+        type=ModalityNames(),
+        default=(),
+        help="Also test without audio, without video, or both: audio,video.  "
+        "[default: none]",
+        panel=EVALUATION,
     ),
     number_option(
         "--views",

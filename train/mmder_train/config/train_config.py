@@ -82,6 +82,7 @@ RANGES = {
     "label_smoothing": Range(low=0, high=1, below=True),
     "mask": Range(low=0, high=0.5),
     "mixup": Range(low=0, high=10),
+    "modality_dropout": Range(low=0, high=1),
     "cutmix": Range(low=0, high=10),
     "clip_grad": Range(low=0),
     "ema_decay": Range(low=0, high=1, below=True),
@@ -164,6 +165,10 @@ class TrainConfig:
     """Alpha of Mixup (arXiv 1710.09412). 0 disables it."""
     cutmix: float = 0.0
     """Alpha of CutMix (arXiv 1905.04899). 0 disables it."""
+    modality_dropout: float = 0.0
+    """Probability that a training clip of a joint strategy lacks one modality, video
+    and audio at even odds (AV-HuBERT, arXiv 2201.02184). It is drawn for each clip and
+    epoch."""
     class_weights: Literal["none", "balanced"] = "none"
     """Weights of the classes in the loss: equal, or inversely proportional to their
     number of training clips."""
@@ -197,6 +202,9 @@ class TrainConfig:
     disables early stopping."""
     report_best_test_epoch: bool = False
     """True to score the test side after each epoch as well, as most papers do."""
+    drop_modality: tuple[str, ...] = ()
+    """Modalities without which the test side is scored as well, in addition to the
+    scores with both."""
     views: int = 1
     """Number of views of a tested clip whose probabilities are averaged: 1, or 2 for
     the clip and its mirror image."""
@@ -250,6 +258,7 @@ class TrainConfig:
         if self.patience and self.val == "none":
             msg = "--patience: needs --val speakers, whose scores end a fold early"
             raise SettingsError(msg)
+        self._check_dropped()
         if self.rfas_resample and "rfas" not in self.strategies:
             msg = f"--rfas-resample: no rfas among {', '.join(self.strategies)}"
             raise SettingsError(msg)
@@ -293,6 +302,23 @@ class TrainConfig:
         if msg:
             raise SettingsError(msg)
 
+    def _check_dropped(self) -> None:
+        names = set(self.drop_modality)
+        if not names <= {"audio", "video"} or len(names) < len(self.drop_modality):
+            msg = (
+                f"--drop-modality {','.join(self.drop_modality)}: expected none, or "
+                "audio and video once each"
+            )
+            raise SettingsError(msg)
+        option = "--drop-modality" if names else "--modality-dropout"
+        single = set(self.strategies) <= {"video", "audio"}
+        if single and (names or self.modality_dropout):
+            msg = (
+                f"{option}: --strategy {','.join(self.strategies)} has one modality; "
+                "expected a strategy of both, such as cfas"
+            )
+            raise SettingsError(msg)
+
     def _check_finetune_only(self) -> None:
         defaults = {f.name: f.default for f in fields(self)}
         for name in FINETUNE_ONLY:
@@ -305,12 +331,8 @@ class TrainConfig:
 
     def to_json(self) -> dict[str, Any]:
         """Return the settings as JSON values, the form saved in results."""
-        lists = {
-            "strategies": self.strategies,
-            "allow_missing": self.allow_missing,
-            "seeds": self.seeds,
-        }
-        return asdict(self) | {name: list(value) for name, value in lists.items()}
+        names = ("strategies", "allow_missing", "drop_modality", "seeds")
+        return asdict(self) | {name: list(getattr(self, name)) for name in names}
 
     @staticmethod
     def from_json(values: Mapping[str, Any]) -> "TrainConfig":

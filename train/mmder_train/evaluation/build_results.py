@@ -101,7 +101,26 @@ def _score_folds(fold_results: Sequence[FoldResult], *, classes: int) -> dict[st
         }
         for r in fold_results
     }
-    return summary.summarize_folds(counts, details)
+    return {
+        **summary.summarize_folds(counts, details),
+        **_score_dropped(fold_results, classes=classes),
+    }
+
+
+def _score_dropped(
+    fold_results: Sequence[FoldResult], *, classes: int
+) -> dict[str, Any]:
+    """Return the scores without each modality, empty if none was dropped."""
+    names = fold_results[0].dropped if fold_results else ()
+    scores = {}
+    for name in names:
+        counts = {
+            r.fold: fold_confusion(r.without(name), classes=classes)
+            for r in fold_results
+        }
+        details = {r.fold: {"speakers": list(r.speakers)} for r in fold_results}
+        scores[name] = summary.summarize_folds(counts, details)
+    return {"dropped": scores} if scores else {}
 
 
 def _best_test_epochs(fold_results: Sequence[FoldResult]) -> dict[str, Any]:

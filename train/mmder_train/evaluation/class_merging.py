@@ -6,7 +6,7 @@ run with seven classes and is always labeled as merged.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,9 @@ from jaxtyping import Float64
 
 from mmder_store import LabelSet
 from mmder_train.evaluation.run_directory import FoldResult
+
+Rows = tuple[tuple[float, ...], ...]
+"""Probabilities of the classes, one row per clip."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,16 +35,18 @@ class ClassMerge:
 
     def merge(self, record: FoldResult) -> FoldResult:
         """Return the result of a fold over the merged classes."""
-        probability = merge_probabilities(
-            np.array(record.probability),
-            self.class_map,
-            classes=len(self.labels.classes),
-        )
         return replace(
             record,
             label=tuple(self.class_map[i] for i in record.label),
-            probability=tuple(map(tuple, probability.tolist())),
+            probability=self._merge_rows(record.probability),
+            dropped={m: self._merge_rows(rows) for m, rows in record.dropped.items()},
         )
+
+    def _merge_rows(self, rows: Sequence[Sequence[float]]) -> Rows:
+        merged = merge_probabilities(
+            np.array(rows), self.class_map, classes=len(self.labels.classes)
+        )
+        return tuple(map(tuple, merged.tolist()))
 
 
 def merge_probabilities(

@@ -3,15 +3,24 @@
 import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Int64
 
 from mmder_train.evaluation.model_quality import has_random_encoder
+from mmder_train.runtime import figure_style
+from mmder_train.runtime.figure_style import ImageFormat
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+ROW_IN = 0.27
+"""Height of a row."""
+DARK_PERCENT = 55
+"""Value above which the text of a cell is white."""
+TITLE_CHARS = 58
+"""Maximum length of a line of the title."""
 
 
 def draw_confusion(
@@ -21,12 +30,13 @@ def draw_confusion(
     classes: Sequence[str],
     *,
     config: Mapping[str, Any],
-    image_format: Literal["png", "svg"],
+    image_format: ImageFormat,
 ) -> None:
     """Write the pooled confusion matrix of a strategy.
 
-    The PNG has a title. The SVG has none, so that a paper can add a caption. Both name
-    the scores, the spectrogram, the encoder and its weights in their metadata.
+    The PNG has a title. The SVG and the PDF have none, so that a paper can add a
+    caption. All name the scores, the spectrogram, the encoder and its weights in their
+    metadata.
 
     Args:
         path: File to write.
@@ -36,8 +46,6 @@ def draw_confusion(
         config: Settings of the run.
         image_format: Format of the file.
     """
-    from matplotlib import rc_context
-
     pooled = scores["pooled"]
     clips = f"{pooled['clips']} clips of {len(scores['folds'])} test folds"
     if "seeds" in scores:
@@ -45,14 +53,17 @@ def draw_confusion(
     result = f"{name}: WAR {pooled['war']:.1%}, UAR {pooled['uar']:.1%}"
     model = model_text(config)
     description = ", ".join(filter(None, [clips, model]))
-    lines = [result, *textwrap.wrap(description, 12 + 7 * len(classes))]
+    lines = [result, *textwrap.wrap(description, TITLE_CHARS)]
     title = "\n".join(lines) if image_format == "png" else ""
-    figure = confusion_figure(np.array(pooled["confusion"]), classes, title)
-    metadata: dict[str, str | None] = {"Title": result, "Description": description}
-    if image_format == "svg":
-        metadata |= {"Date": None}  # equal scores yield equal bytes
-    with rc_context({"svg.hashsalt": "mmder"}):
-        figure.savefig(path, format=image_format, dpi=160, metadata=metadata)
+    with figure_style.paper_style():
+        figure = confusion_figure(np.array(pooled["confusion"]), classes, title)
+        figure_style.save_figure(
+            figure,
+            path,
+            image_format=image_format,
+            title=result,
+            description=description,
+        )
 
 
 def model_text(config: Mapping[str, Any]) -> str:
@@ -71,41 +82,42 @@ def model_text(config: Mapping[str, Any]) -> str:
 def confusion_figure(
     counts: Int64[np.ndarray, "class class"], classes: Sequence[str], title: str
 ) -> "Figure":
-    """Draw a confusion matrix. The color is the recall, the numbers are clips.
+    """Draw a confusion matrix, one column wide: the percent of each true class.
+
+    Call it inside `figure_style.paper_style`.
 
     Args:
         counts: Confusion matrix.
         classes: Class names.
         title: Title, empty for none.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    fraction = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    lines_in = 0.18 * len(title.splitlines())
-    figure = Figure(
-        figsize=(1.1 + 0.6 * len(classes), 1.0 + 0.5 * len(classes) + lines_in)
+    total = counts.sum(axis=1)
+    percent = 100 * counts / np.maximum(total, 1)[:, None]
+    lines_in = 0.13 * len(title.splitlines())
+    figure = figure_style.new_figure(
+        figure_style.COLUMN_IN, 0.75 + ROW_IN * len(classes) + lines_in
     )
-    FigureCanvasAgg(figure)
     axes = figure.subplots()
-    axes.imshow(fraction, cmap="Blues", vmin=0, vmax=1, aspect="auto")
-    for (row, column), clips in np.ndenumerate(counts):
+    axes.imshow(percent, cmap="Blues", vmin=0, vmax=100, aspect="auto")
+    for (row, column), value in np.ndenumerate(percent):
         axes.text(
             column,
             row,
-            f"{clips}\n{fraction[row, column]:.0%}",
+            f"{value:.0f}",
             ha="center",
             va="center",
-            fontsize=9,
-            color="white" if fraction[row, column] > 0.55 else "black",
+            color="white" if value > DARK_PERCENT else "black",
         )
-    axes.set_xticks(range(len(classes)), classes, rotation=35, ha="right")
-    axes.set_yticks(range(len(classes)), classes)
-    axes.set_xlabel("predicted (clips, fraction of the true class)")
-    axes.set_ylabel("true")
+    names = [figure_style.plain(name) for name in classes]
+    axes.set_xticks(range(len(classes)), names, rotation=35, ha="right")
+    axes.set_yticks(
+        range(len(classes)),
+        [f"{name} ({n})" for name, n in zip(names, total.tolist(), strict=True)],
+    )
+    axes.set_xlabel("predicted, percent of the true class")
+    axes.set_ylabel("true (clips)")
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     if title:
-        axes.set_title(title, fontsize=9)
-    figure.tight_layout()
+        figure.suptitle(figure_style.plain(title), x=0.01, ha="left")
     return figure

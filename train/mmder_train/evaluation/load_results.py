@@ -21,6 +21,7 @@ from mmder_train.evaluation.run_directory import (
     PREDICTION_COLUMNS,
     RESULTS_VERSION,
     RunDirectory,
+    table_without,
 )
 from mmder_train.evaluation.seeds import file_name, results_of_seed, run_seeds
 
@@ -43,6 +44,8 @@ class StrategyResults:
     """Class names. The index is the label."""
     warnings: tuple[str, ...]
     """Warnings about missing clips, speakers, folds or classes."""
+    missing: str
+    """Modality that the tested clips lacked, empty if they had both."""
     seen: bool
     """True if test clips, or their speakers, were seen in pre-training."""
     speakers_unknown: bool
@@ -67,9 +70,9 @@ class StrategyResults:
 
     def identity(self) -> str:
         """Return a hash of everything that determines the results except the seed."""
-        ignored = ("seed", "seeds", "strategies")
+        ignored = ("seed", "seeds", "strategies", "drop_modality")
         config = {k: v for k, v in self.config.items() if k not in ignored}
-        return digest(self.strategy, config, self.store.get("sha256"))
+        return digest(self.strategy, config, self.store.get("sha256"), self.missing)
 
     def confusion_by(
         self, group: Sequence[object]
@@ -178,28 +181,58 @@ def _load_seed(
     strategy: str,
     table: str,
 ) -> list[StrategyResults]:
-    """Load a table of predictions of a strategy, and those over merged classes."""
+    """Load a table of predictions of a strategy, and those over merged classes.
+
+    Predictions without a modality follow those with both.
+    """
     scores, config = results["strategies"][strategy], dict(results["config"])
-    own = _load_predictions(
+    own, *without = _load_conditions(
         folder, name, results, strategy, table, scores, results["classes"]
     )
     others = [
         _load_cross_corpus(folder, name, results, strategy, entry)
         for entry in scores.get("cross_corpus", [])
     ]
-    loaded = [replace(own, cross_corpus=tuple(others))]
+    loaded = [replace(own, cross_corpus=tuple(others)), *without]
     for merged in scores.get("merged", []):
         # A separate label set keeps it out of the ranking of other heads.
         relabeled = {**results, "config": {**config, "labels": str(merged["title"])}}
+        loaded += _load_conditions(
+            folder,
+            name,
+            relabeled,
+            strategy,
+            f"{table}-{merged['labels']}",
+            {**scores, **merged},
+            merged["classes"],
+        )
+    return loaded
+
+
+def _load_conditions(
+    folder: RunDirectory,
+    name: str,
+    results: Mapping[str, Any],
+    strategy: str,
+    table: str,
+    scores: Mapping[str, Any],
+    classes: Sequence[str],
+) -> list[StrategyResults]:
+    """Load the predictions with both modalities, and those without each."""
+    loaded = [
+        _load_predictions(folder, name, results, strategy, table, scores, classes)
+    ]
+    for modality, dropped in scores.get("dropped", {}).items():
         loaded.append(
             _load_predictions(
                 folder,
                 name,
-                relabeled,
+                results,
                 strategy,
-                f"{table}-{merged['labels']}",
-                {**scores, **merged},
-                merged["classes"],
+                table_without(table, modality),
+                {**scores, **dropped},
+                classes,
+                missing=modality,
             )
         )
     return loaded
@@ -234,6 +267,8 @@ def _load_predictions(
     table: str,
     scores: Mapping[str, Any],
     class_names: Sequence[str],
+    *,
+    missing: str = "",
 ) -> StrategyResults:
     """Load one predictions file and compare it with the stored scores."""
     if not re.fullmatch(r"[a-z0-9-]+", table):
@@ -250,6 +285,7 @@ def _load_predictions(
         store=dict(results["store"]),
         classes=classes,
         warnings=tuple(map(str, scores["warnings"])),
+        missing=missing,
         seen=bool(scores.get("seen_in_pretraining")),
         speakers_unknown=scores.get("test_speakers") == "unknown",
         foreign=dict(scores["foreign"]) if scores.get("foreign") else None,

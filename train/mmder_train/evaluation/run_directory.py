@@ -9,7 +9,7 @@ import csv
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,12 @@ class FoldResult:
     """True class of each tested clip."""
     probability: tuple[tuple[float, ...], ...]
     """Softmax of the logits of each tested clip."""
+    dropped: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+    """The same without a modality, by its name."""
+
+    def without(self, modality: str) -> "FoldResult":
+        """Return the result of the same clips without a modality."""
+        return replace(self, probability=self.dropped[modality], dropped={})
 
     def epoch(self) -> int:
         """Return the number of the tested epoch: the best on validation, or the last.
@@ -173,6 +179,10 @@ class RunDirectory:
                 speaker=tuple(content["speaker"]),
                 label=tuple(content["label"]),
                 probability=tuple(map(tuple, content["probability"])),
+                dropped={
+                    name: tuple(map(tuple, rows))
+                    for name, rows in content.get("dropped", {}).items()
+                },
             )
         except KeyError as error:
             msg = f"{path}: lacks {error}, of another version. Choose another --out."
@@ -262,6 +272,11 @@ class RunDirectory:
             draft.open("w", newline="", encoding="utf-8") as file,
         ):
             csv.writer(file).writerows([header, *rows])
+
+
+def table_without(table: str, modality: str) -> str:
+    """Return the name of a table of predictions without a modality."""
+    return f"{table}-no-{modality}"
 
 
 def _has_files(folder: Path) -> bool:

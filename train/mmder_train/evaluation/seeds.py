@@ -54,6 +54,10 @@ def _summarize(every: Sequence[Scores]) -> dict[str, Any]:
     values = {name: [fold[name] for fold in folds] for name in SCORES}
     pooled = [scores["pooled"] for scores in every]
     best = [s["best_test_epoch"] for s in every if "best_test_epoch" in s]
+    dropped = {
+        modality: _summarize([scores["dropped"][modality] for scores in every])
+        for modality in every[0].get("dropped", {})
+    }
     return {
         "folds": folds,
         "mean": {name: float(np.mean(v)) for name, v in values.items()},
@@ -64,6 +68,7 @@ def _summarize(every: Sequence[Scores]) -> dict[str, Any]:
         },
         "chance": every[0]["chance"],
         **({"best_test_epoch": _means(best)} if best else {}),
+        **({"dropped": dropped} if dropped else {}),
     }
 
 

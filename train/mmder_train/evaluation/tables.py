@@ -36,6 +36,8 @@ def print_tables(
             if "seeds" in scores[name]:
                 table_name += f", mean of {len(scores[name]['seeds'])} seeds"
             console.print(_fold_table(table_name + _mark(scores[name]), title, scored))
+            if "dropped" in scored:
+                console.print(_dropped_table(name + _mark(scores[name]), title, scored))
     if len(names) > 1:
         for title in tables[0]:
             rows = {n: t[title] for n, t in zip(names, tables, strict=True)}
@@ -66,20 +68,47 @@ def _strategy_table(
     for column in ("clips", *SCORES.values(), *of_folds):
         table.add_column(column, justify="right")
     for name, scores in rows.items():
-        several = len(scores["folds"]) > 1
-        pairs = zip(_cells(scores["mean"]), _cells(scores["std"]), strict=True)
         table.add_row(
             name + _mark(results[name]),
             results[name]["equation"],
-            str(scores["pooled"]["clips"]),
-            *_pooled_cells(scores),
-            *(f"{m} +- {s}" if several else m for m, s in pairs),
+            *_score_cells(scores),
         )
     table.add_section()
     # Strategies may be tested on different clips. Chance is that of the largest set.
     largest = max(rows.values(), key=lambda scores: scores["pooled"]["clips"])
     table.add_row("chance", "", "", *_cells(largest["chance"]))
     return table
+
+
+def _dropped_table(name: str, title: str, scores: Mapping[str, Any]) -> Table:
+    """Build a table of the scores with both modalities, and without each."""
+    table = Table(
+        title=_title(f"{name}, modalities at test", title),
+        box=box.ASCII2,
+        title_justify="left",
+    )
+    table.add_column("modalities")
+    of_folds = [f"{title}, mean of folds" for title in SCORES.values()]
+    for column in ("clips", *SCORES.values(), *of_folds):
+        table.add_column(column, justify="right")
+    rows = {"both": scores}
+    rows |= {f"no {modality}": s for modality, s in scores["dropped"].items()}
+    for label, row in rows.items():
+        table.add_row(label, *_score_cells(row))
+    table.add_section()
+    table.add_row("chance", "", *_cells(scores["chance"]))
+    return table
+
+
+def _score_cells(scores: Mapping[str, Any]) -> list[str]:
+    """Return the number of clips, and the scores over all clips and over folds."""
+    several = len(scores["folds"]) > 1
+    pairs = zip(_cells(scores["mean"]), _cells(scores["std"]), strict=True)
+    return [
+        str(scores["pooled"]["clips"]),
+        *_pooled_cells(scores),
+        *(f"{m} +- {s}" if several else m for m, s in pairs),
+    ]
 
 
 def _title(name: str, title: str) -> str:
@@ -148,8 +177,7 @@ def _cross_corpus_table(name: str, entries: Sequence[Mapping[str, Any]]) -> Tabl
     )
     for column in ("test store", "classes", "dropped classes"):
         table.add_column(column)
-    chance = [f"chance {title}" for title in SCORES.values()]
-    for column in ("clips", *SCORES.values(), *chance):
+    for column in ("clips", *SCORES.values(), "chance"):
         table.add_column(column, justify="right")
     for entry in entries:
         dropped = [*entry["dropped_train"], *entry["dropped_test"]]
@@ -159,7 +187,7 @@ def _cross_corpus_table(name: str, entries: Sequence[Mapping[str, Any]]) -> Tabl
             ", ".join(dropped) or "none",
             str(entry["pooled"]["clips"]),
             *_cells(entry["pooled"]),
-            *_cells(entry["chance"]),
+            " / ".join(_cells(entry["chance"])),
         )
     return table
 

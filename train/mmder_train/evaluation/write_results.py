@@ -1,15 +1,17 @@
 """Write predictions, confusion images and merged tables of a finished run."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any
 
 from mmder_store.atomic_files import atomic_write
 from mmder_train.evaluation.class_merging import ClassMerge
 from mmder_train.evaluation.confusion_plot import draw_confusion
-from mmder_train.evaluation.run_directory import FoldResult, RunDirectory
-
-IMAGE_FORMATS: tuple[Literal["png"], Literal["svg"]] = ("png", "svg")
-"""Formats of the confusion matrices: one to look at, and one for papers."""
+from mmder_train.evaluation.run_directory import (
+    FoldResult,
+    RunDirectory,
+    table_without,
+)
+from mmder_train.runtime.figure_style import IMAGE_FORMATS
 
 
 def write_results(
@@ -29,9 +31,10 @@ def write_results(
     """
     classes, merges = results["classes"], tuple(merges)
     for name, records in fold_results.items():
-        directory.write_predictions(name, records, classes)
+        _write_predictions(directory, name, records, classes)
         for merge in merges:
-            directory.write_predictions(
+            _write_predictions(
+                directory,
                 f"{name}-{merge.labels.name}",
                 [merge.merge(r) for r in records],
                 merge.labels.classes,
@@ -48,3 +51,17 @@ def write_results(
                     image_format=image_format,
                 )
     directory.finish(results)
+
+
+def _write_predictions(
+    directory: RunDirectory,
+    table: str,
+    fold_results: Sequence[FoldResult],
+    classes: Sequence[str],
+) -> None:
+    """Write the predictions of a table, and those without each dropped modality."""
+    directory.write_predictions(table, fold_results, classes)
+    for name in fold_results[0].dropped if fold_results else ():
+        directory.write_predictions(
+            table_without(table, name), [r.without(name) for r in fold_results], classes
+        )

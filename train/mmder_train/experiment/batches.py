@@ -16,12 +16,17 @@ from mmder_train.data.clip_feed import ClipFeed
 from mmder_train.data.image_transforms import mirror
 from mmder_train.data.loader import BatchLoader
 from mmder_train.data.mixup import Mixup, pair_permutations
+from mmder_train.data.modality_dropout import (
+    can_lack,
+    draw_dropped,
+    drop_alike_in_pairs,
+)
 from mmder_train.data.sampler import BatchSampler
 from mmder_train.data.stored_arrays import ClipArrays, StoreRows
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.fusion.fuse import frame_permutations, fuse
-from mmder_train.fusion.types import NUM_FRAMES, Permutation
+from mmder_train.fusion.types import NUM_FRAMES, Modality, Permutation
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
 from mmder_train.runtime.progress import Progress
 from mmder_train.training.train_state import MicroBatch
@@ -104,6 +109,7 @@ class FusedBatches:
         *,
         batch_size: int,
         mirrored: bool = False,
+        dropped: Modality | None = None,
         dtype: torch.dtype = torch.float32,
         progress: Progress | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
@@ -115,6 +121,7 @@ class FusedBatches:
             index: Positions of the clips.
             batch_size: Number of clips per batch, in all processes.
             mirrored: True to mirror the faces left to right.
+            dropped: Modality that all clips lack, or None.
             dtype: Number format of the input.
             progress: Counts the clips.
 
@@ -134,7 +141,8 @@ class FusedBatches:
             if mirrored and frames is not None:
                 frames = mirror(frames)
             order = self._frame_orders(arrays["clip"], epoch=0)
-            x = self._fuse(frames, arrays.get("audio"), order, dtype)
+            names = [dropped] * len(order)
+            x = self._fuse(frames, arrays.get("audio"), order, names, dtype)
             yield batch["clip"], x
 
     def for_training(self, index: Int64[np.ndarray, " side"]) -> "EpochBatches":
@@ -181,11 +189,26 @@ class FusedBatches:
             self._permutations = kept | {epoch: orders.to(clips.device)}
         return self._permutations[epoch][clips]
 
+    def _draw_dropped(
+        self, clips: Int64[Tensor, " clip"], epoch: int
+    ) -> list[Modality | None]:
+        """Draw the modality that each training clip lacks, None for most."""
+        config = self.experiment.config
+        if not config.modality_dropout or not can_lack(self.strategy_run.strategy):
+            return [None] * len(clips)
+        return draw_dropped(
+            [self.strategy_run.clips.clip_id[i] for i in clips.tolist()],
+            probability=config.modality_dropout,
+            seed=config.seed,
+            epoch=epoch,
+        )
+
     def _fuse(
         self,
         frames: Tensor | None,
         audio: Tensor | None,
         permutations: Permutation,
+        dropped: Sequence[Modality | None],
         dtype: torch.dtype = torch.float32,
     ) -> Tensor:
         return fuse(
@@ -194,6 +217,7 @@ class FusedBatches:
             permutations,
             strategy=self.strategy_run.strategy,
             settings=self.experiment.render_settings,
+            dropped=dropped,
             dtype=dtype,
         )
 
@@ -207,12 +231,12 @@ class FusedBatches:
             sampler: Order of the clips, set to the epoch.
             epoch: Number of the epoch, from 0.
         """
-        resample = self.experiment.config.rfas_resample
         for batch, clips in zip(stored, sampler.sizes(), strict=True):
             split = partial(
                 self._micro_batches,
                 self._to_device(batch),
-                epoch=epoch if resample else 0,
+                clips=batch["clip"],
+                epoch=epoch,
                 counts=self.world.has_own_clip(clips),
             )
             yield StepBatch(index=batch["clip"], clips=clips, split=split)
@@ -222,10 +246,19 @@ class FusedBatches:
         batch: StoredBatch,
         number: int,
         *,
+        clips: Int64[Tensor, " clip"],
         epoch: int,
         counts: bool,
     ) -> Iterator[MicroBatch]:
-        """Split a batch; each micro-batch is augmented, fused and mixed on demand."""
+        """Split a batch; each micro-batch is augmented, fused and mixed on demand.
+
+        Args:
+            batch: Stored clips on the device.
+            number: Number of micro-batches.
+            clips: Positions of the clips, on the CPU.
+            epoch: Number of the epoch, from 0.
+            counts: False for clips that only keep this process in step.
+        """
         config = self.experiment.config
         augmentation = replace(
             AUGMENTATIONS[config.augment], mask=config.mask, erase=config.erase
@@ -235,7 +268,10 @@ class FusedBatches:
         for start in range(0, len(batch["clip"]), size):
             arrays = {name: t[start : start + size] for name, t in batch.items()}
             target = self._labels[arrays["clip"]]
-            order = self._frame_orders(arrays["clip"], epoch)
+            order = self._frame_orders(
+                arrays["clip"], epoch if config.rfas_resample else 0
+            )
+            dropped = self._draw_dropped(clips[start : start + size], epoch)
             frames, audio = augmentation.apply(
                 arrays.get("frames"),
                 arrays.get("audio"),
@@ -243,7 +279,8 @@ class FusedBatches:
             )
             if mixup.enabled:
                 order = pair_permutations(order)
-            x = self._fuse(frames, audio, order)
+                dropped = drop_alike_in_pairs(dropped)
+            x = self._fuse(frames, audio, order, dropped)
             if mixup.enabled:
                 x, target = mixup.apply(
                     x,

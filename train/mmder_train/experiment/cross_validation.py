@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mmder_train.data import folds
 from mmder_train.data.coverage import coverage_warning
@@ -202,8 +203,13 @@ def _fold_result(output: FoldOutput) -> FoldResult:
         clip_id=tuple(clips.clip_id[i] for i in fold.test),
         speaker=tuple(clips.speaker[i] for i in fold.test),
         label=tuple(clips.label[fold.test].tolist()),
-        probability=tuple(map(tuple, output.logits.double().softmax(1).tolist())),
+        probability=_probabilities(output.logits),
+        dropped={m: _probabilities(x) for m, x in output.dropped_logits.items()},
     )
+
+
+def _probabilities(logits: Tensor) -> tuple[tuple[float, ...], ...]:
+    return tuple(map(tuple, logits.double().softmax(1).tolist()))
 
 
 def _summary_line(fold_result: FoldResult, output: FoldOutput, *, classes: int) -> str:

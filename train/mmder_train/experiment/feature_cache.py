@@ -26,6 +26,7 @@ from mmder_store.settings import digest
 from mmder_train.data.stored_arrays import spectrogram_array
 from mmder_train.experiment.setup import Experiment
 from mmder_train.fusion.strategies import Strategy
+from mmder_train.fusion.types import Modality
 from mmder_train.runtime.device import FROZEN_DTYPE
 
 FORMAT_VERSION = 2
@@ -39,6 +40,7 @@ CODE = (
     "data/device_copies.py",
     "data/held_clips.py",
     "data/loader.py",
+    "data/modality_dropout.py",
     "data/sampler.py",
     "data/selection.py",
     "data/stored_arrays.py",
@@ -84,8 +86,16 @@ def cache_dir(store: Path, option: str | None, *, method: str) -> Path | None:
     return Path(option) if option else path.with_name(f"{path.name}.features")
 
 
-def cache_key(experiment: Experiment, strategy: Strategy) -> dict[str, Any]:
-    """Return everything that determines the features of a store's clips, as JSON."""
+def cache_key(
+    experiment: Experiment, strategy: Strategy, dropped: Modality | None = None
+) -> dict[str, Any]:
+    """Return everything that determines the features of a store's clips, as JSON.
+
+    Args:
+        experiment: Settings, store and weights.
+        strategy: Strategy of the features.
+        dropped: Modality that all clips lack, or None.
+    """
     config, store = experiment.config, experiment.store
     audio = spectrogram_array(strategy, config.spectrogram)
     arrays = [*(["frames"] if strategy.frames else []), *([audio] if audio else [])]
@@ -96,6 +106,7 @@ def cache_key(experiment: Experiment, strategy: Strategy) -> dict[str, Any]:
         "store": store.sha256,
         "content": store.content(arrays),
         "strategy": strategy.name,
+        "dropped": dropped,
         "sound": [config.spectrogram, config.colormap, config.spectrogram_norm]
         if audio
         else None,
@@ -124,8 +135,9 @@ def is_current(experiment: Experiment) -> bool:
 
 def file_name(key: CacheKey) -> str:
     """Return the name of the file of features."""
-    short_hash = digest(key)[:16]
-    return f"{key['strategy']}-{key['encoder']}-{short_hash}.safetensors"
+    without = f"no-{key['dropped']}" if key.get("dropped") else ""
+    parts = (key["strategy"], without, key["encoder"], digest(key)[:16])
+    return f"{'-'.join(filter(None, parts))}.safetensors"
 
 
 def write(

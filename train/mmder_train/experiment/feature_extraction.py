@@ -12,12 +12,14 @@ from torch import Tensor
 
 from mmder_store.errors import MmderError
 from mmder_train.data.clip_feed import ClipFeed
+from mmder_train.data.modality_dropout import can_lack
 from mmder_train.data.selection import select_encodable
 from mmder_train.experiment import feature_cache
 from mmder_train.experiment.batches import FusedBatches, create_feed
 from mmder_train.experiment.feature_parts import FeatureParts
 from mmder_train.experiment.setup import Experiment, StrategyRun
 from mmder_train.experiment.types import RuntimeContext
+from mmder_train.fusion.types import Modality
 from mmder_train.models.registry import Encoder, input_dtype
 from mmder_train.runtime.device import ENCODE_BATCH_SIZE
 from mmder_train.runtime.distributed import SINGLE_PROCESS, WorldInfo
@@ -30,7 +32,11 @@ Batch = tuple[Tensor, Tensor]
 
 
 def clip_features(
-    experiment: Experiment, runs: Sequence[StrategyRun], context: RuntimeContext
+    experiment: Experiment,
+    runs: Sequence[StrategyRun],
+    context: RuntimeContext,
+    *,
+    without: Sequence[str] = (),
 ) -> Iterator[Float[Tensor, "_ dim"]]:
     """Yield the features of the clips of each strategy, from the cache if possible.
 
@@ -41,16 +47,23 @@ def clip_features(
         experiment: Settings, store and weights.
         runs: Strategies and their clips. Strategies share the clips that they read.
         context: Runtime resources.
+        without: Modalities without which the clips of joint strategies are encoded as
+            well. Those features follow the features with both, in the order of
+            `MODALITIES`.
     """
     encoded = [
         replace(run, clips=select_encodable(experiment.store, strategy=run.strategy))
         for run in runs
     ]
-    feed = create_feed(experiment, encoded, context, rereads=False)
+    rereads = any(can_lack(run.strategy, without) for run in runs)
+    feed = create_feed(experiment, encoded, context, rereads=rereads)
     for run, every in zip(runs, encoded, strict=True):
         of_seed = experiment.of_seed(run.seed)
-        features = load_or_extract_features(of_seed, every, feed, context)
-        yield features[np.searchsorted(every.clips.row, run.clips.row)]
+        for dropped in (None, *can_lack(run.strategy, without)):
+            features = load_or_extract_features(
+                of_seed, every, feed, context, dropped=dropped
+            )
+            yield features[np.searchsorted(every.clips.row, run.clips.row)]
 
 
 def load_or_extract_features(
@@ -58,6 +71,8 @@ def load_or_extract_features(
     strategy_run: StrategyRun,
     feed: ClipFeed,
     context: RuntimeContext,
+    *,
+    dropped: Modality | None = None,
 ) -> Float[Tensor, "clip dim"]:
     """Return the features of all clips, from the cache if they are there.
 
@@ -66,19 +81,22 @@ def load_or_extract_features(
         strategy_run: A strategy and the clips to encode.
         feed: Feed of the run.
         context: Runtime resources.
+        dropped: Modality that all clips lack, or None.
 
     Raises:
         MmderError: If the encoder's outputs are not finite.
         FeaturesError: If the cached features are damaged.
     """
-    name, clip_ids = strategy_run.strategy.name, strategy_run.clips.clip_id
+    name, clip_ids = _title(strategy_run, dropped), strategy_run.clips.clip_id
     start, log = time.monotonic(), context.progress.log
     folder = experiment.feature_cache_dir
     if folder is None:
-        features, encoded = _extract_all(experiment, strategy_run, feed, None, context)
+        features, encoded = _extract_all(
+            experiment, strategy_run, feed, None, context, dropped
+        )
         log(f"{_pace(name, encoded, start)}; features are not cached")
         return features
-    key = feature_cache.cache_key(experiment, strategy_run.strategy)
+    key = feature_cache.cache_key(experiment, strategy_run.strategy, dropped)
     path, dim = folder / feature_cache.file_name(key), experiment.feature_dim
     cached = feature_cache.read(path, clip_ids=clip_ids, dim=dim, key=key)
     # Another run may be writing the file: either all processes encode, or none.
@@ -87,7 +105,9 @@ def load_or_extract_features(
         log(f"{name}: features of {len(clip_ids)} clips read from {path}")
         return cached
     parts = FeatureParts(path=path, clip_ids=clip_ids, key=key, dim=dim)
-    features, encoded = _extract_all(experiment, strategy_run, feed, parts, context)
+    features, encoded = _extract_all(
+        experiment, strategy_run, feed, parts, context, dropped
+    )
     line = _pace(name, encoded, start)
     current = feature_cache.is_current(experiment)
     try:
@@ -128,13 +148,14 @@ def _extract_all(
     feed: ClipFeed,
     parts: FeatureParts | None,
     context: RuntimeContext,
+    dropped: Modality | None,
 ) -> tuple[Float[Tensor, "clip dim"], int]:
     """Encode the clips that no part holds, and write a part every `PART_S` seconds.
 
     Returns:
         The features of all clips, and the number of clips that were encoded.
     """
-    name, clip_ids = strategy_run.strategy.name, strategy_run.clips.clip_id
+    name, clip_ids = _title(strategy_run, dropped), strategy_run.clips.clip_id
     device, world = experiment.device, context.world
     found = torch.empty(0, experiment.feature_dim) if parts is None else parts.read()
     first = done = min(world.all_gather(len(found)))
@@ -145,6 +166,7 @@ def _extract_all(
     batches = FusedBatches(experiment, strategy_run, feed, world=world).in_order(
         np.arange(first, len(clip_ids)),
         batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
+        dropped=dropped,
         dtype=input_dtype(experiment.frozen_encoder),
         progress=context.progress,
     )
@@ -161,6 +183,11 @@ def _extract_all(
         if parts is not None and world.is_primary and done < len(clip_ids):
             parts = _write_part(experiment, parts, part, done - len(part))
     return torch.cat(features), done - first
+
+
+def _title(strategy_run: StrategyRun, dropped: Modality | None) -> str:
+    """Return the name of a strategy, and of the modality that its clips lack."""
+    return strategy_run.strategy.name + (f" without {dropped}" if dropped else "")
 
 
 def _until_due(batches: Iterator[Batch], world: WorldInfo) -> Iterator[Batch]:

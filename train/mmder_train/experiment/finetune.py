@@ -14,6 +14,7 @@ from mmder_train.config.recipes import BASE_CLIPS
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.class_weights import class_weight
 from mmder_train.data.folds import Fold
+from mmder_train.data.modality_dropout import can_lack
 from mmder_train.evaluation.validation import validate
 from mmder_train.experiment.batches import FusedBatches, create_feed
 from mmder_train.experiment.setup import Experiment
@@ -23,6 +24,7 @@ from mmder_train.experiment.types import (
     UnfinishedFolds,
     metric_tags,
 )
+from mmder_train.fusion.types import Modality
 from mmder_train.models.classifier import Classifier
 from mmder_train.models.registry import Encoder
 from mmder_train.models.videomae import Head
@@ -76,8 +78,12 @@ def _finetune_strategy(
     if context.shard_weights:
         context.progress.log(f"weights are divided among {world.world_size} processes")
 
-    def logits(model: nn.Module, index: Int64[np.ndarray, " side"]) -> Tensor:
-        return classifier_logits(model, fused, index, world=world)
+    def logits(
+        model: nn.Module,
+        index: Int64[np.ndarray, " side"],
+        dropped: Modality | None = None,
+    ) -> Tensor:
+        return classifier_logits(model, fused, index, world=world, dropped=dropped)
 
     for fold in folds:
         start = time.monotonic()
@@ -125,11 +131,16 @@ def _finetune_strategy(
             )
             trainer.fit(state, plan, progress=context.progress, checkpoint=checkpoint)
         tested = logits(state.eval_model, fold.test)
+        dropped_logits: dict[str, Tensor] = {
+            m: logits(state.eval_model, fold.test, m)
+            for m in can_lack(strategy_run.strategy, config.drop_modality)
+        }
         model = _whole_model(experiment, state)
         yield FoldOutput(
             strategy_run=strategy_run,
             fold=fold,
             logits=tested,
+            dropped_logits=dropped_logits,
             history=state.history,
             encoder=cast("Encoder", model.encoder),
             head=model.head,
@@ -145,6 +156,7 @@ def classifier_logits(
     index: Int64[np.ndarray, " side"],
     *,
     world: WorldInfo,
+    dropped: Modality | None = None,
 ) -> Float[Tensor, "side class"]:
     """Return the outputs of a classifier for some clips, averaged over their views.
 
@@ -153,6 +165,7 @@ def classifier_logits(
         fused: Encoder inputs of the clips.
         index: Positions of the clips.
         world: Processes that share the clips.
+        dropped: Modality that all clips lack, or None.
     """
     experiment = fused.experiment
     if not len(index):
@@ -164,6 +177,7 @@ def classifier_logits(
             index,
             batch_size=ENCODE_BATCH_SIZE[device.type] * world.world_size,
             mirrored=mirrored,
+            dropped=dropped,
         )
         views.append(
             evaluate.collect_outputs(model, batches, device=device, world=world)[1]

@@ -5,8 +5,8 @@ strategies and seeds are trained together.
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache, partial
 
 import numpy as np
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.data.class_weights import class_weight
 from mmder_train.data.folds import Fold
+from mmder_train.data.modality_dropout import can_lack, draw_dropped
 from mmder_train.evaluation.validation import validate
 from mmder_train.experiment.feature_extraction import clip_features
 from mmder_train.experiment.setup import Experiment, StrategyRun
@@ -25,6 +26,7 @@ from mmder_train.experiment.types import (
     UnfinishedFolds,
     metric_tags,
 )
+from mmder_train.fusion.types import MODALITIES, Modality
 from mmder_train.training import evaluate
 from mmder_train.training.batched_heads import HeadPlan, HeadTask, train_heads
 
@@ -32,6 +34,8 @@ FeatureKey = tuple[str, int | None]
 """Strategy, and its seed if the features depend on it."""
 GROUP_BYTES = 1 << 30
 """Maximum size of the features whose heads are trained together."""
+Features = Mapping[Modality | None, Float[Tensor, "clip dim"]]
+"""Features of a strategy's clips: with both modalities (None), and without one."""
 
 
 def linear_probe(
@@ -65,7 +69,12 @@ def linear_probe(
     distinct: dict[FeatureKey, StrategyRun] = {}
     for run in (run for group in groups for run in group):
         distinct.setdefault(_feature_key(experiment, run), run)
-    features = clip_features(experiment, list(distinct.values()), context)
+    features = clip_features(
+        experiment,
+        list(distinct.values()),
+        context,
+        without=_encoded_without(experiment.config),
+    )
     for group in groups:
         for output in _probe_group(experiment, group, features, context):
             if (output.strategy_run.name, output.fold.number) in missing:
@@ -73,7 +82,7 @@ def linear_probe(
 
 
 def train_fold_heads(
-    runs: Sequence[tuple[StrategyRun, Float[Tensor, "_ dim"]]],
+    runs: Sequence[tuple[StrategyRun, Features]],
     *,
     config: TrainConfig,
     classes: int,
@@ -92,21 +101,13 @@ def train_fold_heads(
     """
     start = time.monotonic()
     folds = [(run, fold, x) for run, x in runs for fold in run.folds]
+    # Seeds share features, and so the rows that are made of them.
+    distinct = {id(features): (run, features) for run, features in runs}
+    rows = {key: _feature_rows(*pair, config) for key, pair in distinct.items()}
     tasks = [
-        HeadTask(
-            title=f"{run.name} {fold.title}",
-            features=features,
-            labels=run.clips.label,
-            train=fold.train,
-            seed=run.seed,
-            class_weight=class_weight(
-                config.class_weights, run.clips.label[fold.train], classes=classes
-            ),
-            clip_ids=run.clips.clip_id,
-            validate=partial(_score_epoch, config, fold, run.clips.label, features),
-            tags=metric_tags(run, fold),
-        )
-        for run, fold, features in folds
+        task
+        for run, features in runs
+        for task in _head_tasks(run, features, rows[id(features)], config, classes)
     ]
     names = ", ".join(run.name for run, _ in runs)
     context.progress.begin(
@@ -130,12 +131,83 @@ def train_fold_heads(
         yield FoldOutput(
             strategy_run=run,
             fold=fold,
-            logits=head_logits(head.head, features, fold.test),
+            logits=head_logits(head.head, features[None], fold.test),
+            dropped_logits={
+                m: head_logits(head.head, features[m], fold.test)
+                for m in can_lack(run.strategy, config.drop_modality)
+            },
             history=head.history,
             encoder=None,
             head=head.head,
             seconds=seconds / len(tasks),
         )
+
+
+def _feature_rows(
+    run: StrategyRun, features: Features, config: TrainConfig
+) -> Float[Tensor, "row dim"]:
+    """Return the features that heads are trained on, see `_row_drawer`."""
+    if config.modality_dropout and can_lack(run.strategy):
+        return torch.cat([features[m] for m in (None, *MODALITIES)])
+    return features[None]
+
+
+def _head_tasks(
+    run: StrategyRun,
+    features: Features,
+    rows: Float[Tensor, "row dim"],
+    config: TrainConfig,
+    classes: int,
+) -> list[HeadTask]:
+    """Return one task per fold of a strategy and a seed. They share the features."""
+    draw_rows = None
+    if config.modality_dropout and can_lack(run.strategy):
+        draw_rows = _row_drawer(run, config.modality_dropout)
+    labels = run.clips.label
+    return [
+        HeadTask(
+            title=f"{run.name} {fold.title}",
+            features=rows,
+            labels=labels,
+            train=fold.train,
+            seed=run.seed,
+            class_weight=class_weight(
+                config.class_weights, labels[fold.train], classes=classes
+            ),
+            clip_ids=run.clips.clip_id,
+            draw_rows=draw_rows,
+            validate=partial(_score_epoch, config, fold, labels, features[None]),
+            tags=metric_tags(run, fold),
+        )
+        for fold in run.folds
+    ]
+
+
+def _row_drawer(
+    run: StrategyRun, probability: float
+) -> Callable[[int], Int64[np.ndarray, " clip"]]:
+    """Return the function that draws the features of each clip for an epoch.
+
+    Rows of the features are those of all clips with both modalities, then those of all
+    clips without each of `MODALITIES`.
+    """
+    clip_ids = run.clips.clip_id
+    block = {name: number for number, name in enumerate((None, *MODALITIES))}
+
+    @lru_cache(maxsize=4)
+    def draw(epoch: int) -> Int64[np.ndarray, " clip"]:
+        dropped = draw_dropped(
+            clip_ids, probability=probability, seed=run.seed, epoch=epoch
+        )
+        blocks = np.array([block[name] for name in dropped], dtype=np.int64)
+        return np.arange(len(clip_ids)) + len(clip_ids) * blocks
+
+    return draw
+
+
+def _encoded_without(config: TrainConfig) -> Sequence[str]:
+    """Return the modalities without which clips are encoded as well."""
+    return MODALITIES if config.modality_dropout else config.drop_modality
 
 
 def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
@@ -148,6 +220,7 @@ def _groups(experiment: Experiment) -> list[list[StrategyRun]]:
     last = None
     for run in experiment.strategies:
         size = len(run.clips.row) * experiment.feature_dim * torch.float32.itemsize
+        size *= 1 + len(can_lack(run.strategy, _encoded_without(experiment.config)))
         key = _feature_key(experiment, run)
         if key == last:  # the seeds of a strategy follow each other
             size = 0
@@ -172,8 +245,11 @@ def _probe_group(
     features: Iterator[Float[Tensor, "_ dim"]],
     context: RuntimeContext,
 ) -> Iterator[FoldOutput]:
-    keys = dict.fromkeys(_feature_key(experiment, run) for run in group)
-    by_key = {key: next(features).to(experiment.device) for key in keys}
+    distinct = {_feature_key(experiment, run): run for run in group}
+    by_key: dict[FeatureKey, Features] = {}
+    for key, run in distinct.items():
+        names = (None, *can_lack(run.strategy, _encoded_without(experiment.config)))
+        by_key[key] = {m: next(features).to(experiment.device) for m in names}
     yield from train_fold_heads(
         [(run, by_key[_feature_key(experiment, run)]) for run in group],
         config=experiment.config,

@@ -47,6 +47,8 @@ class FoldOutput:
     fold: Fold
     logits: Float[Tensor, "test class"]
     """Outputs for the fold's test clips, in their order."""
+    dropped_logits: Mapping[str, Float[Tensor, "test class"]]
+    """The same outputs without a modality, by its name."""
     history: Sequence[Mapping[str, float]]
     """One row per epoch."""
     encoder: Encoder | None

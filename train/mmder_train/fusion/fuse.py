@@ -18,6 +18,8 @@ from mmder_train.fusion.types import (
     SIDE_PX,
     Frames,
     Input,
+    Modality,
+    OutputView,
     Permutation,
     Spectrograms,
 )
@@ -40,9 +42,15 @@ def fuse(
     *,
     strategy: Strategy,
     settings: RenderSettings,
+    dropped: Sequence[Modality | None] | None = None,
     dtype: torch.dtype = torch.float32,
 ) -> Input:
     """Return the encoder's input X for a batch of stored clips.
+
+    A dropped modality is zero after normalization, which is the mean color of
+    `RenderSettings.image_norm`. Pre-training hides a whole modality in the same way if
+    a token shows both. AV-HuBERT (arXiv 2201.02184, modality dropout) and ModDrop
+    (arXiv 1501.00102) replace a dropped modality by zeros as well.
 
     Args:
         frames: As many frames as the strategy takes. None if it takes none.
@@ -51,6 +59,8 @@ def fuse(
         permutations: Order of the 16 frames of each clip. Only RFAS uses it.
         strategy: A row of `STRATEGIES`.
         settings: Colors of spectrograms, and normalization of all images.
+        dropped: Modality that each clip lacks, or None per clip. None if no clip lacks
+            one.
         dtype: Number format of X. Every value is computed in 32 bits, and rounded once.
     """
     stored = spectrograms if frames is None else frames
@@ -69,9 +79,11 @@ def fuse(
         v, a = strategy.layout(ordered)
         if v is not None and frames is not None:
             write_faces(v, frames[chunk], image_norm=settings.image_norm)
+            _clear(v, dropped and dropped[chunk], "video")
         if a is not None and spectrograms is not None:
             rendered = torch.empty_like(a) if a is v else a
             write_spectrograms(rendered, spectrograms[chunk], settings=settings)
+            _clear(rendered, dropped and dropped[chunk], "audio")
             if a is v:
                 a.add_(rendered)
         if strategy.shuffles_frames:
@@ -80,3 +92,12 @@ def fuse(
             ):
                 torch.index_select(sequence, 1, order, out=out)
     return x.to(dtype)
+
+
+def _clear(
+    view: OutputView, dropped: Sequence[Modality | None] | None, modality: Modality
+) -> None:
+    """Set a modality to zero in the clips that lack it."""
+    clips = [i for i, name in enumerate(dropped or ()) if name == modality]
+    if clips:
+        view[clips] = 0

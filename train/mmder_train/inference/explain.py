@@ -16,6 +16,7 @@ from mmder_store.atomic_files import atomic_write
 from mmder_store.errors import SettingsError
 from mmder_store.settings import digest
 from mmder_train.fusion.fuse import frame_permutations
+from mmder_train.fusion.types import Modality
 from mmder_train.inference.explain_text import (
     agreement_text,
     effect_text,
@@ -57,32 +58,44 @@ TITLE_CHARS = 60
 """Maximum length of the clip id in the title."""
 
 
-def create_image_dir(folder: Path) -> Path:
+def create_image_dir(folder: Path, *, option: str = "--explain") -> Path:
     """Create the folder for images, and return it.
+
+    Args:
+        folder: The folder.
+        option: Option that names it, for the message.
 
     Raises:
         SettingsError: If the path is a file.
     """
     if folder.exists() and not folder.is_dir():
-        msg = f"--explain {folder}: is a file; expected a folder for images"
+        msg = f"{option} {folder}: is a file; expected a folder for images"
         raise SettingsError(msg)
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
 
 def draw_explanation(
-    clip: PreparedClip, trained_run: TrainedRun, *, folder: Path, detail: str
+    clip: PreparedClip,
+    trained_run: TrainedRun,
+    *,
+    folder: Path,
+    detail: str,
+    missing: Modality | None = None,
 ) -> str:
     """Compute the occlusion map of a clip, draw it, and return a summary line.
 
     Args:
-        clip: Preprocessed clip with its arrays, of a status that the strategy accepts.
+        clip: Preprocessed clip with its arrays.
         trained_run: Models; the mean of their probabilities is measured.
         folder: Folder of the PNG, which is named after the clip.
         detail: Block size, a key of `occlusion.BLOCKS`.
+        missing: Modality that the clip lacks and was predicted without.
     """
+    absent = {"video": "frames", "audio": "audio"}.get(missing or "")
+    arrays = arrays_to_batch([clip], trained_run)
     occlusion_map = compute_occlusion_map(
-        arrays_to_batch([clip], trained_run),
+        {name: tensor for name, tensor in arrays.items() if name != absent},
         frame_permutations([clip.clip_id], seed=trained_run.seed),
         trained_run.predict_each,
         strategy=trained_run.strategy,

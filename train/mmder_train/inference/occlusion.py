@@ -7,7 +7,6 @@ the measure applies to any encoder. Pure functions on tensors.
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from jaxtyping import Bool, Float, Int64, UInt8
@@ -20,15 +19,21 @@ from mmder_train.fusion.rendering import (
     write_spectrograms,
 )
 from mmder_train.fusion.strategies import Strategy
-from mmder_train.fusion.types import NUM_FRAMES, SIDE_PX, Input
+from mmder_train.fusion.types import (
+    MODALITIES,
+    NUM_FRAMES,
+    SIDE_PX,
+    Input,
+    Modality,
+)
 from mmder_train.inference.occlusion_effect import (
     ModelAgreement,
     is_measurable,
     model_agreement,
 )
 
-Kind = Literal["video", "audio"]
-KINDS: tuple[Kind, Kind] = ("video", "audio")
+Kind = Modality
+KINDS = MODALITIES
 Cell = tuple[slice, ...]
 Probabilities = Callable[[Tensor], Tensor]
 """Models that map inputs to probabilities, with the dimensions model, clip, class."""
@@ -236,7 +241,8 @@ def _to_colors(
     whole: Tensor, masks: Mapping[Kind, Tensor], norm: ImageNorm
 ) -> UInt8[Tensor, "frame height width 3"]:
     """Turn the input back into colors; where two kinds were added, into their mean."""
-    layers = torch.stack([m.int() for m in masks.values()]).sum(0)
+    # A position that shows nothing is zero, the mean color.
+    layers = torch.stack([m.int() for m in masks.values()]).sum(0).clamp_min(1)
     mean, std = (
         torch.tensor(x).view(3, 1, 1, 1) for x in (norm.mean_rgb, norm.std_rgb)
     )

@@ -20,10 +20,11 @@ from mmder_train.runtime.console import PLAIN_WIDTH
 
 COLUMNS = (
     *("clip", "start_s", "stop_s", "clip_stop_s"),
-    *("status", "reason", "warning", "emotion"),
+    *("status", "reason", "missing", "warning", "emotion"),
 )
 """Columns of the CSV file, followed by one probability per class. The part of the clip
-from ``start_s`` to ``stop_s`` was judged."""
+from ``start_s`` to ``stop_s`` was judged. ``missing`` is the modality that the clip
+lacks and was predicted without."""
 CLIP_CHARS = 40
 """Maximum width of the column of clip ids. A longer id moves the rest of its line."""
 BAR_CHARS = 24
@@ -81,14 +82,16 @@ def csv_writer(
 
 
 def _csv_row(prediction: Prediction, classes: int, model_warning: str) -> list[str]:
-    times_s = [*(prediction.judged_s or (math.nan, math.nan)), prediction.clip.stop_s]
+    bounds_s = prediction.clip.window_s or prediction.judged_s or (math.nan, math.nan)
+    times_s = [*bounds_s, prediction.clip.stop_s]
     probabilities = (prediction.probabilities or {}).values()
-    warnings = (model_warning, prediction.coverage_text())
+    warnings = (model_warning, prediction.missing_note, prediction.coverage_text())
     return [
         prediction.clip_id,
         *("" if math.isnan(t) else f"{t:.3f}" for t in times_s),
         prediction.status,
         prediction.reason,
+        prediction.missing or "",
         "; ".join(filter(None, warnings)) if prediction.probabilities else "",
         prediction.emotion or "",
         *([f"{p:.6f}" for p in probabilities] or [""] * classes),
@@ -124,9 +127,9 @@ class LineTable:
                 f"{100 * first[0]:.1f}",
                 f"{second[1]} {100 * second[0]:.1f}",
             )
-        notes = (prediction.coverage_text(), prediction.reason)
+        notes = _notes(prediction)
         note = "; ".join(filter(None, notes))
-        return self._line(prediction.clip_id, *cells, " ".join(note.split()))
+        return self._line(prediction.label, *cells, " ".join(note.split()))
 
     def _line(
         self, clip: str, emotion: str, percent: str, second: str, note: str
@@ -155,9 +158,12 @@ def _table_of_classes(prediction: Prediction) -> Table:
     for probability, name in _ranked(prediction):
         bar = "#" * round(BAR_CHARS * probability)
         table.add_row(name, f"{100 * probability:.1f}", bar)
-    notes = (prediction.coverage_text(), prediction.reason)
-    table.caption = Text("; ".join(filter(None, notes)))
+    table.caption = Text("; ".join(filter(None, _notes(prediction))))
     return table
+
+
+def _notes(prediction: Prediction) -> tuple[str, ...]:
+    return prediction.missing_note, prediction.coverage_text(), prediction.reason
 
 
 def _ranked(prediction: Prediction) -> list[tuple[float, str]]:

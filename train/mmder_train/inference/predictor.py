@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,15 +12,15 @@ from torch import Tensor
 
 from mmder_train.data import coverage
 from mmder_train.data.image_transforms import mirror
+from mmder_train.data.modality_dropout import can_lack
 from mmder_train.data.selection import accepted_statuses
 from mmder_train.data.stored_arrays import load_arrays
 from mmder_train.fusion.fuse import frame_permutations, fuse
+from mmder_train.fusion.types import Modality
 from mmder_train.inference.clip_list import ClipList, find_clips
 from mmder_train.inference.preprocessing import PreparedClip, prepare_clips
+from mmder_train.inference.recordings import plan_recordings, prepare_recordings
 from mmder_train.inference.trained_run import TrainedRun
-
-MAX_NAMES = 5
-"""Maximum number of clips that a line names."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,11 +33,25 @@ class Prediction:
     """Probability of each class, in [0, 1] with a sum of 1. The order is that of
     `TrainedRun.classes`. None if the clip could not be predicted; `status` and `reason`
     then name the cause."""
+    missing: Modality | None = None
+    """Modality that the clip lacks and was predicted without. None if it has both, or
+    was not predicted."""
+    missing_note: str = ""
+    """Remark on a prediction without a modality, empty for all others."""
 
     @property
     def clip_id(self) -> str:
         """Id of the clip, by default its file name without the suffix."""
         return self.clip.clip_id
+
+    @property
+    def label(self) -> str:
+        """Id of the clip, and the bounds of a window of a recording."""
+        if self.clip.window_s is None:
+            return self.clip_id
+        start_s, stop_s = self.clip.window_s
+        stop = f"{stop_s:.1f}" if math.isfinite(stop_s) else "?"
+        return f"{self.clip_id} {start_s:.1f}-{stop} s"
 
     @property
     def status(self) -> str:
@@ -58,13 +72,17 @@ class Prediction:
         clip = self.clip
         if self.probabilities is None or not math.isfinite(clip.start_s):
             return None
+        if clip.window_s is not None:
+            return clip.window_s
         stop_s = coverage.covered_stop_s(clip.start_s, clip.stop_s, clip.step_s)
         return clip.start_s, stop_s
 
     @property
     def is_truncated(self) -> bool:
         """True if the clip continues after the part that was judged."""
-        return self.judged_s is not None and coverage.is_truncated(
+        if self.judged_s is None or self.clip.window_s is not None:
+            return False
+        return coverage.is_truncated(
             self.clip.start_s, self.clip.stop_s, self.clip.step_s
         )
 
@@ -95,6 +113,7 @@ def predict_files(
     root: str | Path | None = None,
     progress: Callable[[str], None] | None = None,
     keep_arrays: bool = False,
+    allow_missing_modality: bool = False,
     process: ProcessPoolExecutor | None = None,
 ) -> Iterator[Prediction]:
     """Predict the emotion of clips from their media files.
@@ -116,6 +135,8 @@ def predict_files(
             of the list.
         progress: Function that is called with the status of each clip as soon as the
             clip is preprocessed.
+        allow_missing_modality: Predict a clip that lacks audio or a face from the
+            other modality, if the strategy uses both.
         keep_arrays: Keep the preprocessed video and audio in each prediction, as
             `explain.draw_explanation` needs them.
         process: Process from `preprocessing.start_process`. None to start one.
@@ -134,12 +155,17 @@ def predict_files(
     prepared = prepare_clips(
         found.clips, trained_run.prep_settings, progress=progress, process=process
     )
-    predictions = predict_clips(prepared, trained_run)
+    predictions = predict_clips(
+        prepared, trained_run, allow_missing_modality=allow_missing_modality
+    )
     return predictions if keep_arrays else (p.without_arrays() for p in predictions)
 
 
 def predict_clips(
-    clips: Iterable[PreparedClip], trained_run: TrainedRun
+    clips: Iterable[PreparedClip],
+    trained_run: TrainedRun,
+    *,
+    allow_missing_modality: bool = False,
 ) -> Iterator[Prediction]:
     """Yield the predictions of preprocessed clips, in their order.
 
@@ -152,17 +178,38 @@ def predict_clips(
     Args:
         clips: Clips from `prepare_clips`.
         trained_run: Models of a finished run.
+        allow_missing_modality: Predict a clip that lacks audio or a face from the
+            other modality, if the strategy uses both. The missing one is zero in the
+            encoder's input, as with ``--drop-modality``.
     """
     accepted = accepted_statuses(trained_run.strategy)
     for clip in clips:
-        probabilities = None
-        if clip.status in accepted:
-            row = _predict_clip(clip, trained_run)
-            probabilities = dict(zip(trained_run.classes, row, strict=True))
-        yield Prediction(clip=clip, probabilities=probabilities)
+        missing = (
+            lacking_modality(clip, trained_run) if allow_missing_modality else None
+        )
+        if clip.status not in accepted and missing is None:
+            yield Prediction(clip=clip, probabilities=None)
+            continue
+        row = _predict_clip(clip, trained_run, missing)
+        yield Prediction(
+            clip=clip,
+            probabilities=dict(zip(trained_run.classes, row, strict=True)),
+            missing=missing,
+            missing_note=trained_run.missing_note(missing) if missing else "",
+        )
 
 
-def _predict_clip(clip: PreparedClip, trained_run: TrainedRun) -> list[float]:
+def lacking_modality(clip: PreparedClip, trained_run: TrainedRun) -> Modality | None:
+    """Return the modality that a clip lacks if the strategy can do without it."""
+    if len(clip.missing) != 1 or clip.status in accepted_statuses(trained_run.strategy):
+        return None
+    lacking = can_lack(trained_run.strategy, clip.missing)
+    return lacking[0] if lacking else None
+
+
+def _predict_clip(
+    clip: PreparedClip, trained_run: TrainedRun, missing: Modality | None
+) -> list[float]:
     """Return the class probabilities of a clip: the mean over its views."""
     device = trained_run.device
     arrays = {k: t.to(device) for k, t in arrays_to_batch([clip], trained_run).items()}
@@ -178,6 +225,7 @@ def _predict_clip(clip: PreparedClip, trained_run: TrainedRun) -> list[float]:
             permutations.to(device),
             strategy=trained_run.strategy,
             settings=trained_run.render_settings,
+            dropped=[missing],
         )
         views.append(trained_run.predict_probabilities(x))
     row: list[float] = torch.stack(views).mean(0)[0].tolist()
@@ -198,71 +246,40 @@ def arrays_to_batch(
     )
 
 
-def describe_models(trained_run: TrainedRun) -> str:
-    """Return one line that names the strategy, the folds and the classes."""
-    mean = "mean of the models" if len(trained_run.folds) > 1 else "the model"
-    return (
-        f"{trained_run.strategy.name} ({trained_run.strategy.equation}), {mean} of "
-        f"{trained_run.folds_text()}, {len(trained_run.classes)} classes "
-        f"({trained_run.labels})"
-    )
+def predict_recordings(
+    clips: ClipList,
+    trained_run: TrainedRun,
+    *,
+    every_s: float,
+    window_s: float | None = None,
+    allow_missing_modality: bool = False,
+    process: ProcessPoolExecutor | None = None,
+) -> Iterator[Prediction]:
+    """Predict windows that slide over recordings of any length.
 
+    Each window is as long as the clips of the run, and is prepared and predicted as a
+    clip of its own. Each recording is decoded once.
 
-def overlap_warnings(trained_run: TrainedRun, clip_ids: Iterable[str]) -> list[str]:
-    """Return a warning if some clips may have been used for training.
+    Args:
+        clips: Recordings from `find_clips`.
+        trained_run: Models of a finished run.
+        every_s: Distance between the starts of two windows.
+        window_s: Length of a window, for a run on a store made with ``--step auto``.
+        allow_missing_modality: See `predict_clips`.
+        process: Process from `preprocessing.start_process`. None to start one.
 
-    A model predicts a clip that it was trained on better than a new one. Clips are
-    compared by id and by file name.
+    Returns:
+        An iterator with one prediction per window, in order, with the arrays of its
+        clip. The last window of a recording is the first that reaches its end. A window
+        that cannot be predicted has the probabilities None, and its clip a reason.
+
+    Raises:
+        SettingsError: If a value is out of range, or a recording has its audio in a
+            separate file.
     """
-    clip_ids = list(clip_ids)
-    overlap = {
-        clip_id: folds
-        for clip_id in clip_ids
-        if (folds := _folds_trained_on(trained_run, clip_id))
-    }
-    if not overlap:
-        return []
-    first, folds = next(iter(overlap.items()))
-    return [
-        f"warning: {len(overlap)} of {len(clip_ids)} clips have the name of a training "
-        f"clip, first {first} (fold {', '.join(map(str, folds))}). Their predictions "
-        "do not show how well new clips are predicted. --fold K uses the model of one "
-        "fold."
-    ]
-
-
-def _folds_trained_on(trained_run: TrainedRun, clip_id: str) -> list[int]:
-    path = PurePosixPath(clip_id)
-    names = {clip_id, path.name, path.stem}
-    return [k for k in trained_run.folds if names & trained_run.train_clips[k]]
-
-
-def truncation_warning(predictions: Sequence[Prediction]) -> str | None:
-    """Return a line on the clips of which only the first part was judged, if any."""
-    longer = [p for p in predictions if p.is_truncated]
-    if not longer:
-        return None
-    names = list_names([f"{p.clip_id} ({p.coverage_text()})" for p in longer])
-    return (
-        f"warning: {len(longer)} of {len(predictions)} clips are longer than 16 frames "
-        f"cover, and the rest was not judged: {names}. To judge other parts, list them "
-        "in a CSV file with the columns clip_id, path, start_s, stop_s."
+    settings = trained_run.prep_settings
+    plans = plan_recordings(clips.clips, settings, every_s=every_s, window_s=window_s)
+    prepared = prepare_recordings(clips.clips, plans, settings, process=process)
+    return predict_clips(
+        prepared, trained_run, allow_missing_modality=allow_missing_modality
     )
-
-
-def failure_line(predictions: Sequence[Prediction]) -> str | None:
-    """Return a line that names the clips without an emotion, if there are any."""
-    failed = [p.clip_id for p in predictions if p.probabilities is None]
-    if not failed:
-        return None
-    return (
-        f"{len(failed)} of {len(predictions)} clips could not be predicted: "
-        f"{list_names(failed)}; the reasons are in the output"
-    )
-
-
-def list_names(names: Sequence[str]) -> str:
-    """Return the first names, and the number of the others."""
-    shown = ", ".join(names[:MAX_NAMES])
-    others = len(names) - MAX_NAMES
-    return f"{shown} and {others} more" if others > 0 else shown

@@ -23,9 +23,11 @@ from rich.console import Console
 
 from mmder_store.errors import MmderError, SettingsError
 from mmder_store.settings import PrepSettings
+from mmder_train.fusion.types import Modality
 
 if TYPE_CHECKING:
     from mmder_prep.media.clip import Clip
+    from mmder_prep.pipeline.prepare_clip import ClipRow
     from mmder_prep.pipeline.progress import ClipProgress
 
 PREFETCH = 8
@@ -64,6 +66,11 @@ class PreparedClip:
     """End of the clip, NaN if unknown."""
     step_s: float = math.nan
     """Step between the 16 frames. NaN if the clip failed."""
+    missing: tuple[Modality, ...] = ()
+    """Modalities that the clip lacks: audio, or video with a face."""
+    window_s: tuple[float, float] | None = None
+    """Start and stop of a window of a recording, whose id `clip_id` is. None for a
+    clip."""
 
 
 def prepare_clips(
@@ -95,7 +102,7 @@ def prepare_clips(
         with ExitStack() as stack:
             current = process or stack.enter_context(start_process())
             process = None  # a process that ended is replaced by another
-            _wait_until_ready(current, settings)
+            wait_until_ready(current, settings)
             pending: deque[Future[PreparedClip]] = deque()
             try:
                 while remaining:
@@ -150,7 +157,7 @@ def start_process() -> Iterator[ProcessPoolExecutor]:
     process.shutdown(cancel_futures=True)
 
 
-def _wait_until_ready(process: ProcessPoolExecutor, settings: PrepSettings) -> None:
+def wait_until_ready(process: ProcessPoolExecutor, settings: PrepSettings) -> None:
     """Wait until the process has loaded the code and weights that every clip needs.
 
     Raises:
@@ -201,14 +208,48 @@ def _prepare(clip: "Clip", settings: PrepSettings) -> PreparedClip:
         return _failed(clip, str(error))
     except Exception as error:  # an unexpected error of one clip must not stop others
         return _failed(clip, f"unexpected {type(error).__name__}: {error}")
+    return prepared_clip(clip.clip_id, row, settings)
+
+
+def prepared_clip(
+    clip_id: str,
+    row: "ClipRow",
+    settings: PrepSettings,
+    *,
+    window_s: tuple[float, float] | None = None,
+) -> PreparedClip:
+    """Return a row of the preparation as a preprocessed clip.
+
+    Args:
+        clip_id: Id of the clip, or of the recording.
+        row: The prepared clip or window.
+        settings: Preprocessing settings.
+        window_s: Start and stop of a window of a recording.
+    """
     times_s = {k: float(row.facts[k]) for k in TIMES if k in row.facts}
     return PreparedClip(
-        clip_id=clip.clip_id,
+        clip_id=clip_id,
         status=row.status,
         reason=row.reason,
         arrays=row.arrays,
+        missing=missing_modalities(row, settings),
+        window_s=window_s,
         **times_s,
     )
+
+
+def missing_modalities(row: "ClipRow", settings: PrepSettings) -> tuple[Modality, ...]:
+    """Return the modalities that a prepared clip lacks.
+
+    The status names only one of them if a clip has neither audio nor a face.
+    """
+    searched = settings.modality == "av" and settings.face_crop
+    no_face = searched and not row.facts.get("faces_found")
+    no_audio = math.isnan(row.facts.get("sound_rms_db", math.nan))
+    missing: list[Modality] = []
+    missing += ["video"] if no_face or row.status == "no_video" else []
+    missing += ["audio"] if no_audio else []
+    return tuple(missing)
 
 
 def _failed(clip: "Clip", reason: str) -> PreparedClip:

@@ -20,6 +20,7 @@ from mmder_train.fusion.rendering import IMAGE_NORMS, RenderSettings
 from mmder_train.fusion.spectrogram_norms import SPECTROGRAM_NORMS
 from mmder_train.fusion.spectrogram_planes import PLANES
 from mmder_train.fusion.strategies import STRATEGIES, Strategy
+from mmder_train.fusion.types import Modality
 from mmder_train.inference.ensemble import FoldEnsemble, build_ensembles
 from mmder_train.runtime.device import choose_device, model_precision
 from mmder_train.weights import native, readers
@@ -51,6 +52,8 @@ class TrainedRun:
     """All seeds of the run."""
     views: int = 1
     """Number of views of a clip that are averaged: 1, or 2 with its mirror image."""
+    modality_dropout: float = 0.0
+    """Probability with which a training clip lacked one modality."""
     prep_settings: PrepSettings
     """Preprocessing settings of the store that the run was trained on."""
     quality: ModelQuality
@@ -59,6 +62,13 @@ class TrainedRun:
     """Models; the heads of folds with equal encoders share one encoder."""
     device: torch.device
     """Device of the models."""
+
+    def missing_note(self, modality: Modality) -> str:
+        """Return a remark on a prediction of a clip that lacks a modality."""
+        note = f"predicted without {modality}"
+        if self.modality_dropout:
+            return note
+        return f"{note}, and the models were trained on clips with both"
 
     def folds_text(self) -> str:
         """Return the fold numbers as text, such as ``folds 1, 2``."""
@@ -169,6 +179,7 @@ def load_trained_run(
             seed=int(config["seed"]),
             seeds=seeds,
             views=int(config.get("views", 1)),
+            modality_dropout=float(config.get("modality_dropout", 0.0)),
             prep_settings=prep_settings,
             quality=model_quality(results, name, folds),
             ensembles=tuple(ensembles),

@@ -15,13 +15,9 @@ from mmder_train.data.loader import BatchLoader
 from mmder_train.data.sampler import BatchSampler
 from mmder_train.data.stored_arrays import ClipArrays
 from mmder_train.fusion.fuse import frame_permutations, fuse
-from mmder_train.fusion.rendering import (
-    RenderSettings,
-    write_faces,
-    write_spectrograms,
-)
+from mmder_train.fusion.rendering import RenderSettings
 from mmder_train.fusion.strategies import Strategy
-from mmder_train.fusion.types import NUM_FRAMES, SIDE_PX, Input, Permutation
+from mmder_train.fusion.types import NUM_FRAMES, Input, Permutation
 from mmder_train.pretraining.config import PretrainConfig
 from mmder_train.pretraining.masking import (
     TIMES,
@@ -208,7 +204,7 @@ class ClipSource:
             x, hidden, kinds, patch_px=self.patch_px, target=config.target
         )
         if hidden_kind is not None and is_mixed(strategy, self.patch_px):
-            x = self._without(batch, permutations, hidden_kind)
+            x = self._fuse(batch, permutations, dropped=hidden_kind)
         return MaskedBatch(
             x=x,
             target=target,
@@ -227,31 +223,20 @@ class ClipSource:
         names = [self.clip_ids[i] for i in positions.tolist()]
         return frame_permutations(names, seed=self.config.seed).to(self.device)
 
-    def _fuse(self, batch: StoredBatch, permutations: Permutation) -> Input:
+    def _fuse(
+        self,
+        batch: StoredBatch,
+        permutations: Permutation,
+        dropped: Kind | None = None,
+    ) -> Input:
         return fuse(
             batch.get("frames"),
             batch.get("audio"),
             permutations,
             strategy=self.strategy,
             settings=self.render_settings,
+            dropped=[dropped] * len(permutations),
         )
-
-    def _without(
-        self, batch: StoredBatch, permutations: Permutation, hidden_kind: Kind
-    ) -> Input:
-        """Fuse clips with zeros, the mean color, in place of one modality."""
-        clips = len(permutations)
-        x = torch.zeros(clips, 3, NUM_FRAMES, SIDE_PX, SIDE_PX, device=self.device)
-        v, a = self.strategy.layout(x)
-        if hidden_kind == "audio" and v is not None:
-            norm = self.render_settings.image_norm
-            write_faces(v, batch["frames"], image_norm=norm)
-        if hidden_kind == "video" and a is not None:
-            write_spectrograms(a, batch["audio"], settings=self.render_settings)
-        if not self.strategy.shuffles_frames:
-            return x
-        clip = torch.arange(clips, device=self.device)[:, None]
-        return x.transpose(1, 2)[clip, permutations].transpose(1, 2)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,10 +18,16 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from mmder_train.fusion.strategies import Strategy
-from mmder_train.fusion.types import NUM_FRAMES, SIDE_PX, Permutation
+from mmder_train.fusion.types import (
+    MODALITIES,
+    NUM_FRAMES,
+    SIDE_PX,
+    Modality,
+    Permutation,
+)
 
-Kind = Literal["video", "audio"]
-KINDS: tuple[Kind, Kind] = ("video", "audio")
+Kind = Modality
+KINDS = MODALITIES
 VIDEO, AUDIO = 1, 2
 """Numbers of the kinds in a map. Their sum marks a position that shows both."""
 TIMES = NUM_FRAMES // 2

@@ -28,7 +28,7 @@ NAMED = ("encoder", "weights")
 MAIN = ("method", "spectrogram", "recipe")
 """Settings that are preferred in the name of a row if they differ."""
 IGNORED = (
-    *("seed", "seeds", "strategies", "labels", "weights_sha256"),
+    *("seed", "seeds", "strategies", "labels", "weights_sha256", "drop_modality"),
     *("name", "predictions_sha256", "train_list_sha256"),
 )
 """Settings that do not distinguish rows, or that other settings imply."""
@@ -91,11 +91,13 @@ class ResultRow:
 
     @property
     def modality(self) -> str:
-        """Input of the strategy: ``V``, ``A`` or ``A+V``."""
-        name = self.first.strategy
+        """Input of the strategy at test: ``V``, ``A`` or ``A+V``."""
         if self.first.foreign is not None:
             return MODALITIES[str(self.first.config.get("modality"))]
         single = {"video": "V", "audio": "A"}
+        if self.first.missing:
+            return single["audio" if self.first.missing == "video" else "video"]
+        name = self.first.strategy
         return "A" if name.startswith("baseline-") else single.get(name, "A+V")
 
     @property
@@ -126,6 +128,7 @@ class ResultRow:
         config = self.first.config
         weights = config.get("weights", "none")
         parts = [self.first.strategy, str(config.get("encoder") or "")]
+        parts += [f"no {self.first.missing}"] if self.first.missing else []
         if self.first.foreign is not None:
             parts = [str(self.first.foreign.get("name")), FOREIGN]
         if self.has_random_encoder:

@@ -31,8 +31,8 @@ class HeadTask:
     """A head to train on the train side of one fold of one strategy."""
 
     title: str
-    features: Float[Tensor, "clip dim"]
-    """Features of all clips. Tasks may share them."""
+    features: Float[Tensor, "row dim"]
+    """Features, one row per clip unless `draw_rows` is set. Tasks may share them."""
     labels: Int64[np.ndarray, " clip"]
     """Class of every clip."""
     train: Int64[np.ndarray, " train"]
@@ -41,6 +41,9 @@ class HeadTask:
     """Seed of the initial weights, and of the clips of each epoch."""
     clip_ids: Sequence[str]
     """Names of all clips, for messages."""
+    draw_rows: Callable[[int], Int64[np.ndarray, " clip"]] | None = None
+    """Function that returns the row of the features that each clip has in an epoch,
+    from 0. None if row i is clip i in all epochs."""
     class_weight: Float64[np.ndarray, " class"] | None = None
     """Weight of each class in the loss. None for equal weights."""
     validate: Callable[[nn.Module], Mapping[str, float]] = lambda _: {}
@@ -135,32 +138,32 @@ def train_heads(
         # Up to the next end of an epoch. Losses are copied from a GPU only there.
         end = min((step // h.steps_per_epoch + 1) * h.steps_per_epoch for h in running)
         batches = [_batches(head, plan, range(step, end)) for head in heads]
-        position, clip_weight = (
+        position, row, clip_weight = (
             np.stack(arrays, axis=1) for arrays in zip(*batches, strict=True)
         )
         target = np.stack(
             [t.labels[position[:, k]] for k, t in enumerate(tasks)], axis=1
         )
         losses = []
-        for row, y, w in zip(
-            torch.from_numpy(position + first_row[:, None]).to(x.device),
+        for index, y, w in zip(
+            torch.from_numpy(row + first_row[:, None]).to(x.device),
             torch.from_numpy(target).to(x.device),
             torch.from_numpy(clip_weight).to(x),
             strict=True,
         ):
-            batch = x.index_select(0, row.flatten()).view(*row.shape, -1)
+            batch = x.index_select(0, index.flatten()).view(*index.shape, -1)
             losses.append(stack.backward(batch, y, w))
             optimizer.step()
         mean_loss = torch.stack(losses).double().cpu().numpy()
         sizes = (clip_weight > 0).sum(2)
-        for index, head in enumerate(heads):
+        for k, head in enumerate(heads):
             if head.finished:
                 continue
-            _check_finite(head.task, mean_loss[:, index], position[:, index], step)
-            head.loss_sum += float(mean_loss[:, index] @ sizes[:, index])
-            progress.step(clips=int(sizes[:, index].sum()), waited_s=0.0)
+            _check_finite(head.task, mean_loss[:, k], position[:, k], step)
+            head.loss_sum += float(mean_loss[:, k] @ sizes[:, k])
+            progress.step(clips=int(sizes[:, k].sum()), waited_s=0.0)
             if end % head.steps_per_epoch == 0:
-                stack.copy_to(current, index)
+                stack.copy_to(current, k)
                 _end_epoch(head, current, plan, progress)
         step = end
     return heads
@@ -172,8 +175,8 @@ def _normalize(
     """Apply the part of the heads' LayerNorm that has no parameters.
 
     Args:
-        features: Features of each head's clips, of shape (clip, dim). The numbers of
-            clips can differ.
+        features: Features of each head, of shape (row, dim). The numbers of rows can
+            differ.
 
     Returns:
         All features, once even if heads share them, and the first row of each head's.
@@ -189,17 +192,21 @@ def _normalize(
 
 def _batches(
     head: TrainedHead, plan: HeadPlan, steps: range
-) -> tuple[Int64[np.ndarray, "step batch"], Float64[np.ndarray, "step batch"]]:
+) -> tuple[
+    Int64[np.ndarray, "step batch"],
+    Int64[np.ndarray, "step batch"],
+    Float64[np.ndarray, "step batch"],
+]:
     """Return the batches of some steps, which belong to one epoch.
 
     Returns:
-        Positions of the clips, and the weight of each: that of its class, divided by
-        the number of clips of its batch. The last batch is filled up with clips of
-        weight 0. A finished head has no others.
+        Positions of the clips, their rows of the features, and the weight of each: that
+        of its class, divided by the number of clips of its batch. The last batch is
+        filled up with clips of weight 0. A finished head has no others.
     """
     if head.finished:
         empty = np.zeros((len(steps), plan.batch_size))
-        return empty.astype(np.int64), empty
+        return empty.astype(np.int64), empty.astype(np.int64), empty
     train = head.task.train
     epoch, first = divmod(steps.start, head.steps_per_epoch)
     shape = (head.steps_per_epoch, plan.batch_size)
@@ -216,7 +223,12 @@ def _batches(
     if head.task.class_weight is not None:
         weight *= head.task.class_weight[labels[position]]
     part = slice(first, first + len(steps))
-    return position[part], weight[part]
+    rows = (
+        position
+        if head.task.draw_rows is None
+        else head.task.draw_rows(epoch)[position]
+    )
+    return position[part], rows[part], weight[part]
 
 
 def _check_finite(
