@@ -209,17 +209,30 @@ def announce_run(store: Path, run: str) -> Iterator[None]:
     Raises:
         StoreError: If the file cannot be written.
     """
-    file = store / FOLDER / RUN_FILE
+    begin_run(store, run)
     try:
-        with atomic_write(file) as draft:
+        yield
+    finally:
+        end_run(store)
+
+
+def begin_run(store: Path, run: str) -> None:
+    """Write the id of a run into the store.
+
+    Raises:
+        StoreError: If the file cannot be written.
+    """
+    try:
+        with atomic_write(store / FOLDER / RUN_FILE) as draft:
             draft.write_text(run)
     except OSError as error:
         msg = f"store {store}: cannot be written ({error.strerror}: {error.filename})"
         raise StoreError(msg) from error
-    try:
-        yield
-    finally:
-        file.unlink(missing_ok=True)
+
+
+def end_run(store: Path) -> None:
+    """Remove the id of a run from the store."""
+    (store / FOLDER / RUN_FILE).unlink(missing_ok=True)
 
 
 def read_run(store: Path) -> str:

@@ -23,7 +23,7 @@ def refuse_ignored_options() -> None:
     used = ctx.params
     if used.get("check"):
         _refuse(ctx, STORE_OPTIONS, "--check makes no store")
-    if used["scheduler"] is not None:
+    if used.get("scheduler") is not None:
         _refuse(ctx, {"workers"}, "--scheduler uses the workers of the cluster")
     if used["modality"] == "audio":
         _refuse(ctx, {"no_face_crop", "device"}, "--modality audio uses no video")

@@ -7,9 +7,21 @@ from pathlib import Path
 import rich_click as click
 
 from mmder_cli.program import INTERRUPTED, Program, print_error, verbose_option
-from mmder_prep.cli.build_commands import corpus_command, list_clips, manifest
+from mmder_prep.cli.build_commands import (
+    corpus_command,
+    list_clips,
+    manifest_command,
+)
+from mmder_prep.cli.cluster_commands import add_planned_corpora, plan, seal, work
 from mmder_prep.cli.next_command import show_next
-from mmder_prep.cli.options import CORPORA, OTHER, STORES, out_option, workers_option
+from mmder_prep.cli.options import (
+    CORPORA,
+    OTHER,
+    STEPS,
+    STORES,
+    out_option,
+    workers_option,
+)
 from mmder_prep.cli.options import verbose_option as command_verbose_option
 from mmder_prep.cli.store_commands import STORE_COMMANDS, console_to
 from mmder_prep.pipeline import temp_folder
@@ -38,6 +50,7 @@ class PrepProgram(Program):
 )
 @click.command_panel(CORPORA)
 @click.command_panel(STORES)
+@click.command_panel(STEPS)
 @click.command_panel(OTHER)
 @verbose_option()
 @click.version_option(package_name="mmder", prog_name="mmder-prep")
@@ -118,13 +131,14 @@ def add_corpora() -> None:
 
     for corpus in corpora.CORPORA:
         cli.add_command(corpus_command(corpus))
-    cli.add_command(manifest)
+    cli.add_command(manifest_command())
     cli.add_command(list_clips)
+    add_planned_corpora()
 
 
 for command in STORE_COMMANDS:
     cli.add_command(command)
-for command in (published, sample):
+for command in (published, sample, plan, work, seal):
     cli.add_command(command)
 
 

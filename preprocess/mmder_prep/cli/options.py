@@ -15,6 +15,7 @@ Decorator = Callable[[Any], Any]
 
 CORPORA = "Corpora"
 STORES = "Look at a store"
+STEPS = "Prepare in separate steps, on a cluster"
 OTHER = "Other"
 """Panels of commands."""
 INPUT = "Input"
@@ -32,7 +33,17 @@ workers_option = click.option(
 )
 verbose_option = _verbose_option(OUTPUT)
 
-BUILD_OPTIONS = (
+max_failed_option = click.option(
+    "--max-failed",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Number of clips that may lack video or audio before the exit code is 3. The "
+    "store is sealed either way.",
+    panel=OUTPUT,
+)
+
+_SHARD_OPTIONS = (
     click.option(
         "--no-face-crop",
         is_flag=True,
@@ -53,15 +64,19 @@ BUILD_OPTIONS = (
         help="Remove the store at --out first.",
         panel=OUTPUT,
     ),
-    click.option(
-        "--max-failed",
-        type=click.IntRange(0),
-        default=0,
-        show_default=True,
-        help="Number of clips that may lack video or audio before the exit code is 3. "
-        "The store is sealed either way.",
-        panel=OUTPUT,
-    ),
+)
+_device_option = click.option(
+    "--device",
+    type=click.Choice(("auto", "cpu", "cuda")),
+    default="cpu",
+    show_default=True,
+    help="Device of face detection; decoding always runs on the CPU.",
+    panel=OUTPUT,
+)
+
+BUILD_OPTIONS = (
+    *_SHARD_OPTIONS,
+    max_failed_option,
     workers_option,
     click.option(
         "--scheduler",
@@ -69,16 +84,12 @@ BUILD_OPTIONS = (
         help="Join a running Dask cluster instead of starting workers.",
         panel=OUTPUT,
     ),
-    click.option(
-        "--device",
-        type=click.Choice(("auto", "cpu", "cuda")),
-        default="cpu",
-        show_default=True,
-        help="Device of face detection; decoding always runs on the CPU.",
-        panel=OUTPUT,
-    ),
+    _device_option,
     verbose_option,
 )
+"""Options of the commands that build a store."""
+PLAN_OPTIONS = (*_SHARD_OPTIONS, _device_option, verbose_option)
+"""Options of the commands that only plan one."""
 
 
 def out_option(text: str, *, required: bool = False) -> Decorator:

@@ -102,17 +102,7 @@ class Manifest:
         Raises:
             ManifestError: If a path leads out of the root, or no file exists.
         """
-        clips = [
-            Clip(
-                clip_id=row.clip_id,
-                source=locate(self.root, row.path),
-                audio=locate(self.root, row.sound) if row.sound else None,
-                audio_start_s=row.sound_at_s,
-                segment=Segment(start_s=row.start_s, stop_s=row.stop_s),
-                crop=row.crop,
-            )
-            for row in self.rows
-        ]
+        clips = [to_clip(self.root, row) for row in self.rows]
         if not any(exists(clip.source.path) for clip in clips):
             backslash = any("\\" in row.path for row in self.rows)
             advice = self.advice or (
@@ -127,6 +117,26 @@ class Manifest:
             )
             raise ManifestError(msg)
         return clips
+
+
+def to_clip(root: Path, row: ManifestRow) -> Clip:
+    """Return the clip of a row.
+
+    Args:
+        root: Folder that the paths of the row are relative to.
+        row: Row of a manifest.
+
+    Raises:
+        ManifestError: If a path leads out of the root.
+    """
+    return Clip(
+        clip_id=row.clip_id,
+        source=locate(root, row.path),
+        audio=locate(root, row.sound) if row.sound else None,
+        audio_start_s=row.sound_at_s,
+        segment=Segment(start_s=row.start_s, stop_s=row.stop_s),
+        crop=row.crop,
+    )
 
 
 def write_rows(rows: Sequence[ManifestRow], out: TextIO) -> None:

@@ -1,71 +1,44 @@
 """Build of a store: plan the shards, prepare them on workers, seal the store."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
-from uuid import uuid4
 
 from rich.console import Console
 
-from mmder_prep.corpora.manifest import RATED, Manifest
-from mmder_prep.pipeline import worker_template
-from mmder_prep.pipeline.content_hash import unchanged
-from mmder_prep.pipeline.fingerprint import (
-    PACKAGES,
-    compute_fingerprint,
-    device_kind,
+from mmder_prep.corpora.manifest import Manifest
+from mmder_prep.pipeline.fingerprint import PACKAGES
+from mmder_prep.pipeline.plan import (
+    BuildOptions,
+    PlannedBuild,
+    manifest_columns,
+    plan_build,
 )
-from mmder_prep.pipeline.progress import ClipProgress
-from mmder_prep.pipeline.shard import ShardSummary, make_shard, summarize_shard
-from mmder_prep.pipeline.shard_plan import ShardJob, shard_jobs
-from mmder_prep.pipeline.shard_software import drop_other_software, refuse_other_device
-from mmder_prep.pipeline.store_changes import (
-    changed_clips,
-    compare_clips,
-    name_some,
-    recorded_clips,
-    refuse_loss,
+from mmder_prep.pipeline.plan_files import (
+    StoredPlan,
+    read_plan,
+    read_rows,
+    remove_plan,
+    stored_jobs,
+    write_plan,
 )
-from mmder_prep.pipeline.store_folder import (
-    check_disk_space,
-    remove_leftovers,
-    remove_store,
-)
-from mmder_prep.pipeline.worker_check import require
+from mmder_prep.pipeline.run_shards import run_shards
+from mmder_prep.pipeline.shard import ShardSummary, summarize_shard
+from mmder_prep.pipeline.store_changes import changed_clips, name_some, recorded_clips
 from mmder_store import ledger
-from mmder_store.errors import SettingsError, StoreError, StoreIncompleteError
+from mmder_store.errors import StoreError
 from mmder_store.ledger import ClipRecord
-from mmder_store.schema import SHARD_CLIPS, STATUSES
+from mmder_store.schema import STATUSES
 from mmder_store.settings import PrepSettings
 from mmder_store.store import Store
 from mmder_store.store_spec import StoreSpec
-from mmder_store.writer import check_reusable, create, missing_files, seal
+from mmder_store.writer import seal
+from mmder_store.zarr_group import open_group, read_spec
 
-if TYPE_CHECKING:
-    from mmder_prep.pipeline.cluster import Cluster
-
-MANIFEST_COLUMNS = ("clip_id", "speaker", "emotion", *RATED, "note")
-"""Columns of the store that come from the manifest."""
 RECORDED_PACKAGES = ("mmder", *PACKAGES)
 """Packages whose versions are recorded in the store."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class BuildOptions:
-    """Options of a build that do not change the arrays of the store."""
-
-    workers: int
-    """Number of worker processes."""
-    scheduler: str | None = None
-    """Address or file of a running Dask scheduler; None starts workers here."""
-    device: str = "cpu"
-    """Torch device of face detection, or `auto`."""
-    overwrite: bool = False
-    """True to remove an existing store first."""
-    shard_clips: int = SHARD_CLIPS
-    """Number of clips per shard."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,96 +75,154 @@ def build(
         StoreError: If prepared clips of an existing store would be lost.
         MmderError: If the run as a whole fails. Finished shards are kept.
     """
-    clips = manifest.clips()
-    spec = StoreSpec(
-        corpus=manifest.corpus,
-        clips=len(clips),
-        settings=settings,
-        label_sets=manifest.label_sets,
-        protocols=manifest.protocols,
-        manifest_sha256=manifest.sha256,
-        shard_clips=options.shard_clips,
-    )
-    device = resolve_device(options.device)
-    if options.overwrite:
-        remove_store(out)
-    if out.is_dir():
-        check_reusable(out, spec)
-    check_disk_space(out, spec)
-    kind = device_kind(device)
-    fingerprint = compute_fingerprint(kind)
-    run = uuid4().hex
-    jobs = shard_jobs(
-        clips,
-        store=str(out.absolute()),
-        shard_clips=spec.shard_clips,
-        settings=settings,
-        device=device,
-        run=run,
-        requirements=require(clips, manifest.root, fingerprint),
-    )
-    rows = [
-        {column: getattr(row, column) for column in MANIFEST_COLUMNS}
-        for row in manifest.rows
-    ]
-    with ledger.write_lock(out):
-        check_reusable(out, spec)
-        before = recorded_clips(out)
-        changes = compare_clips(before, clips)
-        refuse_loss(out, changes)
-        remove_leftovers(out)
-        if before and changes.added:
-            console.print(
-                f"{changes.added} clips are added to the {len(before)} of {out}",
-                highlight=False,
-                markup=False,
-            )
-        _report_damage(out, spec, console)
-        records = {job.shard: unchanged(job) for job in jobs}
-        sha256 = _hash_if_sealed(out, spec) if all(records.values()) else None
+    with plan_build(manifest, out, settings, options, console) as planned:
+        shards = list(planned.kept)
+        sha256 = planned.sha256
         if sha256 is None:
-            refuse_other_device(out, records, kind)
-            drop_other_software(out, records, fingerprint, console)
-            create(out, spec)
-        # `create` drops the records of shards that do not fit repaired metadata.
-        records = {s: r if ledger.exists(out, s) else None for s, r in records.items()}
-        shards = [summarize_shard(r, kept=True) for r in records.values() if r]
-        if sha256 is None:
-            todo = [job for job in jobs if records[job.shard] is None]
-            if todo:
-                with ledger.announce_run(out, run):
-                    shards += _run(todo, options, console)
-            versions = {name: version(name) for name in RECORDED_PACKAGES}
-            sha256 = seal(out, rows, versions)
-            _report_changed(before, recorded_clips(out), console)
+            if planned.todo:
+                with ledger.announce_run(out, planned.run):
+                    shards += run_shards(
+                        planned.todo,
+                        workers=options.workers,
+                        scheduler=options.scheduler,
+                        console=console,
+                    )
+            sha256 = seal_build(out, planned.rows, console, before=planned.before)
+    return summarize(shards, kept=len(planned.kept), sha256=sha256)
+
+
+def plan_only(
+    manifest: Manifest,
+    out: Path,
+    settings: PrepSettings,
+    options: BuildOptions,
+    console: Console,
+) -> PlannedBuild:
+    """Create or reopen a store and write the plan of its shards into it.
+
+    Raises:
+        MmderError: As `build` does before the first shard.
+    """
+    with plan_build(manifest, out, settings, options, console) as planned:
+        if planned.sha256 is None:
+            # A record shows from now on that a shard of this plan is finished.
+            for job in planned.todo:
+                ledger.drop(out, job.shard)
+            write_plan(out, manifest, planned.jobs)
+            ledger.begin_run(out, planned.run)
+    return planned
+
+
+def work_on(
+    store: Path, shards: Iterable[int], *, workers: int, console: Console
+) -> list[ShardSummary]:
+    """Prepare some shards of a planned store. Several processes may do so at once.
+
+    Raises:
+        StoreError: If the store has no plan.
+        StoreIncompleteError: If no worker can prepare the shards.
+    """
+    plan, spec = _planned(store)
+    todo, done = [], []
+    for shard in shards:
+        record = ledger.read(store, shard)
+        if record is None:
+            todo.append(shard)
+        else:
+            done.append(summarize_shard(record, kept=True))
+    if not todo:
+        return done
+    jobs = stored_jobs(store, plan, spec.settings, todo)
+    return done + run_shards(jobs, workers=workers, console=console)
+
+
+def seal_planned(store: Path, console: Console) -> BuildSummary | list[int]:
+    """Seal a planned store, or return the shards that are missing.
+
+    Raises:
+        StoreError: If the store has no plan, or another process writes to it.
+    """
+    with ledger.write_lock(store):
+        plan, _ = _planned(store)
+        records = ledger.read_all(store, plan.shards)
+        missing = [shard for shard, record in enumerate(records) if record is None]
+        if missing:
+            return missing
+        rows = [
+            manifest_columns(row)
+            for shard in range(plan.shards)
+            for row in read_rows(store, shard)
+        ]
+        sha256 = seal_build(store, rows, console, before=recorded_clips(store))
+        ledger.end_run(store)
+    shards = [summarize_shard(r, kept=False) for r in records if r is not None]
+    return summarize(shards, kept=0, sha256=sha256)
+
+
+def planned_shards(store: Path) -> int:
+    """Return the number of shards of a planned store.
+
+    Raises:
+        StoreError: If the store has no plan.
+    """
+    plan, _ = _planned(store)
+    return plan.shards
+
+
+def _planned(store: Path) -> tuple[StoredPlan, StoreSpec]:
+    """Read the plan and the specification of a store.
+
+    Raises:
+        StoreError: If it has no plan.
+    """
+    spec = read_spec(store, open_group(store, "r"))
+    plan = read_plan(store)
+    if plan is None:
+        state = "has no plan"
+        with suppress(StoreError):
+            Store(store)
+            state = "is sealed, and needs no further work"
+        msg = f"store {store}: {state}. A plan is made by mmder-prep plan."
+        raise StoreError(msg)
+    return plan, spec
+
+
+def seal_build(
+    out: Path,
+    rows: Sequence[Mapping[str, str]],
+    console: Console,
+    *,
+    before: Mapping[str, ClipRecord],
+) -> str:
+    """Seal a store whose shards are all prepared, and return its hash.
+
+    Args:
+        out: The store, locked by this process.
+        rows: Columns that come from the manifest, in the order of the clips.
+        console: Console for a line on changed clips.
+        before: Clips that were prepared before this build, by id.
+
+    Raises:
+        StoreIncompleteError: If shards are missing or do not fit each other.
+    """
+    versions = {name: version(name) for name in RECORDED_PACKAGES}
+    sha256 = seal(out, rows, versions)
+    remove_plan(out)
+    _report_changed(before, recorded_clips(out), console)
+    return sha256
+
+
+def summarize(
+    shards: Sequence[ShardSummary], *, kept: int, sha256: str
+) -> BuildSummary:
+    """Return the summary of a sealed store from those of its shards."""
     statuses = {s: sum(d.statuses.get(s, 0) for d in shards) for s in STATUSES}
     return BuildSummary(
         statuses={s: n for s, n in statuses.items() if n},
-        shards=len(jobs),
-        kept=sum(d.kept for d in shards),
+        shards=len(shards),
+        kept=kept,
         sha256=sha256,
     )
-
-
-def _report_damage(out: Path, spec: StoreSpec, console: Console) -> None:
-    """Drop the records of shards that are damaged, as far as this takes little time.
-
-    A record that cannot be read, and a file that is missing or has another size, are
-    found. Shards are not read; `mmder-prep verify` does that.
-    """
-    damaged = ledger.drop_damaged(out, spec.shards)
-    for shard in range(spec.shards):
-        record = ledger.read(out, shard)
-        if record is not None and missing_files(out, record, spec):
-            ledger.drop(out, shard)
-            damaged.append(shard)
-    if damaged:
-        numbers = ", ".join(map(str, sorted(damaged)))
-        console.print(
-            f"shards {numbers} are damaged or incomplete, and are prepared again",
-            highlight=False,
-            markup=False,
-        )
 
 
 def _report_changed(
@@ -206,84 +237,3 @@ def _report_changed(
             highlight=False,
             markup=False,
         )
-
-
-def _hash_if_sealed(out: Path, spec: StoreSpec) -> str | None:
-    """Return the hash of a sealed store with the same specification, else None."""
-    try:
-        store = Store(out)
-    except StoreError:
-        return None
-    return store.sha256 if store.spec == spec else None
-
-
-def _run(
-    jobs: list[ShardJob], options: BuildOptions, console: Console
-) -> list[ShardSummary]:
-    """Run the jobs on local workers or on a cluster."""
-    if options.scheduler is None:
-        worker_template.start(worker_template.required_modules(jobs[0].settings))
-    # Importing Dask takes a second; a run without jobs does not need it.
-    from mmder_prep.pipeline.cluster import open_cluster
-
-    total = sum(len(job.clips) for job in jobs)
-    workers = min(options.workers, len(jobs))
-    with open_cluster(workers=workers, scheduler=options.scheduler) as cluster:
-        console.print(
-            f"{total} clips in {len(jobs)} shards on {cluster.workers} workers; "
-            f"dashboard {cluster.dashboard}",
-            highlight=False,
-        )
-        with ClipProgress(total, console) as progress:
-            return _collect(cluster, jobs, progress)
-
-
-def _collect(
-    cluster: "Cluster", jobs: list[ShardJob], progress: ClipProgress
-) -> list[ShardSummary]:
-    """Return the summaries of the jobs.
-
-    Raises:
-        StoreIncompleteError: If workers crashed repeatedly in a shard, or no worker is
-            left.
-    """
-    summaries: list[ShardSummary] = []
-    lost: list[int] = []
-    ended = cluster.run_jobs(make_shard, jobs, tick=progress.tick, warn=progress.warn)
-    for job, alive in ended:
-        record = ledger.read(Path(job.store), job.shard)
-        if alive and record is not None:
-            summaries.append(summarize_shard(record, kept=False))
-        else:
-            lost.append(job.shard)
-    if lost:
-        msg = (
-            f"shards {', '.join(map(str, sorted(lost)))}: their workers crashed "
-            "repeatedly, most likely out of memory. Rerun the same command with fewer "
-            "--workers to resume; finished shards are kept"
-        )
-        raise StoreIncompleteError(msg)
-    return summaries
-
-
-def resolve_device(name: str) -> str:
-    """Return the Torch device of face detection; `auto` is a GPU if there is one.
-
-    It is checked before the first worker starts.
-
-    Raises:
-        SettingsError: If the device is not usable.
-    """
-    if name == "cpu":
-        return name
-    import torch
-
-    if name == "auto":
-        return "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        torch.zeros(1, device=name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        msg = f"--device {name}: not usable here ({reason}); 'cpu' always is"
-        raise SettingsError(msg) from error
-    return name

@@ -14,8 +14,8 @@ import pytest
 from distributed import Client
 
 from mmder_prep.pipeline import cluster
-from mmder_prep.pipeline.build import resolve_device
 from mmder_prep.pipeline.fingerprint import compute_fingerprint, fingerprint_digest
+from mmder_prep.pipeline.plan import resolve_device
 from mmder_prep.quality.verify import problems
 from mmder_store import Store, ledger
 from mmder_store.errors import SettingsError

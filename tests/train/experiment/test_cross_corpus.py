@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +79,8 @@ def test_scores_match_sklearn_over_common_classes(train: Train, others: Path) ->
     assert result.exit_code == 0, result.output
     assert "(trained only: surprised)" in result.output
     assert "test store six: 4 clips excluded: 2 no class for 'calm'" in result.output
+    line = r"\| six +\| 6 +\| surprised +\| +12 \|.*\| 16\.7 / 16\.7 / 4\.8 \|"
+    assert re.search(line, result.output)
     (entry,) = read_results("run")["strategies"]["audio"]["cross_corpus"]
     assert entry["classes"] == list(SIX)
     assert (entry["dropped_train"], entry["dropped_test"]) == (["surprised"], [])

@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 import torch
 
+from mmder_store.errors import SettingsError
 from mmder_train.evaluation.run_directory import RunDirectory
+from mmder_train.runtime.distributed import WorldInfo
 from mmder_train.runtime.signals import StopRequest
 from mmder_train.runtime.tensor_files import save_tensors
 from mmder_train.training import checkpoint
@@ -279,3 +281,26 @@ def test_a_checkpoint_of_another_run_is_rejected(
     assert "cannot be read" in train_audio(*FINETUNE, "--out", "a").stderr
     path.unlink()
     assert train_audio(*FINETUNE, "--out", "a").exit_code == 0
+
+
+class SecondCannotRead(WorldInfo):
+    """Two processes, of which the other does not see the tensors."""
+
+    def all_gather(self, value: object) -> list[Any]:
+        return [value, "lacks its tensors"]
+
+
+def test_a_folder_that_one_process_cannot_read_is_named(tmp_path: Path) -> None:
+    """All processes raise the same error, so that none waits for another."""
+    files = Checkpoint(
+        path=tmp_path / "audio-1",
+        identity={},
+        save_every_s=9.0,
+        stop_request=StopRequest(),
+        world=SecondCannotRead(world_size=2),
+    )
+    text = r"lacks its tensors in process 1 of 2\. Put the folder of the run where all"
+    with pytest.raises(SettingsError, match=text):
+        files._raise_for_all("")
+    with pytest.raises(SettingsError, match=r"lacks its tensors\. Delete it"):
+        files._raise_for_all("lacks its tensors")

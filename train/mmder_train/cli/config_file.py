@@ -17,12 +17,15 @@ from click.core import ParameterSource
 from mmder_cli.program import LocalPath
 from mmder_train.cli.option_types import (
     FoldNumber,
+    ModalityNames,
     PartNames,
     SeedNumber,
     SeedNumbers,
 )
 from mmder_train.cli.options import OUTPUT, Decorator
 
+LISTS = (PartNames, ModalityNames)
+"""Types of options with a list of names, which may be empty."""
 NOT_SETTINGS = ("config", "save_config", "resume", "verbose", "version", "help")
 """Options that a file cannot set."""
 FOUND_BY_RUN = (
@@ -163,7 +166,7 @@ def _checked(
         for item in items
     )
     problem = ""
-    if not fits or not (items or isinstance(parameter.type, PartNames)):
+    if not fits or not (items or isinstance(parameter.type, LISTS)):
         problem = f"expected {expected}"
     elif parameter.multiple or isinstance(value, list):
         value = tuple(items)
@@ -186,7 +189,7 @@ def _expected(parameter: click.Option) -> tuple[str, tuple[type, ...], bool]:
         return "true or false", (bool,), False
     if isinstance(kind, SeedNumbers):
         return "an integer, or a list of integers", (int,), True
-    if parameter.multiple or isinstance(kind, PartNames):
+    if parameter.multiple or isinstance(kind, LISTS):
         return "a text, or a list of texts", (str,), True
     if isinstance(kind, FoldNumber):
         return 'an integer, or "all"', (int, str), False

@@ -177,8 +177,7 @@ def _cross_corpus_table(name: str, entries: Sequence[Mapping[str, Any]]) -> Tabl
     )
     for column in ("test store", "classes", "dropped classes"):
         table.add_column(column)
-    chance = [f"chance {title}" for title in SCORES.values()]
-    for column in ("clips", *SCORES.values(), *chance):
+    for column in ("clips", *SCORES.values(), "chance"):
         table.add_column(column, justify="right")
     for entry in entries:
         dropped = [*entry["dropped_train"], *entry["dropped_test"]]
@@ -188,7 +187,7 @@ def _cross_corpus_table(name: str, entries: Sequence[Mapping[str, Any]]) -> Tabl
             ", ".join(dropped) or "none",
             str(entry["pooled"]["clips"]),
             *_cells(entry["pooled"]),
-            *_cells(entry["chance"]),
+            " / ".join(_cells(entry["chance"])),
         )
     return table
 

@@ -142,8 +142,8 @@ def _train_on_all(experiment: Experiment) -> Experiment:
         runs.append(replace(run, folds=(fold,)))
     return replace(
         experiment,
-        # There is no test side to report.
-        config=replace(config, report_best_test_epoch=False),
+        # There is no test side to report, with both modalities or without one.
+        config=replace(config, report_best_test_epoch=False, drop_modality=()),
         strategies=tuple(runs),
     )
 

@@ -259,13 +259,16 @@ def _score(value: float, interval: Interval | None, std: float | None) -> str:
 
 
 def score_text(row: ResultRow) -> str:
-    """Return a line with WAR and UAR over all clips, and their intervals."""
-    war, uar = row.intervals[:2] if row.intervals else (None, None)
-    scope = " (intervals: 95 % over speakers)" if row.intervals else ""
-    return (
-        f"WAR {_score(row.war, war, None)}, UAR {_score(row.uar, uar, None)}, percent"
-        f"{scope}"
+    """Return a line with the scores over all clips, and their intervals."""
+    intervals = row.intervals or (None,) * len(SCORES)
+    texts = ", ".join(
+        f"{title} {_score(score, interval, None)}"
+        for title, score, interval in zip(
+            SCORES.values(), row.scores, intervals, strict=True
+        )
     )
+    scope = " (intervals: 95 % over speakers)" if row.intervals else ""
+    return f"{texts}, percent{scope}"
 
 
 def percent(fraction: float) -> str:
