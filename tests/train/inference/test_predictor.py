@@ -147,7 +147,8 @@ def test_a_folder_is_predicted_and_failures_have_reasons(
     assert "frozen encoder with random weights" in stderr
     assert "frozen encoder with random weights" in rows["deep/c0"]["warning"]
     assert "no emotion 3" in completed.stdout
-    (image,) = (tmp_path / "maps").iterdir()
+    (image,) = (tmp_path / "maps").glob("*.png")
+    assert len(list((tmp_path / "maps").iterdir())) == 3
     assert image.name.startswith("deep_c0-")
     assert image.read_bytes().startswith(b"\x89PNG")
 
