@@ -88,8 +88,10 @@ def test_there_are_commands_in_the_documentation() -> None:
 def test_documented_commands_exist_with_their_options(line: str) -> None:
     words = shlex.split(line, comments=True)
     command: click.Command = PROGRAMS[words[0]]
-    if isinstance(command, click.Group) and words[1:2] and words[1] in command.commands:
-        command = command.commands[words[1]]
+    while (
+        isinstance(command, click.Group) and words[1:] and words[1] in command.commands
+    ):
+        command, words = command.commands[words[1]], words[1:]
     known = {name for p in command.params for name in (*p.opts, *p.secondary_opts)}
     used = {w for w in words[1:] if w.startswith("--")}
     assert used <= known | {"--help", "--version"}
