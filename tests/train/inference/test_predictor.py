@@ -247,4 +247,5 @@ def test_a_clip_without_audio_is_predicted_if_that_is_allowed(
     note = "predicted without audio, and the models were trained on clips with both"
     assert note in row["warning"]
     assert note in " ".join(done.stdout.split())
-    assert (tmp_path / "clip5.png").exists()
+    drawn = {p.name for p in tmp_path.glob("clip5.*")}
+    assert drawn == {"clip5.png", "clip5.svg", "clip5.pdf"}

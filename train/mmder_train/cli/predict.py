@@ -55,7 +55,7 @@ DETAILS = ("coarse", "fine")
     "--explain",
     metavar="DIR",
     type=LocalPath(),
-    help="Folder for one occlusion map (PNG) per clip. The images show faces.",
+    help="Folder for one occlusion map per clip (PNG, SVG and PDF). They show faces.",
     panel=OUTPUT,
 )
 @click.option(

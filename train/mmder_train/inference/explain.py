@@ -1,4 +1,4 @@
-"""Draw occlusion maps over the encoder's input, one PNG per clip.
+"""Draw occlusion maps over the encoder's input: a PNG, an SVG and a PDF per clip.
 
 Red marks what raises the probability of the predicted emotion, blue what lowers it.
 """
@@ -32,6 +32,7 @@ from mmder_train.inference.occlusion import (
 from mmder_train.inference.predictor import arrays_to_batch
 from mmder_train.inference.preprocessing import PreparedClip
 from mmder_train.inference.trained_run import TrainedRun
+from mmder_train.runtime import figure_style
 from mmder_train.runtime.device import ENCODE_BATCH_SIZE
 
 if TYPE_CHECKING:
@@ -50,6 +51,8 @@ LABEL_PT = 9.5
 """Font size of labels."""
 LABELS_IN, LEFT_IN, RIGHT_IN = 0.4, 0.35, 1.1
 """Space for the labels above the images, the row names, and the color bar."""
+PNG_DPI = 110
+"""Pixels per inch of the PNG."""
 LINE_IN, LINE_CHARS = 0.25, 125
 """Height and maximum length of a line of text."""
 NAME_CHARS = 100
@@ -88,7 +91,7 @@ def draw_explanation(
     Args:
         clip: Preprocessed clip with its arrays.
         trained_run: Models; the mean of their probabilities is measured.
-        folder: Folder of the PNG, which is named after the clip.
+        folder: Folder of the images, which are named after the clip.
         detail: Block size, a key of `occlusion.BLOCKS`.
         missing: Modality that the clip lacks and was predicted without.
     """
@@ -110,9 +113,18 @@ def draw_explanation(
         agreement_text(occlusion_map, classes),
     )
     line = f"{clip.clip_id}: {'; '.join(filter(None, texts))}"
-    with atomic_write(folder / f"{file_name(clip.clip_id)}.png") as draft:
-        figure = _figure(clip, trained_run, occlusion_map)
-        figure.savefig(draft, format="png", dpi=110)
+    figure = _figure(clip, trained_run, occlusion_map)
+    for image_format in figure_style.IMAGE_FORMATS:
+        path = folder / f"{file_name(clip.clip_id)}.{image_format}"
+        with atomic_write(path) as draft, figure_style.paper_style():
+            figure_style.save_figure(
+                figure,
+                draft,
+                image_format=image_format,
+                title=f"Occlusion map of {clip.clip_id}",
+                description=line,
+                png_dpi=PNG_DPI,
+            )
     return line
 
 

@@ -32,10 +32,12 @@ class Timeline:
         default_factory=list
     )
     """Time and small copy of the first frame of each window that has video."""
-    spectra: list[tuple[float, float, Float32[np.ndarray, " row"]]] = field(
+    spectra: list[tuple[float, Float32[np.ndarray, " row"]]] = field(
         default_factory=list
     )
-    """Start, stop and mean spectrum in dB of each step of the recording."""
+    """Start and mean spectrum in dB of each step of the recording that has audio."""
+    step_s: float = 0.0
+    """Length of a step."""
 
     def add(self, prediction: Prediction) -> None:
         """Add the prediction of the next window, with the arrays of its clip."""
@@ -65,16 +67,15 @@ class Timeline:
         The middle half of an audio window is one step long. The first window of a clip
         begins with silence, since the clip has no audio before its start.
         """
-        for values, (low_s, high_s) in zip(stft[1:], bounds_s[1:], strict=True):
-            quarter_s = (high_s - low_s) / 4
-            start_s, stop_s = low_s + quarter_s, high_s - quarter_s
-            last_s = self.spectra[-1][1] if self.spectra else -np.inf
-            if start_s < last_s - quarter_s:
+        self.step_s = float(bounds_s[0, 1] - bounds_s[0, 0]) / 2
+        for values, low_s in zip(stft[1:], bounds_s[1:, 0], strict=True):
+            start_s = float(low_s) + self.step_s / 2
+            if self.spectra and start_s < self.spectra[-1][0] + self.step_s / 2:
                 continue
             columns = values.shape[1]
             middle = values[: 4 * ROWS, columns // 4 : -(columns // 4)]
             mean = middle.astype(np.float32).mean(axis=1).reshape(ROWS, 4).mean(axis=1)
-            self.spectra.append((max(start_s, last_s), stop_s, mean))
+            self.spectra.append((start_s, mean))
 
 
 def _thumb(frame: UInt8[np.ndarray, "224 224 3"]) -> UInt8[np.ndarray, "56 56 3"]:

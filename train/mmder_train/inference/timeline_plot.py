@@ -9,7 +9,7 @@ import numpy as np
 
 from mmder_store.atomic_files import atomic_write
 from mmder_train.inference.explain import file_name
-from mmder_train.inference.timeline import Timeline
+from mmder_train.inference.timeline import ROWS, Timeline
 from mmder_train.runtime import figure_style
 
 if TYPE_CHECKING:
@@ -142,21 +142,19 @@ def _draw_spectrogram(axes: "Axes", timeline: Timeline) -> None:
     if not timeline.spectra:
         axes.text(0.5, 0.5, "no audio", transform=axes.transAxes, ha="center")
         return
-    edges_s = [timeline.spectra[0][0]]
-    columns = []
-    for start_s, stop_s, spectrum in timeline.spectra:
-        if start_s > edges_s[-1] + 1e-6:
-            columns.append(np.full_like(spectrum, np.nan))  # a gap between windows
-            edges_s.append(start_s)
-        columns.append(spectrum)
-        edges_s.append(stop_s)
-    values = np.stack(columns, axis=1)
-    axes.pcolormesh(
-        np.array(edges_s),
-        np.arange(len(values) + 1),
+    low_s, step_s = timeline.spectra[0][0], timeline.step_s
+    columns = [round((start_s - low_s) / step_s) for start_s, _ in timeline.spectra]
+    values = np.full((ROWS, columns[-1] + 1), np.nan, dtype=np.float32)
+    for column, (_, spectrum) in zip(columns, timeline.spectra, strict=True):
+        values[:, column] = spectrum
+    axes.imshow(
         values,
+        extent=(low_s, low_s + step_s * values.shape[1], 0, 1),
+        aspect="auto",
+        origin="lower",
         cmap="viridis",
         vmin=SPECTRUM_DB[0],
         vmax=SPECTRUM_DB[1],
-        rasterized=True,
+        interpolation="nearest",
     )
+    axes.set_yticks([])

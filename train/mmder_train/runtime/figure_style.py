@@ -24,6 +24,7 @@ PAGE_IN = 6.9
 FONT_PT = 7.0
 """Size of all text, in points."""
 PNG_DPI = 300
+"""Pixels per inch of a PNG."""
 COLORS = (
     *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
     *("#000000", "#5c5c5c"),
@@ -89,6 +90,7 @@ def save_figure(
     image_format: ImageFormat,
     title: str,
     description: str = "",
+    png_dpi: int = PNG_DPI,
 ) -> None:
     """Write a figure. Equal figures yield equal bytes.
 
@@ -98,6 +100,7 @@ def save_figure(
         image_format: Format of the file.
         title: Title, kept in the metadata.
         description: Content of the figure, kept in the metadata.
+        png_dpi: Pixels per inch of a PNG.
     """
     subject = "Subject" if image_format == "pdf" else "Description"
     metadata: dict[str, str | None] = {"Title": title, subject: description}
@@ -105,7 +108,7 @@ def save_figure(
         metadata |= {"Date": None}
     elif image_format == "pdf":
         metadata |= {"CreationDate": None}
-    figure.savefig(path, format=image_format, dpi=PNG_DPI, metadata=metadata)
+    figure.savefig(path, format=image_format, dpi=png_dpi, metadata=metadata)
 
 
 def plain(text: str) -> str:
