@@ -33,6 +33,8 @@ FOUND_BY_RUN = (
     *("base_lr", "lr"),
 )
 """Settings in the results of a run that need not be options of its command."""
+ERROR = "mmder.config.error"
+"""Key of `click.Context.meta`: error of reading the file."""
 WEIGHTS_NAME = "mmder.config.weights"
 """Key of `click.Context.meta`: file name of the weights of the run in a file."""
 
@@ -50,14 +52,18 @@ def config_option(text: str) -> Decorator:
     )
 
 
-def check_weights(ctx: click.Context) -> None:
-    """Require ``--weights`` if the file names weights without their folder.
+def check_config(ctx: click.Context) -> None:
+    """Raise if the file of ``--config`` is wrong, or names weights by file name only.
 
     Raises:
-        SettingsError: If the option is missing.
+        MmderError: If the file cannot be used, or names weights without their folder
+            and the option is missing.
+        OSError: If the file cannot be read.
     """
     from mmder_store.errors import SettingsError
 
+    if ERROR in ctx.meta:
+        raise ctx.meta[ERROR]
     name = ctx.meta.get(WEIGHTS_NAME)
     if name and ctx.get_parameter_source("weights") is ParameterSource.DEFAULT:
         msg = (
@@ -71,8 +77,19 @@ def _read_defaults(
     ctx: click.Context, _: click.Parameter, path: Path | None
 ) -> Path | None:
     """Make the values of a file the defaults of the command."""
-    if path is not None:
-        ctx.default_map = {**(ctx.default_map or {}), **_read_settings(ctx, path)}
+    from mmder_store.errors import MmderError
+
+    if path is None:
+        return None
+    try:
+        settings = _read_settings(ctx, path)
+    except (MmderError, OSError) as error:
+        if not isinstance(ctx.command, click.Group):
+            raise
+        # Raised by `check_config`: before a subcommand, the option itself is refused.
+        ctx.meta[ERROR] = error
+    else:
+        ctx.default_map = {**(ctx.default_map or {}), **settings}
     return path
 
 

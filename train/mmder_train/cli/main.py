@@ -14,7 +14,7 @@ from click.core import ParameterSource
 from mmder_cli.program import LocalPath, Program, print_error
 from mmder_train.cli.baseline import baseline
 from mmder_train.cli.compare import compare
-from mmder_train.cli.config_file import check_weights, config_option, save_config
+from mmder_train.cli.config_file import check_config, config_option, save_config
 from mmder_train.cli.env import env
 from mmder_train.cli.export import export
 from mmder_train.cli.features import features
@@ -143,7 +143,7 @@ def cli(ctx: click.Context, /, **options: Any) -> None:  # noqa: ANN401
     if ctx.invoked_subcommand is not None:
         _refuse_misplaced(ctx, named)
         return
-    check_weights(ctx)
+    check_config(ctx)
     del options["config"]
     settings_file = options.pop("save_config")
     if settings_file is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import rich_click as click
 
-from mmder_train.cli.config_file import check_weights
+from mmder_train.cli.config_file import check_config
 from mmder_train.cli.pretrain_options import pretrain_options
 
 
@@ -32,7 +32,7 @@ def pretrain(
     It contains hashes of the clips that were seen, and 'mmder-train' refuses to test on
     them. Rerun an interrupted command to resume it.
     """
-    check_weights(ctx)
+    check_config(ctx)
     from mmder_store import Store
     from mmder_train.cli.open_run import open_run
     from mmder_train.data.reader_threads import default_readers
