@@ -83,7 +83,8 @@ def test_a_window_equals_a_clip(
     plan = plan_windows(settings, every_s=2.5, length_s=length_s)
     recording = Clip(clip_id="talk", source=source)
     windows = list(prepare_windows(recording, settings, plan, device="cpu"))
-    assert len(windows) == 4
+    # The late one ends at 10.85 s, after the fourth window.
+    assert len(windows) == (5 if name == "mkv flac late" else 4)
     for window in windows:
         stop_s = window.start_s + plan.length_s
         segment = Segment(start_s=window.start_s, stop_s=stop_s)
