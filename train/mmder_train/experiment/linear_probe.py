@@ -34,8 +34,11 @@ FeatureKey = tuple[str, int | None]
 """Strategy, and its seed if the features depend on it."""
 GROUP_BYTES = 1 << 30
 """Maximum size of the features whose heads are trained together."""
-Features = Mapping[Modality | None, Float[Tensor, "clip dim"]]
-"""Features of a strategy's clips: with both modalities (None), and without one."""
+Features = Mapping[Modality | None, Float[Tensor, "_clip _dim"]]
+"""Features of a strategy's clips: with both modalities (None), and without one.
+
+The sizes differ between strategies, so they are not compared within one call.
+"""
 
 
 def linear_probe(
