@@ -77,7 +77,7 @@ def work(
     Finished shards are skipped, so an interrupted job is repeated as it is. SIGTERM and
     SIGUSR1 end it with one line.
     """
-    from mmder_prep.pipeline.build import planned_shards, work_on
+    from mmder_prep.pipeline.build import read_planned, work_on
     from mmder_prep.pipeline.parts import (
         parse_part,
         parse_shards,
@@ -87,14 +87,15 @@ def work(
     if part is not None and shards is not None:
         msg = "--part and --shards exclude each other."
         raise click.UsageError(msg)
-    total, console = planned_shards(store), console_to(stderr=True)
+    planned, console = read_planned(store), console_to(stderr=True)
+    total = planned.plan.shards
     if shards is not None:
         selected = parse_shards(shards, total)
     else:
         chosen = part_from_environment() if part is None else parse_part(part)
         selected = list(chosen.shards(total))
     with end_on_signals():
-        done = work_on(store, selected, workers=workers or _cores(), console=console)
+        done = work_on(planned, selected, workers=workers or _cores(), console=console)
     kept = sum(summary.kept for summary in done)
     console.print(
         f"{len(done)} of {total} shards of {store} are done, of which {kept} were "
@@ -119,7 +120,7 @@ def seal(store: Path, max_failed: int) -> None:
     from mmder_prep.pipeline.parts import format_shards
 
     console = console_to(stderr=True)
-    result = seal_planned(store, console)
+    result = seal_planned(store)
     if isinstance(result, BuildSummary):
         show_summary(store, result, console, max_failed=max_failed)
         return

@@ -131,14 +131,14 @@ CORPORA = (
         name="dfew",
         title="DFEW: 11,697 clips of films, seven emotions.",
         step="auto",
-        find=dfew.find,
-        published=dfew.published,
+        find=dfew.CORPUS.find,
+        published=dfew.CORPUS.published,
     ),
     Corpus(
         name="mafw",
         title="MAFW: 9,172 clips of films and shows, eleven emotions.",
         step="auto",
-        find=mafw.find,
-        published=mafw.published,
+        find=mafw.CORPUS.find,
+        published=mafw.CORPUS.published,
     ),
 )

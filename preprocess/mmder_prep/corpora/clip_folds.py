@@ -21,6 +21,7 @@ from mmder_prep.corpora.listing import (
     skipped_warnings,
 )
 from mmder_prep.corpora.manifest import Manifest, ManifestRow
+from mmder_prep.corpora.published import ExpectedContents
 from mmder_store.emotions import LabelSet
 from mmder_store.errors import ManifestError
 from mmder_store.protocols import FoldProtocol
@@ -126,14 +127,28 @@ class ClipCorpus:
     """Name of the fold protocol."""
     source: str
     """Origin of the folds."""
+    counts: Mapping[str, int]
+    """Published number of clips of each emotion. The lists are not free to publish."""
+    counts_source: str
+    """Origin of these numbers."""
 
-    def find(self, root: Path) -> Manifest:
+    def published(self, *, modality: str) -> ExpectedContents:
+        """Return the number of clips per emotion; both modalities have all."""
+        del modality
+        return ExpectedContents(
+            counts={"emotion": self.counts}, source=self.counts_source
+        )
+
+    def find(self, root: Path, *, modality: str) -> Manifest:
         """Return the listed clips that have a file under a folder.
+
+        The audio of every clip is in its video file, also for ``--modality audio``.
 
         Raises:
             ManifestError: If there are no lists or no clips, or the lists contradict
                 each other.
         """
+        del modality
         listing = scan(root)
         lists = read_clip_lists(root, listing, name=self.lists, parse=self.parse)
         path_of: dict[str, str] = {}

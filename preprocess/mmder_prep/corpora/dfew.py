@@ -18,11 +18,8 @@ by their numbers. Known properties, and how they are handled:
 """
 
 import re
-from pathlib import Path
 
 from mmder_prep.corpora.clip_folds import ClipCorpus, clip_name
-from mmder_prep.corpora.manifest import Manifest
-from mmder_prep.corpora.published import ExpectedContents
 from mmder_store.emotions import LABEL_SETS
 
 EMOTIONS = dict(
@@ -42,32 +39,10 @@ LIST = re.compile(
 CLIP = re.compile(r"(?:.*/)?(?P<number>\d{1,5})\.(?:mp4|avi|mkv)", re.IGNORECASE)
 
 
-def find(root: Path, *, modality: str) -> Manifest:
-    """Return the clips with a single label under a folder.
-
-    The audio of every clip is in its video file, also for ``--modality audio``.
-
-    Raises:
-        ManifestError: If there are no lists or no clips, or the lists contradict each
-            other.
-    """
-    del modality
-    return CORPUS.find(root)
-
-
 def _parse(line: str) -> tuple[str, str] | None:
     """Return the clip and the emotion of a line ``video_name,label``."""
     match = re.fullmatch(r'"?(\d{1,5})"?,"?([1-7])"?', line)
     return None if match is None else (clip_name(match[1]), EMOTIONS[int(match[2])])
-
-
-def published(*, modality: str) -> ExpectedContents:
-    """Return the number of clips per emotion. The list is not free to publish."""
-    del modality
-    return ExpectedContents(
-        counts={"emotion": COUNTS},
-        source="the five test sets, counted from the lists of MMA-DFER",
-    )
 
 
 CORPUS = ClipCorpus(
@@ -81,4 +56,6 @@ CORPUS = ClipCorpus(
     labels=LABEL_SETS["dfew-7"],
     protocol="dfew-clips-5",
     source="five sets of clips in the release of DFEW",
+    counts=COUNTS,
+    counts_source="the five test sets, counted from the lists of MMA-DFER",
 )

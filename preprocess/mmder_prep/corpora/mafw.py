@@ -17,11 +17,8 @@ Known properties, and how they are handled:
 """
 
 import re
-from pathlib import Path
 
 from mmder_prep.corpora.clip_folds import ClipCorpus
-from mmder_prep.corpora.manifest import Manifest
-from mmder_prep.corpora.published import ExpectedContents
 from mmder_store.emotions import LABEL_SETS
 
 EMOTIONS = {
@@ -37,7 +34,13 @@ EMOTIONS = {
     "helplessness": "helpless",
     "disappointment": "disappointed",
 }
-COUNTS = (1390, 639, 625, 1242, 1138, 1470, 1072, 236, 916, 262, 182)
+COUNTS = dict(
+    zip(
+        EMOTIONS.values(),
+        (1390, 639, 625, 1242, 1138, 1470, 1072, 236, 916, 262, 182),
+        strict=True,
+    )
+)
 """Number of clips of each emotion, as published by MMA-DFER."""
 LIST = re.compile(
     r"(?:.*/)?single/no_caption/set_(?P<fold>[1-5])/(?P<side>train|test)\.txt",
@@ -46,34 +49,12 @@ LIST = re.compile(
 CLIP = re.compile(r"(?:.*/)?(?P<number>\d{5})\.(?:mp4|avi|mkv)", re.IGNORECASE)
 
 
-def find(root: Path, *, modality: str) -> Manifest:
-    """Return the clips with a single label under a folder.
-
-    The audio of every clip is in its video file, also for ``--modality audio``.
-
-    Raises:
-        ManifestError: If there are no lists or no clips, or the lists contradict each
-            other.
-    """
-    del modality
-    return CORPUS.find(root)
-
-
 def _parse(line: str) -> tuple[str, str] | None:
     """Return the clip and the emotion of a line ``00025.mp4 anger``."""
     match = re.fullmatch(r"(\d{5})(?:\.\w+)? (\w+)", line)
     if match is None or match[2].lower() not in EMOTIONS:
         return None
     return match[1], EMOTIONS[match[2].lower()]
-
-
-def published(*, modality: str) -> ExpectedContents:
-    """Return the number of clips per emotion. The list is not free to publish."""
-    del modality
-    return ExpectedContents(
-        counts={"emotion": dict(zip(EMOTIONS.values(), COUNTS, strict=True))},
-        source="the five test sets, counted by MMA-DFER",
-    )
 
 
 CORPUS = ClipCorpus(
@@ -87,4 +68,6 @@ CORPUS = ClipCorpus(
     labels=LABEL_SETS["mafw-11"],
     protocol="mafw-clips-5",
     source="five sets of clips in the release of MAFW",
+    counts=COUNTS,
+    counts_source="the five test sets, counted by MMA-DFER",
 )

@@ -87,7 +87,8 @@ def build(
                         scheduler=options.scheduler,
                         console=console,
                     )
-            sha256 = seal_build(out, planned.rows, console, before=planned.before)
+            sha256 = seal_and_clean(out, planned.rows)
+            _report_changed(planned.before, recorded_clips(out), console)
     return summarize(shards, kept=len(planned.kept), sha256=sha256)
 
 
@@ -113,63 +114,16 @@ def plan_only(
     return planned
 
 
-def work_on(
-    store: Path, shards: Iterable[int], *, workers: int, console: Console
-) -> list[ShardSummary]:
-    """Prepare some shards of a planned store. Several processes may do so at once.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedStore:
+    """A store with a plan."""
 
-    Raises:
-        StoreError: If the store has no plan.
-        StoreIncompleteError: If no worker can prepare the shards.
-    """
-    plan, spec = _planned(store)
-    todo, done = [], []
-    for shard in shards:
-        record = ledger.read(store, shard)
-        if record is None:
-            todo.append(shard)
-        else:
-            done.append(summarize_shard(record, kept=True))
-    if not todo:
-        return done
-    jobs = stored_jobs(store, plan, spec.settings, todo)
-    return done + run_shards(jobs, workers=workers, console=console)
+    path: Path
+    plan: StoredPlan
+    spec: StoreSpec
 
 
-def seal_planned(store: Path, console: Console) -> BuildSummary | list[int]:
-    """Seal a planned store, or return the shards that are missing.
-
-    Raises:
-        StoreError: If the store has no plan, or another process writes to it.
-    """
-    with ledger.write_lock(store):
-        plan, _ = _planned(store)
-        records = ledger.read_all(store, plan.shards)
-        missing = [shard for shard, record in enumerate(records) if record is None]
-        if missing:
-            return missing
-        rows = [
-            manifest_columns(row)
-            for shard in range(plan.shards)
-            for row in read_rows(store, shard)
-        ]
-        sha256 = seal_build(store, rows, console, before=recorded_clips(store))
-        ledger.end_run(store)
-    shards = [summarize_shard(r, kept=False) for r in records if r is not None]
-    return summarize(shards, kept=0, sha256=sha256)
-
-
-def planned_shards(store: Path) -> int:
-    """Return the number of shards of a planned store.
-
-    Raises:
-        StoreError: If the store has no plan.
-    """
-    plan, _ = _planned(store)
-    return plan.shards
-
-
-def _planned(store: Path) -> tuple[StoredPlan, StoreSpec]:
+def read_planned(store: Path) -> PlannedStore:
     """Read the plan and the specification of a store.
 
     Raises:
@@ -184,23 +138,61 @@ def _planned(store: Path) -> tuple[StoredPlan, StoreSpec]:
             state = "is sealed, and needs no further work"
         msg = f"store {store}: {state}. A plan is made by mmder-prep plan."
         raise StoreError(msg)
-    return plan, spec
+    return PlannedStore(path=store, plan=plan, spec=spec)
 
 
-def seal_build(
-    out: Path,
-    rows: Sequence[Mapping[str, str]],
-    console: Console,
-    *,
-    before: Mapping[str, ClipRecord],
-) -> str:
-    """Seal a store whose shards are all prepared, and return its hash.
+def work_on(
+    planned: PlannedStore, shards: Iterable[int], *, workers: int, console: Console
+) -> list[ShardSummary]:
+    """Prepare some shards of a planned store. Several processes may do so at once.
+
+    Raises:
+        StoreError: If a record or a part of the plan is damaged.
+        StoreIncompleteError: If no worker can prepare the shards.
+    """
+    store = planned.path
+    todo, done = [], []
+    for shard in shards:
+        record = ledger.read(store, shard)
+        if record is None:
+            todo.append(shard)
+        else:
+            done.append(summarize_shard(record, kept=True))
+    if not todo:
+        return done
+    jobs = stored_jobs(store, planned.plan, planned.spec.settings, todo)
+    return done + run_shards(jobs, workers=workers, console=console)
+
+
+def seal_planned(store: Path) -> BuildSummary | list[int]:
+    """Seal a planned store, or return the shards that are missing.
+
+    Raises:
+        StoreError: If the store has no plan, or another process writes to it.
+    """
+    with ledger.write_lock(store):
+        shards = read_planned(store).plan.shards
+        records = ledger.read_all(store, shards)
+        missing = [shard for shard, record in enumerate(records) if record is None]
+        if missing:
+            return missing
+        rows = [
+            manifest_columns(row)
+            for shard in range(shards)
+            for row in read_rows(store, shard)
+        ]
+        sha256 = seal_and_clean(store, rows)
+        ledger.end_run(store)
+    summaries = [summarize_shard(r, kept=False) for r in records if r is not None]
+    return summarize(summaries, kept=0, sha256=sha256)
+
+
+def seal_and_clean(out: Path, rows: Sequence[Mapping[str, str]]) -> str:
+    """Seal a store whose shards are all prepared, remove its plan, return its hash.
 
     Args:
         out: The store, locked by this process.
         rows: Columns that come from the manifest, in the order of the clips.
-        console: Console for a line on changed clips.
-        before: Clips that were prepared before this build, by id.
 
     Raises:
         StoreIncompleteError: If shards are missing or do not fit each other.
@@ -208,7 +200,6 @@ def seal_build(
     versions = {name: version(name) for name in RECORDED_PACKAGES}
     sha256 = seal(out, rows, versions)
     remove_plan(out)
-    _report_changed(before, recorded_clips(out), console)
     return sha256
 
 

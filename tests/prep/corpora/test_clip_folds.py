@@ -5,11 +5,12 @@ from pathlib import Path
 import pytest
 
 from fake_corpora import lay
-from mmder_prep.corpora import dfew, mafw
+from mmder_prep.corpora.dfew import CORPUS as DFEW
+from mmder_prep.corpora.mafw import CORPUS as MAFW
 from mmder_store.errors import ManifestError
 
 SETS = "EmoLabel_DataSplit/{side}(single-labeled)/{prefix}set_{fold}.csv"
-MAFW = "Train & Test Set/single/no_caption/set_{fold}/{side}.txt"
+LISTS = "Train & Test Set/single/no_caption/set_{fold}/{side}.txt"
 
 
 def write_sets(root: Path, sets: dict[tuple[str, int], str], prefix: str = "") -> None:
@@ -24,7 +25,7 @@ def test_each_clip_counts_as_a_speaker_of_its_own(prefix: str, tmp_path: Path) -
     write_sets(tmp_path, {("train", 1): "3,3 4,6", ("train", 2): "1,1 2,7 4,6"})
     lay(tmp_path, *(f"Clip/original/part_1/{k}.mp4" for k in (1, 2, 3, 4, 5)))
     lay(tmp_path, "Clip/clip_224x224/00001/00001.jpg")
-    found = dfew.find(tmp_path, modality="av")
+    found = DFEW.find(tmp_path, modality="av")
     assert [(r.clip_id, r.emotion, r.speaker) for r in found.rows] == [
         ("00001", "happy", "00001"),
         ("00002", "fearful", "00002"),
@@ -39,10 +40,18 @@ def test_each_clip_counts_as_a_speaker_of_its_own(prefix: str, tmp_path: Path) -
 
 
 def test_only_clips_with_a_file_are_in_the_folds(tmp_path: Path) -> None:
-    lay(tmp_path, MAFW.format(side="test", fold=1), text="00025.mp4 anger\n00026 fear")
-    lay(tmp_path, MAFW.format(side="test", fold=2), text="00030.mp4 Helplessness\r\n")
+    lay(
+        tmp_path,
+        LISTS.format(side="test", fold=1),
+        text="00025.mp4 anger\n00026 fear",
+    )
+    lay(
+        tmp_path,
+        LISTS.format(side="test", fold=2),
+        text="00030.mp4 Helplessness\r\n",
+    )
     lay(tmp_path, "clips/00025.mp4", "clips/00030.mp4", "clips/00099.mp4")
-    found = mafw.find(tmp_path, modality="av")
+    found = MAFW.find(tmp_path, modality="av")
     assert {r.clip_id: r.emotion for r in found.rows} == {
         "00025": "angry",
         "00030": "helpless",
@@ -67,7 +76,7 @@ def test_contradicting_lists_are_one_line(
     write_sets(tmp_path, sets)
     lay(tmp_path, "1.mp4")
     with pytest.raises(ManifestError, match=text) as raised:
-        dfew.find(tmp_path, modality="av")
+        DFEW.find(tmp_path, modality="av")
     assert "\n" not in str(raised.value)
 
 
@@ -75,11 +84,11 @@ def test_lists_without_clips_and_clips_without_lists_are_named(tmp_path: Path) -
     write_sets(tmp_path / "lists", {("test", 1): "1,1"})
     lay(tmp_path / "clips", "1.mp4", "2.mp4")
     with pytest.raises(ManifestError, match="0 clips and 1 lists of sets"):
-        dfew.find(tmp_path / "lists", modality="av")
+        DFEW.find(tmp_path / "lists", modality="av")
     with pytest.raises(ManifestError, match="2 clips and 0 lists of sets"):
-        dfew.find(tmp_path / "clips", modality="av")
+        DFEW.find(tmp_path / "clips", modality="av")
 
 
 def test_the_published_counts_are_consistent() -> None:
-    assert sum(dfew.published(modality="av").counts["emotion"].values()) == 11_697
-    assert sum(mafw.published(modality="av").counts["emotion"].values()) == 9_172
+    assert sum(DFEW.published(modality="av").counts["emotion"].values()) == 11_697
+    assert sum(MAFW.published(modality="av").counts["emotion"].values()) == 9_172

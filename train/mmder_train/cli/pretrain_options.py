@@ -166,7 +166,10 @@ PRETRAIN_OPTIONS: tuple[Decorator, ...] = (
         panel=EVALUATION,
     ),
     number_option(
-        "--probe-every", 10, "Number of epochs between two probes.", EVALUATION
+        "--probe-every",
+        10,
+        "Number of epochs between two probes, and two losses of audio from faces.",
+        EVALUATION,
     ),
     out_option("Folder for the weights, metrics and checkpoints.", required=True),
     device_option("Device of the model."),

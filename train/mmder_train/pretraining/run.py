@@ -88,11 +88,12 @@ def pretrain(
 
     def after_epoch(_: torch.nn.Module) -> dict[str, float]:
         epoch = len(state.history) + 1
+        due = epoch % config.probe_every == 0 or epoch == config.epochs
         row = dict(state.epoch_losses)
         if len(pretraining.pool.val):
             row |= held_out_losses(model, source, pretraining.pool.val)
-            row |= cross_modal_losses(model, source, pretraining.pool.val)
-        due = epoch % config.probe_every == 0 or epoch == config.epochs
+            if due:
+                row |= cross_modal_losses(model, source, pretraining.pool.val)
         if probe is not None and probed is not None and due:
             row |= probe_scores(model, probe, probed)
         return row
