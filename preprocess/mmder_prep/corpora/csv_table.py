@@ -4,16 +4,21 @@ The separator, the text encoding and the spelling of column names are recognized
 problems of a file are collected, so that one run reports all of them.
 """
 
-import codecs
-import csv
 import difflib
-import io
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmder_prep.media.regular_file import open_regular
+from mmder_store.csv_text import (
+    SEPARATORS,
+    CsvText,
+    CsvTextError,
+    decode,
+    guessed_encoding,
+    split_text,
+)
 from mmder_store.errors import ManifestError, ManifestProblemsError, MediaError
 
 MAX_BYTES = 1 << 30
@@ -22,10 +27,6 @@ MAX_PROBLEMS = 20
 """Maximum number of different problems in a message."""
 MAX_LINES = 5
 """Maximum number of line numbers per problem."""
-SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars"}
-"""Separators that are recognized, and their names."""
-SEPARATOR_LINE = re.compile(r"sep=(.)(?:\r\n|\r|\n)", re.IGNORECASE)
-"""First line that Excel writes and reads, with the separator."""
 SIMILARITY = 0.8
 """Similarity from which an unknown column is taken for a misspelled one."""
 
@@ -105,19 +106,15 @@ def read_table(
         ManifestError: If the file is not a CSV table with the required columns.
     """
     text, warnings = _read_text(problems)
-    marked = SEPARATOR_LINE.match(text)
-    skipped = 0
-    if marked is not None:
-        text, skipped = text[marked.end() :], 1
-    separator = marked[1] if marked else _find_separator(text, allowed)
-    records = _records(text, separator, problems, skipped)
+    table = split_text(text, is_known=lambda cell: _column_name(cell) in allowed)
+    records = _records(table, problems)
     columns = [_column_name(cell) for cell in next(records, (0, []))[1]]
     while columns and not columns[-1]:
         columns.pop()
     if not columns:
         problems.raise_if_any()
     warnings += _check_columns(
-        columns, problems, separator, required=required, allowed=allowed
+        columns, problems, table.separator, required=required, allowed=allowed
     )
     rows, empty = [], 0
     for line, cells in records:
@@ -128,7 +125,7 @@ def read_table(
             problems.add(
                 line,
                 f"expected {len(columns)} values, one per column; quote values that "
-                f"contain {SEPARATORS.get(separator, repr(separator))}",
+                f"contain {SEPARATORS.get(table.separator, repr(table.separator))}",
             )
             continue
         record = dict(zip(columns, cells, strict=False))
@@ -138,7 +135,7 @@ def read_table(
             f"{problems.file.name}: {empty} lines have only empty cells, skipped"
         )
     return Table(
-        rows=tuple(rows), warnings=tuple(warnings), decimal_comma=separator != ","
+        rows=tuple(rows), warnings=tuple(warnings), decimal_comma=table.decimal_comma
     )
 
 
@@ -155,54 +152,20 @@ def _read_text(problems: Problems) -> tuple[str, list[str]]:
     if len(data) > MAX_BYTES:
         msg = f"{subject}: larger than 1 GiB; expected a CSV list of clips"
         raise ManifestError(msg)
-    wide = data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    for encoding in ("utf-16",) if wide else ("utf-8-sig", "cp1252"):
-        try:
-            text = data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-        if "\0" in text:
-            break
-        if encoding != "cp1252":
-            return text, []
-        word = next((w for w in re.findall(r"[\w.-]+", text) if not w.isascii()), "")
-        return text, [
-            f"{file.name}: not UTF-8, read as Windows-1252; check names such as "
-            f"{word[:40]!r}, or save the file as UTF-8"
-        ]
-    msg = f"{subject}: cannot be read (not text; save it as UTF-8 CSV)"
-    raise ManifestError(msg)
-
-
-def _find_separator(text: str, allowed: Sequence[str]) -> str:
-    """Return the separator that yields most known columns, else most columns."""
-    counts = {}
-    for separator in SEPARATORS:
-        records = _records(text, separator, Problems(file=Path()), 0)
-        cells = next(records, (0, []))[1]
-        known = sum(_column_name(cell) in allowed for cell in cells)
-        counts[separator] = (known, len(cells))
-    return max(counts, key=counts.__getitem__)
-
-
-def _records(
-    text: str, separator: str, problems: Problems, skipped: int
-) -> Iterator[tuple[int, list[str]]]:
-    """Yield the first line number and the stripped cells of every record."""
-    # With newline="", a line break in a quoted cell is kept, and no other character
-    # than CR and LF ends a line.
-    lines = io.StringIO(text, newline="")
-    reader = csv.reader(
-        lines, delimiter=separator, strict=True, skipinitialspace=separator != "\t"
-    )
-    line = 1
     try:
-        for cells in reader:
-            if cells:
-                yield line + skipped, [cell.strip() for cell in cells]
-            line = reader.line_num + 1
-    except csv.Error as error:
-        problems.add(line + skipped, f"not CSV ({error})")
+        text, word = decode(data)
+    except ValueError as error:
+        msg = f"{subject}: cannot be read ({error})"
+        raise ManifestError(msg) from error
+    return text, [guessed_encoding(file.name, word)] if word else []
+
+
+def _records(table: CsvText, problems: Problems) -> Iterator[tuple[int, list[str]]]:
+    """Yield the records up to one that is not CSV, which becomes a problem."""
+    try:
+        yield from table.records()
+    except CsvTextError as error:
+        problems.add(error.line, f"not CSV ({error})")
 
 
 def _column_name(text: str) -> str:

@@ -1,4 +1,4 @@
-"""CSV files of other programs are read strictly."""
+"""CSV files of other programs and of spreadsheets are read strictly."""
 
 from pathlib import Path
 
@@ -24,11 +24,11 @@ def test_columns_and_lines(tmp_path: Path) -> None:
     [
         (b"", "no column 'clip_id' in the header ()"),
         (b"clip_id\n", "no rows; expected one per clip"),
-        (b"a;b\n1;2\n", "no column 'clip_id' in the header (a;b); expected unique"),
+        (b"a;b\n1;2\n", "no column 'clip_id' in the header (a, b); expected unique"),
         (b"clip_id,a,a\n1,2,3\n", "two columns of one name"),
         (b"clip_id,a\n1\n", "line 2: 1 cells; expected 2, as in the header"),
-        (b"clip_id\n\xff\xfe\n", "not a CSV file in UTF-8"),
-        (b'clip_id\n"a\n', "not a CSV file in UTF-8"),
+        (b"clip_id\n\0\n", "a.csv: not text; save it as UTF-8 CSV"),
+        (b'clip_id\n"a\n', "a.csv, line 2: not CSV"),
     ],
 )
 def test_other_files_are_refused(content: bytes, message: str, tmp_path: Path) -> None:
@@ -44,6 +44,28 @@ def test_separators_are_recognized(delimiter: str, tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("note,clip_id\nx,y\n".replace(",", delimiter))
     assert read_csv(path, required=["clip_id"]).column("clip_id") == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("content", "guessed"),
+    [
+        ("sep=;\r\nclip_id;p\r\nJos\u00e9;0,5\r\n".encode("cp1252"), True),
+        ("clip_id\tp\r\nJos\u00e9\t0,5\r\n".encode("utf-16"), False),
+        ("clip_id;p\nJos\u00e9;0,5\n".encode("utf-8-sig"), False),
+    ],
+)
+def test_files_of_spreadsheets_are_read(
+    content: bytes, guessed: bool, tmp_path: Path
+) -> None:
+    """As Excel saves them where the decimal separator is a comma."""
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    found = read_csv(path, required=["clip_id"])
+    assert found.column("clip_id") == ["Jos\u00e9"]
+    assert found.column("p") == ["0,5"]
+    assert found.decimal_comma
+    assert bool(found.warnings) == guessed
+    assert all("read as Windows-1252" in w for w in found.warnings)
 
 
 def test_missing_and_large_files(

@@ -39,6 +39,11 @@ def test_probabilities(tmp_path: Path) -> None:
     assert found.ignored_columns == ()
 
 
+def test_scores_of_a_spreadsheet_may_have_decimal_commas(tmp_path: Path) -> None:
+    found = read(tmp_path, "clip_id;p_angry;p_happy\na;0,75;0,25\nb;0.4;0.6\n")
+    assert found.probability.tolist() == [[0.75, 0.25], [0.4, 0.6]]
+
+
 def test_class_decides_between_equal_scores(tmp_path: Path) -> None:
     """Rounding makes scores equal; the column `predicted` has the class."""
     found = read(tmp_path, "clip_id,predicted,p_angry,p_happy\na,happy,0.5,0.5\n")

@@ -1,16 +1,18 @@
 """Read CSV files that other programs wrote, with clear errors."""
 
-import csv
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmder_store.csv_text import (
+    CsvTextError,
+    decode,
+    guessed_encoding,
+    split_text,
+)
 from mmder_store.errors import SettingsError
 
-DELIMITERS = ",;\t|"
-"""Separators of cells, the usual one first."""
 MAX_BYTES = 1 << 30
 """Maximum size of a file."""
 
@@ -26,6 +28,10 @@ class CsvFile:
     rows: tuple[tuple[int, tuple[str, ...]], ...]
     """Line number and cells of each row, without the header. Each row has as many cells
     as the header."""
+    decimal_comma: bool
+    """True if numbers may have a decimal comma: the separator is not a comma."""
+    warnings: tuple[str, ...]
+    """Lines to print about unusual properties of the file."""
 
     def column(self, name: str) -> list[str]:
         """Return the cells of a column."""
@@ -46,7 +52,7 @@ def read_csv(path: Path, *, required: Sequence[str]) -> CsvFile:
     """Read a CSV file with a header; spaces around cells are removed.
 
     Args:
-        path: A file in UTF-8. The separator is recognized by the header.
+        path: A file as spreadsheets and programs write it; see `csv_text`.
         required: Columns that the header must have.
 
     Raises:
@@ -61,11 +67,14 @@ def read_csv(path: Path, *, required: Sequence[str]) -> CsvFile:
         raise SettingsError(msg)
     content = path.read_bytes()
     try:
-        text = content.decode("utf-8-sig")
-        header = text.lstrip().partition("\n")[0]
-        lines = _cells(text, _delimiter(header, required))
-    except (csv.Error, UnicodeDecodeError) as error:
-        msg = f"{path}: not a CSV file in UTF-8 ({error})"
+        text, word = decode(content)
+        table = split_text(text, is_known=lambda cell: cell.strip() in required)
+        lines = [(n, tuple(cells)) for n, cells in table.records() if any(cells)]
+    except CsvTextError as error:
+        msg = f"{path.name}, line {error.line}: not CSV ({error})"
+        raise SettingsError(msg) from error
+    except ValueError as error:
+        msg = f"{path}: {error}"
         raise SettingsError(msg) from error
     columns = lines[0][1] if lines else ()
     missing = [name for name in required if name not in columns]
@@ -89,23 +98,6 @@ def read_csv(path: Path, *, required: Sequence[str]) -> CsvFile:
         sha256=hashlib.sha256(content).hexdigest(),
         columns=columns,
         rows=tuple(lines[1:]),
+        decimal_comma=table.decimal_comma,
+        warnings=(guessed_encoding(path.name, word),) if word else (),
     )
-
-
-def _delimiter(header: str, required: Sequence[str]) -> str:
-    """Return the separator with which the header has the required columns."""
-    for delimiter in DELIMITERS:
-        names = [name.strip(' \t\r"') for name in header.split(delimiter)]
-        if set(required) <= set(names):
-            return delimiter
-    return DELIMITERS[0]
-
-
-def _cells(text: str, delimiter: str) -> list[tuple[int, tuple[str, ...]]]:
-    """Return line number and cells of each line that is not empty."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-    return [
-        (reader.line_num, tuple(cell.strip() for cell in cells))
-        for cells in reader
-        if any(cells)
-    ]

@@ -143,7 +143,7 @@ def _scores(
 def _number(file: CsvFile, row: int, class_name: str) -> float:
     text = file.rows[row][1][file.columns.index(f"p_{class_name}")]
     try:
-        value = float(text)
+        value = float(text.replace(",", ".") if file.decimal_comma else text)
     except ValueError:
         value = math.nan
     if not math.isfinite(value):

@@ -136,7 +136,7 @@ def _check_clips(run: ForeignRun) -> list[str]:
             f"{missing[0]!r}; expected all of them.{advice}"
         )
         raise SettingsError(msg)
-    warnings = []
+    warnings = list(predictions.file.warnings)
     rest = len(listed) - len(expected)
     if rest:
         warnings.append(

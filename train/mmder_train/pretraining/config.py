@@ -96,8 +96,8 @@ class PretrainConfig:
     protocol: str = ""
     """Fold protocol of `exclude_fold`. Empty for the store's first."""
     probe_every: int = 10
-    """Number of epochs between two linear probes, if there is a labeled store, and between
-    two losses of audio that is predicted from faces."""
+    """Number of epochs between two linear probes, if there is a labeled store, and
+    between two losses of audio that is predicted from faces."""
     probe_labels: str = ""
     """Label set of the probe. Empty for the first of its store."""
     seed: int = 0
