@@ -1,6 +1,7 @@
 """Fixtures with a small finished run."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -22,8 +23,9 @@ def small_encoder(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def predict() -> Callable[..., Result]:
-    """Run `mmder-train predict` in this process."""
+def predict(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    """Run `mmder-train predict` in this process, in an empty folder."""
+    monkeypatch.chdir(tmp_path)
 
     def call(*words: object) -> Result:
         return CliRunner().invoke(cli, ["predict", *map(str, words), "--device", "cpu"])

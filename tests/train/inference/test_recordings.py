@@ -97,6 +97,7 @@ def test_a_crash_of_the_decoder_ends_only_its_recording(
         (("--every", "1", "--explain", "maps"), "--explain: not with --every"),
         (("--every", "0"), "--every 0: expected 0.05 s or more"),
         (("--every", "1", "--window", "2"), "the run's clips are 1.6 s long"),
+        (("--every", "1", "--seed", "9"), "seed 9"),
     ],
 )
 def test_impossible_options_are_one_line(

@@ -2,7 +2,6 @@
 
 import shlex
 import sys
-from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from mmder_train.cli.options import (
     store_option,
     verbose_option,
 )
+from mmder_train.cli.predict_steps import ModelChoice, open_csv, print_counts
 from mmder_train.cli.predict_windows import predict_windows
 
 DETAILS = ("coarse", "fine")
@@ -141,17 +141,16 @@ def predict(
     # Wrong paths are reported before torch is loaded, which takes seconds.
     clip_list = find_clips(clips, root=root)
     load_results(run)
+    models = ModelChoice(
+        run=run, strategy=strategy, fold=fold, seed=seed, store=store, device=device
+    )
     if every_s is not None:
         if explain:
             msg = "--explain: not with --every. Use --timeline, or predict clips."
             raise SettingsError(msg)
         predict_windows(
             clip_list,
-            run=run,
-            strategy=strategy,
-            fold=fold,
-            store=store,
-            device=device,
+            models,
             every_s=every_s,
             window_s=window_s,
             out=out,
@@ -170,26 +169,11 @@ def predict(
         process = stack.enter_context(start_process())
         from mmder_train.inference import explain as occlusion_maps
         from mmder_train.inference import output, prediction_text, predictor
-        from mmder_train.inference.trained_run import load_trained_run
 
         image_dir = occlusion_maps.create_image_dir(explain) if explain else None
-        trained_run = load_trained_run(
-            run, strategy=strategy, fold=fold, seed=seed, store=store, device=device
-        )
-        for line in (
-            *clip_list.warnings,
-            prediction_text.describe_models(trained_run),
-            trained_run.quality.warning() or trained_run.quality.scores_text(),
-            *prediction_text.overlap_warnings(trained_run, clip_ids),
-        ):
-            click.echo(line, err=True)
+        trained_run = models.load(clip_list)
         predictions = []
-        write = None
-        if out:
-            model_warning = "; ".join(trained_run.quality.defects())
-            write = stack.enter_context(
-                output.csv_writer(out, trained_run.classes, model_warning=model_warning)
-            )
+        write = open_csv(out, trained_run, stack)
         bar = stack.enter_context(clip_progress(len(clip_ids), Console(stderr=True)))
 
         def show(text: str) -> None:
@@ -211,8 +195,7 @@ def predict(
             allow_missing_modality=allow_missing_modality,
             process=process,
         ):
-            if write:
-                write(prediction)
+            write(prediction)
             if len(clip_ids) > 1 or prediction.probabilities is None:
                 show(table.line(prediction))
             if image_dir and prediction.probabilities:
@@ -228,8 +211,7 @@ def predict(
     if len(predictions) == 1 and predictions[0].probabilities:
         output.print_classes(predictions[0], Console())
     if out:
-        counts = Counter(p.emotion or "no emotion" for p in predictions)
-        click.echo(", ".join(f"{name} {n}" for name, n in sorted(counts.items())))
+        print_counts(predictions)
         click.echo(f"predictions: {out}")
     if image_dir:
         click.echo(f"images: {image_dir}")

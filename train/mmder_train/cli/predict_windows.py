@@ -1,7 +1,6 @@
 """`mmder-train predict --every`: the emotion of long recordings over time."""
 
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from itertools import groupby
@@ -9,6 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rich_click as click
+
+from mmder_train.cli.predict_steps import ModelChoice, open_csv, print_counts
 
 if TYPE_CHECKING:
     from mmder_train.inference.clip_list import ClipList
@@ -18,12 +19,8 @@ if TYPE_CHECKING:
 
 def predict_windows(
     clip_list: "ClipList",
+    models: ModelChoice,
     *,
-    run: Path,
-    strategy: str | None,
-    fold: int | None,
-    store: Path | None,
-    device: str,
     every_s: float,
     window_s: float | None,
     out: Path | None,
@@ -34,11 +31,7 @@ def predict_windows(
 
     Args:
         clip_list: Recordings.
-        run: Folder of a finished run.
-        strategy: Strategy to use if the run has several.
-        fold: Fold whose model is used, None for all.
-        store: Store of the run, if its weights have no preparation settings.
-        device: Device of the models.
+        models: Models of a run.
         every_s: Distance between the starts of two windows.
         window_s: Length of a window, None for that of the run's clips.
         out: CSV file with one row per window.
@@ -51,14 +44,11 @@ def predict_windows(
         process = stack.enter_context(start_process())
         from mmder_train.inference import output, prediction_text, predictor
         from mmder_train.inference.explain import create_image_dir
-        from mmder_train.inference.trained_run import load_trained_run
 
         folder = None
         if timeline is not None:
             folder = create_image_dir(timeline, option="--timeline")
-        trained_run = load_trained_run(
-            run, strategy=strategy, fold=fold, store=store, device=device
-        )
+        trained_run = models.load(clip_list)
         predictions = predictor.predict_recordings(
             clip_list,
             trained_run,
@@ -68,31 +58,17 @@ def predict_windows(
             process=process,
         )
         clip_ids = [clip.clip_id for clip in clip_list.clips]
-        for line in (
-            *clip_list.warnings,
-            prediction_text.describe_models(trained_run),
-            trained_run.quality.warning() or trained_run.quality.scores_text(),
-            *prediction_text.overlap_warnings(trained_run, clip_ids),
-        ):
-            click.echo(line, err=True)
-        write = None
-        if out:
-            model_warning = "; ".join(trained_run.quality.defects())
-            write = stack.enter_context(
-                output.csv_writer(out, trained_run.classes, model_warning=model_warning)
-            )
+        write = open_csv(out, trained_run, stack)
         labels = [f"{clip_id} 0000.0-0000.0 s" for clip_id in clip_ids]
         table = output.LineTable(labels, trained_run.classes)
         click.echo(table.header())
         done = []
         for prediction in _draw_each(predictions, trained_run, folder):
-            if write:
-                write(prediction)
+            write(prediction)
             click.echo(table.line(prediction))
             sys.stdout.flush()
             done.append(prediction.without_arrays())
-    counts = Counter(p.emotion or "no emotion" for p in done)
-    click.echo(", ".join(f"{name} {n}" for name, n in sorted(counts.items())))
+    print_counts(done)
     if out:
         click.echo(f"predictions: {out}")
     if folder:
