@@ -1,7 +1,7 @@
 """Runs of `mmder-train` in the process of the test, and their results."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from mmder_train.cli.main import cli
+from mmder_train.models.videomae import PoolingConfig
 from mmder_train.training.train_state import TrainState
+from mmder_train.weights.types import SourceInfo, Weights
 
 Train = Callable[..., Result]
 """`mmder-train` with some options already set; takes the others."""
@@ -67,3 +69,19 @@ def run_before_step(
         return train_step(self, *args, **kwargs)
 
     monkeypatch.setattr(TrainState, "train_step", patched)
+
+
+def bare_weights(metadata: Mapping[str, Any]) -> Weights:
+    """Return weights of mmder without tensors, for what their metadata says."""
+    return Weights(
+        name="w.safetensors",
+        format="mmder",
+        sha256="0",
+        encoder="tiny",
+        tensors={},
+        dropped={},
+        readout=PoolingConfig(),
+        image_norm="imagenet",
+        source_info=SourceInfo(),
+        metadata=metadata,
+    )

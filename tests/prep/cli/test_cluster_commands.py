@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from killing import contents
 from run_cli import invoke, run_here
 from synth import Synth, write
 
@@ -33,14 +34,6 @@ def listed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def words(listed: Path, out: Path) -> list[object]:
     audio = ["--modality", "audio", "--shard-clips", 2]
     return ["manifest", listed, *audio, "--out", out]
-
-
-def contents(store: Path) -> dict[str, bytes]:
-    return {
-        str(p.relative_to(store)): p.read_bytes()
-        for p in sorted(store.rglob("*"))
-        if p.is_file()
-    }
 
 
 @pytest.mark.usefixtures("worker_template")

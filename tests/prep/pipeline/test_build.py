@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from distributed import Client
 
+from killing import contents
 from mmder_prep.pipeline import cluster
 from mmder_prep.pipeline.fingerprint import compute_fingerprint, fingerprint_digest
 from mmder_prep.pipeline.plan import resolve_device
@@ -45,15 +46,6 @@ def arguments(corpus: Path, out: Path, workers: int) -> list[object]:
         "--out", out, "--workers", workers, "--shard-clips", 2, "--max-failed", 1
     ]  # fmt: skip
     return ["manifest", corpus / "m.csv", "--no-face-crop", *options]
-
-
-def contents(store: Path) -> dict[str, bytes]:
-    """Return the bytes of every file of a store."""
-    return {
-        str(p.relative_to(store)): p.read_bytes()
-        for p in sorted(store.rglob("*"))
-        if p.is_file()
-    }
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

@@ -26,11 +26,9 @@ from mmder_train.experiment.linear_probe import linear_probe
 from mmder_train.experiment.setup import setup_experiment
 from mmder_train.experiment.types import RuntimeContext
 from mmder_train.models.registry import build_encoder
-from mmder_train.models.videomae import PoolingConfig
 from mmder_train.runtime.progress import silent
 from mmder_train.weights.seen_clips import SeenClips
-from mmder_train.weights.types import SourceInfo, Weights
-from train_runs import Train, invoke, read_results
+from train_runs import Train, bare_weights, invoke, read_results
 
 SIX = ("angry", "disgust", "fearful", "happy", "neutral", "sad")
 AUDIO = ("--strategy", "audio", "--epochs", "5")
@@ -211,18 +209,7 @@ def test_stores_need_a_run_of_one_seed(train: Train, others: Path) -> None:
 
 def test_seen_test_clips_are_refused_or_marked(stores: Path, others: Path) -> None:
     seen = SeenClips(clips=8, speakers={"six": ("01",), "handmade": ("01",)})
-    loaded = Weights(
-        name="w.safetensors",
-        format="mmder",
-        sha256="0",
-        encoder="tiny",
-        tensors={},
-        dropped={},
-        readout=PoolingConfig(),
-        image_norm="imagenet",
-        source_info=SourceInfo(),
-        metadata={"pretraining": {"seen": seen.to_json()}},
-    )
+    loaded = bare_weights({"pretraining": {"seen": seen.to_json()}})
     config = TrainConfig(
         strategies=("audio",), labels="", protocol="", epochs=1, batch_size=1, lr=1
     )

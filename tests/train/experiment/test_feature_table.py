@@ -15,10 +15,8 @@ from mmder_store.protocols import PROTOCOLS
 from mmder_train import FusionDataset, build_encoder
 from mmder_train.config.train_config import TrainConfig
 from mmder_train.experiment.feature_table import seen_by_encoder, setup_features
-from mmder_train.models.videomae import PoolingConfig
 from mmder_train.weights.seen_clips import SeenClips
-from mmder_train.weights.types import SourceInfo, Weights
-from train_runs import Train, invoke
+from train_runs import Train, bare_weights, invoke
 
 CONTIGUOUS = PROTOCOLS["ravdess-contiguous-6"]
 
@@ -126,18 +124,7 @@ def test_clips_that_the_encoder_has_seen_are_marked(faces_store: Store) -> None:
         ({"pretraining": {"seen": seen}}, ["01"]),
         (finetuned | {"pretraining": {"seen": seen}}, ["01", "24"]),
     ):
-        loaded = Weights(
-            name="w.safetensors",
-            format="mmder",
-            sha256="0",
-            encoder="tiny",
-            tensors={},
-            dropped={},
-            readout=PoolingConfig(),
-            image_norm="imagenet",
-            source_info=SourceInfo(),
-            metadata=metadata,
-        )
+        loaded = bare_weights(metadata)
         found = seen_by_encoder(replace(experiment, weights=loaded))
         assert found.tolist() == np.isin(speakers, marked).tolist()
 
