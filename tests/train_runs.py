@@ -1,7 +1,7 @@
 """Runs of `mmder-train` in the process of the test, and their results."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ def run_before_step(
     monkeypatch.setattr(TrainState, "train_step", patched)
 
 
-def bare_weights(metadata: Mapping[str, Any]) -> Weights:
+def bare_weights(metadata: dict[str, Any]) -> Weights:
     """Return weights of mmder without tensors, for what their metadata says."""
     return Weights(
         name="w.safetensors",
