@@ -10,6 +10,7 @@ import torch
 
 from fake_runs import read_own_rows
 from mmder_train.inference.trained_run import load_trained_run
+from mmder_train.reporting import draw_figures
 from mmder_train.weights import load_weights
 from train_runs import (
     FINETUNE,
@@ -38,6 +39,8 @@ def test_a_linear_probe_has_the_heads_of_single_runs(
     assert done.exit_code == 0, done.output
     assert f"{strategy}-seed3, {strategy}-seed0: 4 heads trained" in done.stderr
     assert "mean of 2 seeds, percent" in done.stdout
+    curves = draw_figures.fold_histories(Path("both"), strategy)
+    assert [len(history) for history in curves] == [5] * 4, "two folds of each seed"
     results = read_results("both")
     assert (results["config"]["seed"], results["config"]["seeds"]) == (3, [3, 0])
     scores = results["strategies"][strategy]

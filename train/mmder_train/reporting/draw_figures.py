@@ -2,10 +2,10 @@
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from mmder_store.settings import digest
 from mmder_train.evaluation.confusion_plot import confusion_figure, model_text
 from mmder_train.evaluation.load_results import load_results
 from mmder_train.evaluation.run_directory import RunDirectory
+from mmder_train.evaluation.seeds import file_name, run_seeds
 from mmder_train.reporting import paper_plots
 from mmder_train.reporting.comparison import Ranking, ResultRow, compare_runs
 from mmder_train.runtime import figure_style
@@ -105,10 +106,9 @@ def _confusion_job(ranking: Ranking, row: ResultRow) -> FigureJob:
 
 def _curve_jobs(run: Path) -> Iterator[FigureJob]:
     """Yield the learning curves of a run, one figure per strategy."""
-    results = load_results(run)
     name = run.resolve().name
-    for strategy, scores in sorted(results["strategies"].items()):
-        histories = _histories(run, strategy, scores)
+    for strategy in sorted(load_results(run)["strategies"]):
+        histories = fold_histories(run, strategy)
         if not histories or max(map(len, histories)) < 2:
             continue  # a baseline is not trained in epochs
 
@@ -118,17 +118,23 @@ def _curve_jobs(run: Path) -> Iterator[FigureJob]:
         yield FigureJob(
             name=f"curves-{_slug(name)}-{_slug(strategy)}",
             title=f"Learning curves of {strategy}",
-            description=f"{len(histories)} folds of {name}",
+            description=f"{len(histories)} folds, of all seeds, of {name}",
             draw=draw,
         )
 
 
-def _histories(
-    run: Path, strategy: str, scores: Mapping[str, Any]
-) -> list[paper_plots.History]:
-    folder = RunDirectory(path=run)
-    results = [folder.fold(strategy, int(f["fold"])) for f in scores["folds"]]
-    return [r.history for r in results if r is not None]
+def fold_histories(run: Path, strategy: str) -> list[paper_plots.History]:
+    """Return the epochs of every fold of a strategy, with every seed of the run.
+
+    Args:
+        run: Folder of a finished run.
+        strategy: Name of a strategy of the run.
+    """
+    results, folder = load_results(run), RunDirectory(path=run)
+    folds = [int(f["fold"]) for f in results["strategies"][strategy]["folds"]]
+    names = [file_name(results, strategy, s) for s in run_seeds(results) or (None,)]
+    trained = [folder.fold(name, fold) for name in names for fold in folds]
+    return [one.history for one in trained if one is not None]
 
 
 def _slug(text: str) -> str:
